@@ -80,16 +80,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     std::fs::remove_dir_all(&folder)?;
     let options = BuildOptions { allow_untrained: true, ..BuildOptions::default() };
     let (build, _) = compile::build(&loaded?, &options).map_err(|messages| format!("{messages:?}"))?;
-    let settings = Settings {
-        loss: Loss::CategoricalCrossentropy,
-        rule: UpdateRule::Momentum { momentum: 0.9, nesterov: false },
-        penalty: None,
-        clip: None,
-        norm: None,
-        weighted: false,
-        evaluation_weighted: false,
-        seed: 0,
-    };
+    let rule = UpdateRule::Momentum { momentum: 0.9, nesterov: false };
+    let settings = Settings::new(rule, &[Loss::CategoricalCrossentropy], 0);
     let values = Values { graph: &build.graph, bindings: &build.bindings };
     let trainable = netc::train::autodiff::training_plans::compile(&build.graph, &settings, batch, &values)
         .map_err(|messages| format!("{messages:?}"))?;

@@ -11,6 +11,54 @@ use std::str::FromStr;
 /// The options of a weights block.
 pub const WEIGHTS_OPTIONS: [&str; 6] = ["layout", "missing", "rename", "sha256", "image", "config"];
 
+/// Defines [`RecipeKey`] from its variants and their names in specs.
+macro_rules! recipe_keys {
+    ($($variant:ident $name:literal,)+) => {
+        /// The keys of a training recipe; [`crate::train::recipe`] defines what each takes.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum RecipeKey {
+            $($variant,)+
+        }
+
+        impl RecipeKey {
+            /// All keys, in the order of help and completion.
+            pub const ALL: &[RecipeKey] = &[$(RecipeKey::$variant,)+];
+
+            /// Its name in specs.
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(RecipeKey::$variant => $name,)+
+                }
+            }
+        }
+    };
+}
+
+recipe_keys! {
+    Data "data",
+    Validation "validation",
+    Optimizer "optimizer",
+    Loss "loss",
+    Epochs "epochs",
+    Batch "batch",
+    Seed "seed",
+    Shuffle "shuffle",
+    Metrics "metrics",
+    Regularizer "regularizer",
+    Schedule "schedule",
+    Stop "stop",
+    Keep "keep",
+    Augment "augment",
+    Checkpoint "checkpoint",
+    ClassWeights "class_weights",
+    LabelSmoothing "label_smoothing",
+    Mixup "mixup",
+    Rates "rates",
+    Unfreeze "unfreeze",
+    Accumulate "accumulate",
+    Average "average",
+}
+
 /// The value of the option `layout` that detects it; the others are the names of [`Layout::ALL`].
 pub const DETECT_LAYOUT: &str = "auto";
 

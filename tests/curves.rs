@@ -25,16 +25,7 @@ fn losses(rule: UpdateRule, rate: f32, updates: usize) -> Vec<f32> {
     let spec = load(NET, &|path| std::fs::read(path)).expect("a spec");
     let (graph, _) = graph(&spec, None).expect("a net");
     let (bindings, _) = bind(&graph, &[]).expect("no weights");
-    let settings = Settings {
-        loss: Loss::CategoricalCrossentropy,
-        rule,
-        penalty: None,
-        clip: None,
-        norm: None,
-        weighted: false,
-        evaluation_weighted: false,
-        seed: 0,
-    };
+    let settings = Settings::new(rule, &[Loss::CategoricalCrossentropy], 0);
     let trainable = compile(&graph, &settings, BATCH, &Values { graph: &graph, bindings: &bindings }).expect("a plan");
     let mut state = trainable.start.floats().to_vec();
     let place = |path: &str| {

@@ -53,7 +53,7 @@ fn the_readme_names_every_key_of_recipes_and_its_values() {
     let readme =
         std::fs::read_to_string(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("README.md")).expect("the readme");
     let training = readme.split_once("## Training").expect("a chapter").1;
-    for key in &netc::train::recipe::keys::KEYS {
+    for key in netc::train::recipe::keys::KEYS.iter() {
         assert!(training.contains(&format!("`{}`", key.name)), "{}", key.name);
         for choice in (key.choices)().into_iter().filter(|choice| !choice.summary.is_empty()) {
             let name = choice.name;

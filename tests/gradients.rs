@@ -57,13 +57,25 @@ impl Case {
         let classes = *sizes.last().unwrap();
         let mut targets = noise(BATCH * sizes.iter().product::<usize>(), 99);
         match loss {
-            Loss::CategoricalCrossentropy | Loss::CategoricalHinge => {
+            Loss::CategoricalCrossentropy
+            | Loss::CategoricalHinge
+            | Loss::CategoricalFocal { .. }
+            | Loss::Dice { .. } => {
                 for (row, target) in targets.chunks_mut(classes).enumerate() {
                     target.fill(0.0);
                     target[row * 7 % classes] = 1.0;
                 }
             }
-            Loss::BinaryCrossentropy => targets.iter_mut().for_each(|value| *value = f32::from(*value > 0.0)),
+            Loss::KlDivergence => {
+                for target in targets.chunks_mut(classes) {
+                    target.iter_mut().for_each(|value| *value = value.abs() + 0.1);
+                    let sum: f32 = target.iter().sum();
+                    target.iter_mut().for_each(|value| *value /= sum);
+                }
+            }
+            Loss::BinaryCrossentropy | Loss::BinaryFocal { .. } | Loss::Contrastive { .. } => {
+                targets.iter_mut().for_each(|value| *value = f32::from(*value > 0.0))
+            }
             Loss::BinaryHinge => targets.iter_mut().for_each(|value| *value = value.signum()),
             Loss::Msle | Loss::Rmsle => targets.iter_mut().for_each(|value| *value = value.abs()),
             _ => {}
@@ -109,16 +121,7 @@ impl Case {
 
 /// Plain gradient descent.
 fn plain(loss: Loss) -> Settings {
-    Settings {
-        loss,
-        rule: UpdateRule::GradientDescent,
-        penalty: None,
-        clip: None,
-        norm: None,
-        weighted: false,
-        evaluation_weighted: false,
-        seed: 5,
-    }
+    Settings::new(UpdateRule::GradientDescent, &[loss], 5)
 }
 
 /// Losses in f64, from their definitions.
@@ -145,6 +148,45 @@ fn loss(kind: Loss, y: &ArrayD<f64>, t: &ArrayD<f64>) -> f64 {
                 (1.0 + wrong.fold(f64::MIN, f64::max) - y[right]).max(0.0)
             });
             each.sum::<f64>() / rows.len() as f64
+        }
+        Loss::Huber { delta } => mean(&|y, t| match ((y - t).abs(), f64::from(delta)) {
+            (d, delta) if d <= delta => d * d / 2.0,
+            (d, delta) => delta * (d - delta / 2.0),
+        }),
+        Loss::CategoricalFocal { gamma, alpha } => {
+            let of = |y: f64, t: f64| -f64::from(alpha) * (1.0 - y).powf(gamma.into()) * t * y.ln();
+            y.iter().zip(&t).map(|(&y, &t)| of(clip(y), t)).sum::<f64>() / rows as f64
+        }
+        Loss::BinaryFocal { gamma, alpha } => mean(&|y, t| {
+            let of = |p: f64, alpha: f64| -alpha * (1.0 - p).powf(gamma.into()) * p.ln();
+            if t == 1.0 { of(clip(y), alpha.into()) } else { of(1.0 - clip(y), 1.0 - f64::from(alpha)) }
+        }),
+        Loss::KlDivergence => y.iter().zip(&t).map(|(&y, &t)| t * (t / clip(y)).ln()).sum::<f64>() / rows as f64,
+        Loss::Cosine => {
+            let each = y.chunks(classes).zip(t.chunks(classes)).map(|(y, t)| {
+                let sum = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+                1.0 - sum(y, t) / ((sum(y, y) + 1e-12) * (sum(t, t) + 1e-12)).sqrt()
+            });
+            each.sum::<f64>() / rows as f64
+        }
+        Loss::Dice { smooth } => {
+            let smooth = f64::from(smooth);
+            let each = y.chunks(y.len() / BATCH).zip(t.chunks(t.len() / BATCH)).map(|(y, t)| {
+                let product: f64 = y.iter().zip(t).map(|(y, t)| y * t).sum();
+                let total: f64 = y.iter().chain(t).sum();
+                1.0 - (2.0 * product + smooth) / (total + smooth)
+            });
+            each.sum::<f64>() / BATCH as f64
+        }
+        Loss::Contrastive { margin } => mean(&|y, t| t * y * y + (1.0 - t) * (f64::from(margin) - y).max(0.0).powi(2)),
+        Loss::Triplet { margin } => {
+            let each = y.chunks(classes).map(|y| {
+                let width = classes / 3;
+                let distance =
+                    |from: usize| (0..width).map(|at| (y[at] - y[from + at] + 1e-6).powi(2)).sum::<f64>().sqrt();
+                (distance(width) - distance(2 * width) + f64::from(margin)).max(0.0)
+            });
+            each.sum::<f64>() / rows as f64
         }
     }
 }
@@ -362,7 +404,7 @@ const NETS: &[&str] = &[
 /// Runs two updates compiled and by the f64 reference of the step's graph. Compares the losses, and all parameters, running
 /// statistics and slots. Returns the worst error, relative to the largest change of each tensor.
 fn step_error(net: &str, settings: &Settings, weights: Option<&[f32]>) -> f64 {
-    let case = Case::new(net, settings.loss);
+    let case = Case::new(net, settings.outputs[0].loss);
     let trainable = case.compile_with(settings);
     let graph = differentiate(&case.graph, settings).unwrap_or_else(|error| panic!("{net}: {error:?}")).step;
     graph.verify().unwrap_or_else(|error| panic!("{net}: {error}\n{graph}"));
@@ -393,12 +435,21 @@ fn step_error(net: &str, settings: &Settings, weights: Option<&[f32]>) -> f64 {
     let floats: Vec<Vec<f32>> = inputs.iter().map(|input| input.iter().map(|&value| value as f32).collect()).collect();
     let floats: Vec<&[f32]> = floats.iter().map(Vec::as_slice).collect();
     let mut worst: f64 = 0.0;
-    for update in 0..2 {
-        for (role, value) in [("rate", 0.125), ("update", f32::from_bits(update))] {
+    // Where gradients are accumulated, two batches make an update, of which the first has a quarter of the samples.
+    let batches = if settings.accumulated { 4 } else { 2 };
+    for batch in 0..batches {
+        let update = if settings.accumulated { batch / 2 } else { batch };
+        let accumulation = if batch % 2 == 0 { [0.25, 1.0, 0.0] } else { [0.75, 0.0, 1.0] };
+        let mut scalars = vec![("rate", vec![0.125]), ("update", vec![f32::from_bits(update)])];
+        if settings.accumulated {
+            scalars.extend([("batch", vec![f32::from_bits(batch)]), ("accumulation", accumulation.to_vec())]);
+        }
+        for (role, values) in scalars {
             let path = format!("optimizer/{role}");
-            state[trainable.layout.find(&path).expect("a scalar of the optimizer").offset] = value;
+            let offset = trainable.layout.find(&path).expect("a scalar of the optimizer").offset;
+            state[offset..offset + values.len()].copy_from_slice(&values);
             let index = graph.parameters.iter().position(|parameter| parameter.path() == path).unwrap();
-            parameters[index].fill(f64::from(value));
+            parameters[index].iter_mut().zip(values).for_each(|(to, value)| *to = f64::from(value));
         }
         let (mut loss, mut prediction, mut penalty) = ([0.0], vec![0.0; case.targets.len()], [0.0]);
         let mut outputs: Vec<&mut [f32]> = vec![&mut loss, &mut prediction];
@@ -451,7 +502,12 @@ fn losses_are_those_of_the_reference() {
         assert!(worst <= STEP_TOLERANCE, "{} of {net}: {worst:.1e}", loss.name());
         let pixels = if net.starts_with("Input(3x4x2)") { 12 } else { 1 };
         let weights: Vec<f32> = noise(BATCH * pixels, 3).iter().map(|weight| weight + 1.5).collect();
-        let worst = step_error(net, &Settings { weighted: true, ..plain(*loss) }, Some(&weights));
+        if loss.is_whole() && pixels > 1 {
+            continue;
+        }
+        let mut settings = plain(*loss);
+        settings.outputs[0].weighted = true;
+        let worst = step_error(net, &settings, Some(&weights));
         assert!(worst <= STEP_TOLERANCE, "weighted {} of {net}: {worst:.1e}", loss.name());
     }
 }
@@ -484,6 +540,77 @@ fn updates_are_those_of_the_reference() {
     }
 }
 
+/// Rates by layer, accumulated gradients and averages, alone and together, with clipping and penalties.
+#[test]
+fn updates_with_rates_accumulation_and_averages_are_those_of_the_reference() {
+    let net = "Input(5) >> Dense(6) as a >> Tanh >> Dense(3) as b";
+    let rates = vec![("a".to_string(), 0.25), ("b".to_string(), 2.0)];
+    for rule in [
+        UpdateRule::GradientDescent,
+        UpdateRule::Momentum { momentum: 0.9, nesterov: false },
+        UpdateRule::AdamW { beta1: 0.9, beta2: 0.99, epsilon: 1e-3, decay: 0.1 },
+    ] {
+        for (clip, norm, penalty) in [(None, None, None), (Some(0.05), Some(0.1), Some(Regularizer::L2(0.01)))] {
+            for (rates, accumulated, average) in [
+                (rates.clone(), false, None),
+                (Vec::new(), true, None),
+                (Vec::new(), false, Some(0.75)),
+                (rates.clone(), true, Some(0.75)),
+            ] {
+                let penalty = penalty.map(|penalty| (penalty, vec!["bias".to_string()]));
+                let settings = Settings { penalty, clip, norm, rates, accumulated, average, ..plain(Loss::Mse) };
+                let settings = Settings { rule, ..settings };
+                let worst = step_error(net, &settings, None);
+                assert!(worst <= STEP_TOLERANCE, "{worst:.1e}: {settings:?}");
+            }
+        }
+    }
+}
+
+/// The gradient of a sum of losses is the sum of their gradients, each with its factor: two outputs that share a layer.
+#[test]
+fn losses_of_several_outputs_add() {
+    let net = "Input(5) >> Tanh(6) as shared >> (Softmax(4) as species | Dense(3) as box)";
+    let spec = load(net, &|path| std::fs::read(path)).unwrap_or_else(|_| panic!("{net}"));
+    let (graph, _) = graph(&spec, None).unwrap_or_else(|errors| panic!("{net}: {errors:?}"));
+    let (bindings, _) = bind(&graph, &[]).unwrap();
+    let values = Values { graph: &graph, bindings: &bindings };
+    let x = noise(BATCH * 5, 7);
+    let species: Vec<f32> = (0..BATCH * 4).map(|at| f32::from(at % 4 == at / 4)).collect();
+    let places = noise(BATCH * 3, 9);
+    let step = |factors: [f32; 2]| {
+        let mut settings = Settings::new(UpdateRule::GradientDescent, &[Loss::CategoricalCrossentropy, Loss::Mse], 5);
+        settings.outputs.iter_mut().zip(factors).for_each(|(output, factor)| output.factor = factor);
+        let trainable = compile(&graph, &settings, BATCH, &values).unwrap_or_else(|errors| panic!("{errors:?}"));
+        let mut state = trainable.start.floats().to_vec();
+        state[trainable.layout.find("optimizer/rate").expect("a rate").offset] = 1.0;
+        let (mut a, mut b) = ([0.0], [0.0]);
+        let (mut first, mut second) = (vec![0.0; BATCH * 4], vec![0.0; BATCH * 3]);
+        let mut session = Session::new(trainable.step.clone(), 2);
+        session
+            .run_with(BATCH, &[&x, &species, &places], &mut [&mut a, &mut b, &mut first, &mut second], &mut state)
+            .unwrap();
+        let moved = |path: &str| -> Vec<f64> {
+            let tensor = trainable.layout.find(path).expect("a parameter");
+            let range = tensor.offset..tensor.offset + tensor.len;
+            let before = &trainable.start.floats()[range.clone()];
+            before.iter().zip(&state[range]).map(|(before, after)| f64::from(before - after)).collect()
+        };
+        ([a[0], b[0]], moved("shared/weight"), moved("species/weight"), moved("box/weight"))
+    };
+    // A factor of 0 leaves one loss alone.
+    let (alone, species_alone, box_alone) = (step([1.0, 0.0]), step([1.0, 0.0]).2, step([0.0, 1.0]).3);
+    let (both, other) = (step([1.0, 0.5]), step([0.0, 1.0]));
+    assert_eq!(both.0, alone.0, "the losses are reported without their factors");
+    let close = |found: &[f64], expected: Vec<f64>| {
+        assert!(found.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-6), "{found:?} for {expected:?}");
+        assert!(expected.iter().any(|value| value.abs() > 1e-3));
+    };
+    close(&both.1, alone.1.iter().zip(&other.1).map(|(a, b)| a + 0.5 * b).collect());
+    close(&both.2, species_alone);
+    close(&both.3, box_alone.iter().map(|value| 0.5 * value).collect());
+}
+
 #[test]
 fn gradients_are_those_of_the_reference() {
     let mut failed = Vec::new();
@@ -509,6 +636,18 @@ const LOSSES: &[(Loss, &str)] = &[
     (Loss::Rmsle, "Input(5) >> Tanh(6) >> Sigmoid(4)"),
     (Loss::BinaryHinge, "Input(5) >> Tanh(6) >> Tanh(4)"),
     (Loss::CategoricalHinge, "Input(5) >> Tanh(6) >> Softmax(4)"),
+    (Loss::Huber { delta: 0.5 }, "Input(5) >> Tanh(6) >> Dense(4)"),
+    (Loss::CategoricalFocal { gamma: 2.0, alpha: 0.25 }, "Input(5) >> Tanh(6) >> Softmax(4)"),
+    (Loss::CategoricalFocal { gamma: 0.5, alpha: 0.75 }, "Input(3x4x2) >> Conv(1x1, 3) >> Softmax"),
+    (Loss::BinaryFocal { gamma: 2.0, alpha: 0.25 }, "Input(5) >> Tanh(6) >> Sigmoid(3)"),
+    (Loss::KlDivergence, "Input(5) >> Tanh(6) >> Softmax(4)"),
+    (Loss::KlDivergence, "Input(5) >> Tanh(6) >> Softmax(4) >> Normalize"),
+    (Loss::Cosine, "Input(5) >> Tanh(6) >> Dense(4)"),
+    (Loss::Cosine, "Input(3x4x2) >> Conv(1x1, 3)"),
+    (Loss::Dice { smooth: 1.0 }, "Input(5) >> Tanh(6) >> Sigmoid(3)"),
+    (Loss::Dice { smooth: 1e-7 }, "Input(3x4x2) >> Conv(1x1, 3) >> Softmax"),
+    (Loss::Contrastive { margin: 1.0 }, "Input(5) >> Tanh(6) >> Sigmoid(3)"),
+    (Loss::Triplet { margin: 2.0 }, "Input(5) >> Tanh(6) >> Dense(6)"),
 ];
 
 #[test]
@@ -530,16 +669,7 @@ fn momentum_follows_neupy() {
         };
         let (x, y, errors) = (read("X"), read("Y"), read("errors"));
         let case = Case::new("Input(6) >> Softmax(3)", loss);
-        let settings = Settings {
-            loss,
-            rule: UpdateRule::Momentum { momentum: 0.9, nesterov: false },
-            penalty: None,
-            clip: None,
-            norm: None,
-            weighted: false,
-            evaluation_weighted: false,
-            seed: 0,
-        };
+        let settings = Settings::new(UpdateRule::Momentum { momentum: 0.9, nesterov: false }, &[loss], 0);
         let values = Values { graph: &case.graph, bindings: &case.bindings };
         let trainable = compile(&case.graph, &settings, 16, &values).expect("a plan");
         let mut state = trainable.start.floats().to_vec();

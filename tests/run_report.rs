@@ -35,6 +35,7 @@ fn record(count: u32, validated: bool) -> RunRecord {
             validation_loss: validated.then_some(2.2 * (-x / 5.0).exp() + 0.25 + 0.006 * x + wave),
             validation: if validated { accuracy(0.93 - 0.75 * (-x / 4.0).exp() + wave / 2.0) } else { BTreeMap::new() },
             step: 0.01,
+            ..Epoch::default()
         }
     };
     RunRecord {
@@ -51,6 +52,7 @@ fn record(count: u32, validated: bool) -> RunRecord {
         ]
         .map(|(key, value)| (key.to_owned(), value.to_owned()))
         .into(),
+        set: Vec::new(),
         seed: 0,
         inputs: vec![("bird.net".into(), "5a1f".repeat(16)), ("vgg16.hdf5".into(), "c0de".repeat(16))],
         data: DataCounts { training: 1803, validation: 200, classes: 10, skipped: 3 },

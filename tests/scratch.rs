@@ -31,15 +31,14 @@ fn run(net: &str, largest: usize, workers: usize, half_weights: bool) -> BTreeSe
     let (graph, _) = compile::graph(&spec, None).expect("a net");
     let (bindings, _) = bind(&graph, &[]).expect("no weights");
     if graph.parameters.iter().any(|parameter| parameter.trainable && !parameter.frozen) {
+        let outputs = vec![Loss::Mse; graph.outputs.len()];
         let settings = Settings {
-            loss: Loss::Mse,
-            rule: UpdateRule::Momentum { momentum: 0.9, nesterov: false },
             penalty: Some((Regularizer::L2(0.001), Vec::new())),
             clip: Some(1.0),
             norm: Some(1.0),
-            weighted: false,
-            evaluation_weighted: false,
-            seed: 1,
+            accumulated: net.contains("PRelu"),
+            average: Some(0.5),
+            ..Settings::new(UpdateRule::Momentum { momentum: 0.9, nesterov: false }, &outputs, 1)
         };
         let values = Values { graph: &graph, bindings: &bindings };
         let trainable = netc::train::autodiff::training_plans::compile(&graph, &settings, largest, &values);

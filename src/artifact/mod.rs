@@ -56,9 +56,9 @@ pub struct Manifest {
     pub endings: Vec<OutputKind>,
     /// The names of the first output's classes.
     pub labels: Option<Vec<String>>,
-    /// The loss of the first output, if the spec has a recipe.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub loss: Option<Loss>,
+    /// The loss of each output, if the spec has a recipe.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub losses: Vec<Loss>,
     /// The spec's text.
     pub source: String,
     /// Name and BLAKE3 digest of each file that the artifact was made from.
@@ -83,7 +83,7 @@ impl Manifest {
             endings: vec![OutputKind::default(); plan.outputs.len()],
             plan,
             labels: None,
-            loss: None,
+            losses: Vec::new(),
             source: String::new(),
             inputs: Vec::new(),
             untrained: Vec::new(),

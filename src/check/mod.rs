@@ -12,7 +12,7 @@ use crate::elaborate::generic::fragment::FragmentTrial;
 use crate::graph::Graph;
 use crate::request::LabelsRequest;
 use crate::source::Span;
-use crate::train::autodiff::loss_compatibility;
+use crate::train::autodiff::recipe_check;
 use crate::train::recipe;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::rc::Rc;
@@ -146,7 +146,7 @@ impl Checked {
                     if spec.project.recipes.contains_key(&graph.name)
                         && let Ok(recipe) = recipe::of(spec, &graph.name)
                     {
-                        self.add(loss_compatibility::check(spec, &graph, &recipe));
+                        self.add(recipe_check::check(spec, &graph, &recipe));
                     }
                 }
                 let line = format!("{}: {}\n", graph.name, graph.summary());

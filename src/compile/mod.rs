@@ -75,8 +75,8 @@ pub struct Build {
     pub compiled: Compiled,
     pub bindings: Bindings,
     pub labels: Option<Vec<String>>,
-    /// The loss, if the spec has a recipe; the caller sets it.
-    pub loss: Option<Loss>,
+    /// The loss of each output, if the spec has a recipe; the caller sets it.
+    pub losses: Vec<Loss>,
     /// The machine that its algorithms were measured on.
     tuned: Option<String>,
     source: String,
@@ -198,7 +198,10 @@ pub fn build(spec: &Spec, options: &BuildOptions) -> Result<(Build, Diagnostics)
         return Err(untrained(&graph, &bindings.report).into());
     }
     let source = spec.sources.file(spec.root()).text.clone();
-    Ok((Build { graph, fused, compiled, bindings, labels, loss: None, tuned: None, source, files }, diagnostics))
+    Ok((
+        Build { graph, fused, compiled, bindings, labels, losses: Vec::new(), tuned: None, source, files },
+        diagnostics,
+    ))
 }
 
 /// Names the plan's outputs after the net's layers, and verifies the plan as the artifact's reader will.
@@ -358,7 +361,7 @@ impl Build {
             preprocessing: preprocessing(&self.graph),
             endings: self.graph.outputs.iter().map(|&id| OutputKind::of(&self.graph, id)).collect(),
             labels: self.labels.clone(),
-            loss: self.loss,
+            losses: self.losses.clone(),
             source: self.source.clone(),
             inputs,
             untrained: self.bindings.report.untrained_layers.clone(),

@@ -15,7 +15,7 @@ pub use photos::augment::{Augmentation, AugmentationError, Draw};
 pub use photos::photo_error::{PhotoError, PhotoErrorKind};
 pub use photos::prefetch::{Augmented, BatchError, Decoding, PhotoBatch, PhotoLoader};
 pub use photos::thumbnail::thumbnail;
-pub use samples::dataset::{ArraySource, Dataset, DatasetError, Policy, RowError, Samples};
+pub use samples::dataset::{ArraySource, Dataset, DatasetError, OutputTargets, Policy, RowError, Samples};
 pub use samples::labels::LabelsError;
 pub use samples::photo_paths::{FolderError, ImageFolder, Input, InputKind, Inputs, Sample, Skipped, Walk};
 pub use samples::split::split;

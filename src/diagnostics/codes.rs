@@ -188,13 +188,13 @@ codes! {
         "On a net with branches, the end of a cut keeps all layers that lead to it, and the start all layers that depend on it. A start inside one branch of a merge cuts off the source of the other branch: start before the branches split.",
         "squeezenet[fire2/expand1x1..]";
     Recipe = "E0601", "an unknown entry in a training recipe",
-        "The keys are data, validation, optimizer, loss, epochs, batch, seed, shuffle, metrics, regularizer, schedule, stop, augment, checkpoint and class_weights.",
+        "A recipe's entries are `key = value`; the message suggests the key that is probably meant, also for keys of other libraries. Editors complete the keys, and `netc help epochs` describes one. Entries from the command line (`--set`) are checked like those of the spec.",
         "net bird = Input(4) >> Softmax(2)\n\ntrain bird { data = images(\"birds\"), epoch = 10 }";
     RecipeValue = "E0602", "an invalid value in a training recipe",
         "The message says which values the key takes. `netc help Momentum` describes an optimizer; it does the same for losses, schedules, regularizers, data and augmentation.",
         "net bird = Input(4) >> Softmax(2)\n\ntrain bird { data = images(\"birds\"), epochs = many }";
     Untrainable = "E0603", "a net cannot be trained",
-        "The message names the layer and the reason. Freeze it, and the layers before it, with `frozen(…)`, or remove it. A net to be trained has one output and at least one layer that is not frozen.",
+        "The message names the layer and the reason. Freeze it, and the layers before it, with `frozen(…)`, or remove it. A net to be trained has at least one layer that is not frozen, and each of its losses depends on one.",
         "$ netc train bird.net   # net bird = frozen(vgg16)";
     Diverged = "E0604", "training diverged",
         "The loss is no longer finite. A smaller `step`, a warm-up, or `clip_norm` in the optimizer usually helps; check that inputs are scaled as the net expects and that targets are correct. Files already written are kept: the last checkpoint contains the previous epoch.",

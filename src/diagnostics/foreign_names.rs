@@ -144,6 +144,12 @@ const DIFFERENT_ARGUMENTS: &[(&str, &[&str], &str)] = &[
     ("Dropout", &["keep_prob", "keep_proba"], "write `proba=…`, the probability to drop a value: 1 - keep_prob"),
     ("Concatenate", &["dim"], "write `axis=…`: the batch is axis 0, the last axis is -1"),
     ("Input", &["batch", "batch_size"], "leave it out: the batch size is always open"),
+    (
+        "Adam",
+        &["weight_decay", "decay"],
+        "write `regularizer = l2(…)` for a penalty, or take `AdamW(decay=…)` for decoupled decay",
+    ),
+    ("Momentum", &["weight_decay", "decay"], "write `regularizer = l2(…)` in the recipe"),
 ];
 
 /// Keywords of other libraries, and their equivalents.
@@ -160,22 +166,60 @@ const KEYWORDS: &[(&[&str], &str)] = &[
     (&["mul", "product"], "multiply"),
 ];
 
-/// The advice for options of the optimizer.
-const OPTIMIZER_OPTION: &str = "it is an argument of the optimizer: `optimizer = Momentum(step=0.01, momentum=0.9)`";
-
 /// Training options of other libraries, and the keys of a recipe.
 const RECIPE: &[(&[&str], Meaning)] = &[
-    (&["learning_rate", "lr", "step", "momentum", "weight_decay"], Meaning::Advice(OPTIMIZER_OPTION)),
-    (&["batch_size", "minibatch"], Meaning::Name("batch")),
-    (&["n_epochs", "num_epochs", "iterations", "epoch"], Meaning::Name("epochs")),
+    (
+        &["learning_rate", "lr", "step", "base_lr"],
+        Meaning::Advice("the learning rate is the optimizer's `step`: `optimizer = Momentum(step=0.01)`"),
+    ),
+    (
+        &["momentum", "nesterov"],
+        Meaning::Advice("it is the optimizer's: `optimizer = Momentum(step=0.01, momentum=0.9)`"),
+    ),
+    (
+        &["weight_decay", "wd", "decay_weights"],
+        Meaning::Advice("write `regularizer = l2(0.0005)`, or `optimizer = AdamW(decay=0.01)` for decoupled decay"),
+    ),
+    (
+        &["clipnorm", "clip_norm", "grad_clip", "gradient_clip_val", "max_grad_norm"],
+        Meaning::Advice("it is an argument of the optimizer: `optimizer = Momentum(clip_norm=1)`"),
+    ),
+    (
+        &["callbacks", "callback"],
+        Meaning::Advice(
+            "keys do it: `stop = early_stopping(…)`, `keep = best` (ModelCheckpoint), `schedule = reduce_on_plateau(…)`; \
+             the run's folder has metrics.csv (CSVLogger) and TensorBoard's events",
+        ),
+    ),
+    (&["batch_size", "minibatch", "train_batch_size"], Meaning::Name("batch")),
+    (&["n_epochs", "num_epochs", "iterations", "epoch", "max_epochs", "nb_epoch"], Meaning::Name("epochs")),
     (&["train_data", "dataset", "x", "images", "training"], Meaning::Name("data")),
     (&["valid", "val", "validation_data", "validation_split", "test"], Meaning::Name("validation")),
     (&["early_stopping", "patience"], Meaning::Name("stop")),
-    (&["decay", "lr_schedule", "scheduler"], Meaning::Name("schedule")),
-    (&["augmentation", "transforms"], Meaning::Name("augment")),
+    (&["decay", "lr_schedule", "scheduler", "lr_scheduler"], Meaning::Name("schedule")),
+    (&["augmentation", "transforms", "transform"], Meaning::Name("augment")),
     (&["regularization", "l2", "l1"], Meaning::Name("regularizer")),
-    (&["cost", "criterion", "objective"], Meaning::Name("loss")),
+    (&["cost", "criterion", "objective", "losses", "loss_fn"], Meaning::Name("loss")),
+    (
+        &["loss_weights"],
+        Meaning::Advice(
+            "a loss has its factor in front: `loss = { species = categorical_crossentropy, box = 0.5 * mse }`",
+        ),
+    ),
     (&["class_weight"], Meaning::Name("class_weights")),
+    (&["save_best_only", "restore_best_weights", "model_checkpoint"], Meaning::Name("keep")),
+    (&["random_state", "random_seed"], Meaning::Name("seed")),
+];
+
+/// Arguments of recipes' values in other libraries, and ours.
+const OPTIONS: &[(&[&str], &str)] = &[
+    (&["learning_rate", "lr"], "step"),
+    (&["weight_decay"], "decay"),
+    (&["clipnorm", "grad_clip"], "clip_norm"),
+    (&["clipvalue"], "clip_value"),
+    (&["eps"], "epsilon"),
+    (&["beta_1"], "beta1"),
+    (&["beta_2"], "beta2"),
 ];
 
 fn look_up<T: Copy>(table: &[(&[&str], T)], word: &str) -> Option<T> {
@@ -202,6 +246,9 @@ pub fn argument<'a>(layer: &str, word: &str, known: &[&'a str]) -> Option<Meanin
     if let Some((_, _, text)) = different {
         return Some(Meaning::Advice(text));
     }
+    if let Some(name) = option(word, known) {
+        return Some(Meaning::Name(name));
+    }
     let fits = |(of, words, name): &&(Option<&str>, &[&str], &str)| {
         of.is_none_or(|of| of == layer) && words.contains(&word) && known.contains(name) && word != *name
     };
@@ -212,6 +259,12 @@ pub fn argument<'a>(layer: &str, word: &str, known: &[&'a str]) -> Option<Meanin
 /// The equivalent of a keyword of another library among the allowed ones.
 pub fn keyword(word: &str, allowed: &[&str]) -> Option<&'static str> {
     look_up(KEYWORDS, word).filter(|keyword| allowed.contains(keyword))
+}
+
+/// The name among `known` of an argument that another library gives to an optimizer, a loss or a schedule.
+pub fn option<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
+    let ours = look_up(OPTIONS, word)?;
+    known.iter().copied().find(|name| *name == ours)
 }
 
 /// The meaning of an unknown key of a recipe, from another library or mistyped; `known` are the keys of a recipe.

@@ -12,6 +12,7 @@ mod graph_builder;
 pub mod names;
 pub mod project;
 pub mod requests;
+pub mod settings;
 mod spec;
 
 pub use spec::{Spec, identifier, load, load_text};

@@ -6,31 +6,11 @@ use super::project::{self, shipped};
 use super::spec::Spec;
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, Result, foreign_names, suggest};
 use crate::graph::{Graph, Value, ValueKind};
-use crate::request::{DETECT_LAYOUT, LabelsRequest, Layout, WEIGHTS_OPTIONS, WeightsRequest};
+use crate::request::{DETECT_LAYOUT, LabelsRequest, Layout, RecipeKey, WEIGHTS_OPTIONS, WeightsRequest};
 use crate::source::{FileId, Span};
-use crate::syntax::ast::{Entry, Expr, LabelsItem, WeightsItem};
+use crate::syntax::ast::{Entry, Expr, Ident, LabelsItem, WeightsItem};
 use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
-
-/// The keys of a training recipe.
-pub const RECIPE_KEYS: [&str; 16] = [
-    "data",
-    "validation",
-    "optimizer",
-    "loss",
-    "epochs",
-    "batch",
-    "seed",
-    "shuffle",
-    "metrics",
-    "regularizer",
-    "schedule",
-    "stop",
-    "keep",
-    "augment",
-    "checkpoint",
-    "class_weights",
-];
 
 impl Spec {
     /// The weights files for the layers of a graph, those of inner nets first. By net, `replaced` are the files from the
@@ -267,13 +247,7 @@ impl Spec {
         let mut errors = Diagnostics::default();
         for (item, _) in self.project.recipes.values() {
             for (index, Entry { key, .. }) in item.entries.iter().enumerate() {
-                if !RECIPE_KEYS.contains(&key.text.as_str()) {
-                    errors.push(
-                        Diagnostic::new(Code::Recipe, format!("a recipe has no key `{}`", key.text))
-                            .at(key.span, "unknown key")
-                            .suggest(key.span, &key.text, foreign_names::recipe_key(&key.text, &RECIPE_KEYS)),
-                    );
-                }
+                check_recipe_key(key, &mut errors);
                 if let Some(earlier) = item.entries[..index].iter().find(|other| other.key.text == key.text) {
                     errors.push(
                         Diagnostic::new(Code::Recipe, format!("`{}` is given twice", key.text))
@@ -282,7 +256,8 @@ impl Spec {
                     );
                 }
             }
-            if !item.entries.iter().any(|entry| entry.key.text == "data") {
+            let keys = item.entries.iter().map(|entry| &entry.key).chain(self.settings.iter().map(|set| &set.key));
+            if !keys.into_iter().any(|key| key.text == RecipeKey::Data.name()) {
                 errors.push(
                     Diagnostic::new(Code::Recipe, format!("the recipe of `{}` has no data", item.net.text))
                         .at(item.net.span, "the key `data` is missing")
@@ -290,7 +265,20 @@ impl Spec {
                 );
             }
         }
+        self.settings.iter().for_each(|setting| check_recipe_key(&setting.key, &mut errors));
         errors
+    }
+}
+
+/// Reports a key that recipes do not have.
+fn check_recipe_key(key: &Ident, errors: &mut Diagnostics) {
+    let known: Vec<&str> = RecipeKey::ALL.iter().map(|key| key.name()).collect();
+    if !known.contains(&key.text.as_str()) {
+        errors.push(
+            Diagnostic::new(Code::Recipe, format!("a recipe has no key `{}`", key.text))
+                .at(key.span, "unknown key")
+                .suggest(key.span, &key.text, foreign_names::recipe_key(&key.text, &known)),
+        );
     }
 }
 

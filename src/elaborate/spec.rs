@@ -6,6 +6,7 @@ use super::environment::Scope;
 use super::names::Names;
 use super::project::source_files::{self, Reader, read_source};
 use super::project::{Project, shipped};
+use super::settings::Setting;
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, Result, suggest};
 use crate::graph::Graph;
 use crate::source::{FileId, SourceFile, Sources, Span};
@@ -22,6 +23,8 @@ pub struct Spec {
     pub project: Project,
     /// The errors and warnings of parsing.
     pub errors: Diagnostics,
+    /// Entries of recipes from the command line, in its order.
+    pub settings: Vec<Setting>,
     /// See [`Spec::expanded`].
     expanded: Cell<usize>,
     /// The steps that were spent on finding out which nets are complete, and the results.
@@ -83,6 +86,7 @@ fn spec(mut sources: Sources, root: FileId, stem: &str, read: Reader) -> Spec {
         sources,
         project,
         errors,
+        settings: Vec::new(),
         expanded: Cell::default(),
         completeness_steps: Cell::default(),
         complete: RefCell::default(),

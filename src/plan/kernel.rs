@@ -39,7 +39,7 @@ use super::steps::reduce::{ReduceStep, SoftmaxAlongStep};
 use super::steps::resize::{CropStep, PadStep, ResizeStep, UpscaleStep};
 use super::steps::tokens::{AddPositionsStep, PrependTokenStep};
 use super::steps::training::dropout::NoiseStep;
-use super::steps::training::update::{GradientNormStep, LossGradientStep, LossStep, UpdateStep};
+use super::steps::training::update::{AccumulateStep, GradientNormStep, LossGradientStep, LossStep, UpdateStep};
 use super::steps::transposed_convolution::TransposedConvolutionStep;
 use crate::size::{BEYOND, sum};
 use serde::{Deserialize, Serialize};
@@ -185,6 +185,7 @@ kernels! {
     RecurrentGradient(RecurrentGradientStep),
     Loss(LossStep),
     LossGradient(LossGradientStep),
+    Accumulate(AccumulateStep),
     GradientNorm(GradientNormStep),
     Update(UpdateStep),
     }

@@ -14,7 +14,7 @@ mod tests;
 pub mod visit;
 mod words;
 
-pub use parse::{parse, parse_expression};
+pub use parse::{parse, parse_expression, parse_expression_from};
 pub use print::format::format;
 pub use print::inline::{expression_text, layer_name_text};
 pub use print::tree::ast_text;

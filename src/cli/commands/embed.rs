@@ -105,7 +105,13 @@ fn photos(folder: &Path, policy: Policy) -> Result<Dataset, Failed> {
     let photos: Vec<PathBuf> = photos.map(|input| input.path).collect();
     // Without classes, the targets are not written.
     let targets = Targets::column(vec![0.0; photos.len()]);
-    Ok(Dataset { samples: Samples::Photos(photos), targets, classes: None, skipped: found.skipped })
+    Ok(Dataset {
+        samples: Samples::Photos(photos),
+        targets,
+        classes: None,
+        further: Vec::new(),
+        skipped: found.skipped,
+    })
 }
 
 fn write(args: &Args, path: &Path, artifact: &Artifact, features: Vec<f32>, photos: &Dataset) -> CommandResult {

@@ -31,9 +31,9 @@ pub struct Args {
     /// The inputs: an array in the file, or without a file the path of an array (.npy); once for each input of the net
     #[arg(long, value_name = "ARRAY", requires = "y")]
     x: Vec<String>,
-    /// The targets, likewise: class indices, one-hot rows or numbers, as for `arrays(…)` in a recipe
+    /// The targets, likewise: class indices, one-hot rows or numbers, as for `arrays(…)` in a recipe; once for each output
     #[arg(long, value_name = "ARRAY", requires = "x")]
-    y: Option<String>,
+    y: Vec<String>,
     /// The value of pixels without a class, such as 255
     #[arg(long, value_name = "VALUE", requires = "y")]
     ignore: Option<i32>,
@@ -56,17 +56,18 @@ pub struct Args {
 
 impl Args {
     /// The arrays of the inputs and the targets; none for photos.
-    fn arrays(&self) -> Option<(Vec<ArraySource>, ArraySource)> {
+    fn arrays(&self) -> Option<(Vec<ArraySource>, Vec<ArraySource>)> {
         let source = |name: &String| match &self.data {
             Some(file) => ArraySource { path: file.clone(), name: Some(name.clone()) },
             None => ArraySource { path: name.into(), name: None },
         };
-        Some((self.x.iter().map(source).collect(), source(self.y.as_ref()?)))
+        let targets: Vec<ArraySource> = self.y.iter().map(source).collect();
+        (!targets.is_empty()).then(|| (self.x.iter().map(source).collect(), targets))
     }
 
     /// The files and folders that are read.
     fn input_paths(&self) -> Vec<PathBuf> {
-        let arrays = self.arrays().into_iter().flat_map(|(inputs, targets)| inputs.into_iter().chain([targets]));
+        let arrays = self.arrays().into_iter().flat_map(|(inputs, targets)| inputs.into_iter().chain(targets));
         self.data.iter().cloned().chain(arrays.map(|source| source.path)).collect()
     }
 
@@ -111,26 +112,38 @@ pub fn run(args: &Args) -> CommandResult {
             messages::fail_with(non_finite(&args.sample_name(&data, sample), origin.as_ref()))
         }
     })?;
-    let Some(report) = evaluation.report() else { return Ok(()) };
-    if let Some(path) = &args.html {
+    let reports: Vec<(&str, MetricsReport)> =
+        evaluation.outputs.iter().filter_map(|output| Some((output.name.as_str(), output.report()?))).collect();
+    if let (Some(path), Some((_, report))) = (&args.html, reports.first()) {
         let record = RunRecord::of_evaluation(&artifact.manifest, &evaluation, options.threads);
-        let classes = match &report {
+        let classes = match report {
             MetricsReport::Classes(report) => Some(report),
             MetricsReport::Numbers(_) => None,
         };
-        let labels = evaluation.labels.as_deref().unwrap_or_default();
+        let labels = evaluation.outputs.first().and_then(|output| output.labels.as_deref()).unwrap_or_default();
         let photos = misclassified_photos(&evaluation.misclassified, labels);
         let page = view::report(view::ReportKind::Evaluation { data: &args.data_name() }, &record, classes, &photos);
         output_guard::write_file(path, page.as_bytes())?;
     }
-    match (args.format, &report) {
-        (Format::Json, MetricsReport::Classes(report)) => {
-            messages::print(format!("{:#}\n", serde_json::json!(report)));
+    let several = evaluation.outputs.len() > 1;
+    let json = |report: &MetricsReport| match report {
+        MetricsReport::Classes(report) => serde_json::json!(report),
+        MetricsReport::Numbers(report) => serde_json::json!(report),
+    };
+    match args.format {
+        // With several outputs, the metrics of each by its name.
+        Format::Json if several => {
+            let all: serde_json::Map<String, serde_json::Value> =
+                reports.iter().map(|(name, report)| (name.to_string(), json(report))).collect();
+            messages::print(format!("{:#}\n", serde_json::Value::Object(all)));
         }
-        (Format::Json, MetricsReport::Numbers(report)) => {
-            messages::print(format!("{:#}\n", serde_json::json!(report)));
+        Format::Json => reports.iter().for_each(|(_, report)| messages::print(format!("{:#}\n", json(report)))),
+        Format::Text => {
+            for (name, report) in &reports {
+                let data = args.data_name();
+                messages::print(table(report, &if several { format!("{name}, {data}") } else { data }));
+            }
         }
-        (Format::Text, report) => messages::print(table(report, &args.data_name())),
     }
     Ok(())
 }
@@ -143,7 +156,10 @@ fn read(args: &Args) -> Result<Dataset, Failed> {
         messages::fail_with(Diagnostic::new(Code::Dataset, error.to_string()).maybe_help(suggestion))
     };
     let ignore = args.ignore.map(|value| value as f32);
-    let arrays = |inputs: &[ArraySource], targets: &ArraySource| Dataset::arrays(inputs, targets)?.ignoring(ignore);
+    let arrays = |inputs: &[ArraySource], targets: &[ArraySource]| match targets {
+        [] => Err(DatasetError::Nothing),
+        [first, further @ ..] => Dataset::arrays(inputs, first)?.ignoring(ignore)?.with_further(further),
+    };
     let Some(path) = &args.data else {
         let Some((inputs, targets)) = args.arrays() else { return Err(error(Code::Inputs, "there is no data")) };
         return arrays(&inputs, &targets).map_err(refused);

@@ -42,6 +42,9 @@ pub struct Args {
     /// A weights file in place of the spec's
     #[arg(long, value_name = "NET=FILE", value_parser = crate::cli::args::build_args::net_and_file)]
     weights: Vec<(String, PathBuf)>,
+    /// Set an entry of the recipe, or an argument of its value: `epochs=3`, `optimizer.step=0.01`
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    settings: Vec<String>,
     /// Continue from the last checkpoint
     #[arg(long)]
     resume: bool,
@@ -55,7 +58,10 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> CommandResult {
-    let spec = messages::load(&args.spec)?;
+    let mut spec = messages::load(&args.spec)?;
+    for setting in &args.settings {
+        spec.set(setting).map_err(|errors| messages::fail(&errors, &spec.sources))?;
+    }
     let folder = spec.sources.resolve(spec.root(), "");
     let options = RunOptions {
         net: args.net.clone(),
@@ -99,9 +105,10 @@ pub fn run(args: &Args) -> CommandResult {
     messages::line("Writing", format!("{}, {}, {run}/report.html", trained.weights.display(), artifact.display()));
     let stopped = trained.record.stopped.clone().unwrap_or_default();
     messages::line("Finished", format!("{stopped}  in {seconds:.1} s"));
-    if let Some(report) = &trained.report {
-        let data = if trained.record.data.validation > 0 { "validation" } else { "training" };
-        messages::print(table(report, data));
+    let data = if trained.record.data.validation > 0 { "validation" } else { "training" };
+    for (output, report) in &trained.reports {
+        let name = if trained.reports.len() > 1 { format!("{output}, {data}") } else { data.to_string() };
+        messages::print(table(report, &name));
     }
     Ok(())
 }
@@ -164,7 +171,7 @@ fn report_preparation(run: &PreparedRun) {
     if let Some(validation) = &data.validation {
         text += &format!(", {} for validation", validation.len());
     }
-    if let Some(labels) = &data.labels {
+    if let Some(labels) = data.labels() {
         text += &format!(", {} {}", labels.len(), if labels.len() == 1 { "class" } else { "classes" });
     }
     messages::line("Reading", text);
@@ -179,15 +186,16 @@ fn report_preparation(run: &PreparedRun) {
         None => String::new(),
     };
     let values = crate::weights::bind::report::millions(values);
-    messages::line("Training", format!("{values} parameters, loss {}{front}", run.loss.name()));
+    let losses: Vec<&str> = run.losses.iter().map(|loss| loss.loss.name()).collect();
+    messages::line("Training", format!("{values} parameters, loss {}{front}", losses.join(" + ")));
 }
 
 /// Writes the curves and the HTML report of a run.
 fn write_report(trained: &Trained) -> CommandResult {
     let curves = view::curves(&trained.record);
     let photos = misclassified_photos(&trained.misclassified, trained.labels.as_deref().unwrap_or(&[]));
-    let classes = match &trained.report {
-        Some(MetricsReport::Classes(report)) => Some(report),
+    let classes = match trained.reports.first() {
+        Some((_, MetricsReport::Classes(report))) => Some(report),
         _ => None,
     };
     let page = view::report(view::ReportKind::Training, &trained.record, classes, &photos);

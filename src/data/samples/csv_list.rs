@@ -1,6 +1,6 @@
 //! Photos and labels from a CSV file.
 
-use super::dataset::{Dataset, DatasetError, Policy, RowError, Samples};
+use super::dataset::{Dataset, DatasetError, OutputTargets, Policy, RowError, Samples};
 use super::photo_paths;
 use super::photo_paths::{InputKind, Skipped};
 use super::table::Table;
@@ -26,13 +26,15 @@ const MAX_ERRORS: usize = 10_000;
 struct Row {
     line: u64,
     photo: PathBuf,
-    labels: Vec<String>,
+    /// The labels for each output.
+    labels: Vec<Vec<String>>,
 }
 
 /// The meaning of the columns.
 struct Columns {
     path: usize,
-    labels: Vec<usize>,
+    /// The labels for each output.
+    labels: Vec<Vec<usize>>,
     /// The number of columns.
     count: usize,
 }
@@ -44,11 +46,20 @@ impl Dataset {
     /// Labels are class indices if all of them are integers, else class names (classes are sorted by name). Numbers that are
     /// not integers, or several columns of numbers, are numeric targets: [`Targets::Values`].
     pub fn csv(path: &Path, policy: Policy) -> Result<Dataset, DatasetError> {
-        read(path, policy)
+        read(path, policy, None)
+    }
+
+    /// As [`Dataset::csv`] with a header, for nets with several outputs: `columns` are the names of the columns that hold the
+    /// targets of each.
+    ///
+    /// # Errors
+    /// As [`Dataset::csv`]; a list without a header or without these columns.
+    pub fn csv_of_outputs(path: &Path, policy: Policy, columns: &[Vec<String>]) -> Result<Dataset, DatasetError> {
+        read(path, policy, Some(columns))
     }
 }
 
-fn read(path: &Path, policy: Policy) -> Result<Dataset, DatasetError> {
+fn read(path: &Path, policy: Policy, outputs: Option<&[Vec<String>]>) -> Result<Dataset, DatasetError> {
     let whole = |error: String| DatasetError::List { path: path.to_owned(), error };
     let bytes = read_regular(path, MAX_BYTES).map_err(|source| DatasetError::Io { path: path.to_owned(), source })?;
     let mut reader = ReaderBuilder::new().has_headers(false).flexible(true).trim(Trim::All).from_reader(&bytes[..]);
@@ -78,10 +89,15 @@ fn read(path: &Path, policy: Policy) -> Result<Dataset, DatasetError> {
         let line = line + blanks.filter(|&&byte| byte == b'\n').count() as u64;
         let known = match columns.take() {
             Some(known) => known,
-            None => match header(&record, folder) {
+            None => match header(&record, folder, outputs) {
                 Some(header) => {
                     columns = Some(header.map_err(&whole)?);
                     continue;
+                }
+                None if outputs.is_some() => {
+                    return Err(whole(
+                        "its first row is not a header, which names the columns: `path,species,box`".to_owned(),
+                    ));
                 }
                 // A row with one column does not determine the number of columns.
                 None if record.len() < 2 => {
@@ -95,7 +111,7 @@ fn read(path: &Path, policy: Policy) -> Result<Dataset, DatasetError> {
                     errors.push(RowError { line, error });
                     continue;
                 }
-                None => Columns { path: 0, labels: (1..record.len()).collect(), count: record.len() },
+                None => Columns { path: 0, labels: vec![(1..record.len()).collect()], count: record.len() },
             },
         };
         match row(&record, &known, folder, line) {
@@ -107,7 +123,7 @@ fn read(path: &Path, policy: Policy) -> Result<Dataset, DatasetError> {
     if rows.is_empty() && errors.is_empty() {
         return Err(whole("it has no rows; each row is a photo and its label: `owl/1.jpg,owl`".to_owned()));
     }
-    let (targets, classes) = targets(&mut rows, &mut errors);
+    let outputs = targets(&mut rows, &mut errors);
     errors.sort_by_key(|error| error.line);
     if policy == Policy::Refuse && !errors.is_empty() || rows.is_empty() {
         return Err(DatasetError::Rows { path: path.to_owned(), rows: errors });
@@ -116,16 +132,29 @@ fn read(path: &Path, policy: Policy) -> Result<Dataset, DatasetError> {
         .into_iter()
         .map(|row| Skipped { path: PathBuf::from(format!("{}:{}", path.display(), row.line)), reason: row.error });
     let samples = Samples::Photos(rows.into_iter().map(|row| row.photo).collect());
-    Ok(Dataset { samples, targets, classes, skipped: skipped.collect() })
+    let mut outputs = outputs.into_iter();
+    let none = || OutputTargets { targets: Targets::Classes(Vec::new()), classes: None };
+    let OutputTargets { targets, classes } = outputs.next().unwrap_or_else(none);
+    Ok(Dataset { samples, targets, classes, further: outputs.collect(), skipped: skipped.collect() })
 }
 
 /// The columns by the header; `None` if the first row is not a header.
-fn header(record: &StringRecord, folder: &Path) -> Option<Result<Columns, String>> {
+fn header(record: &StringRecord, folder: &Path, outputs: Option<&[Vec<String>]>) -> Option<Result<Columns, String>> {
     let named =
         |names: &[&str]| record.iter().position(|field| names.iter().any(|name| field.eq_ignore_ascii_case(name)));
     let path = named(&PATH_HEADERS)?;
     if record.get(0).is_some_and(|first| folder.join(first).is_file()) {
         return None;
+    }
+    if let Some(outputs) = outputs {
+        let column = |name: &String| {
+            let known = || record.iter().collect::<Vec<_>>().join(", ");
+            let found = record.iter().position(|field| field == name);
+            found.ok_or_else(|| format!("its header names no column `{name}`, but {}", known()))
+        };
+        let labels: Result<Vec<Vec<usize>>, String> =
+            outputs.iter().map(|names| names.iter().map(column).collect()).collect();
+        return Some(labels.map(|labels| Columns { path, labels, count: record.len() }));
     }
     let mut labels: Vec<usize> = (0..record.len()).filter(|&column| column != path).collect();
     if labels.len() > 1
@@ -136,7 +165,7 @@ fn header(record: &StringRecord, folder: &Path) -> Option<Result<Columns, String
     if labels.is_empty() {
         return Some(Err("its header has only a column of paths; expected `path,label`".to_owned()));
     }
-    Some(Ok(Columns { path, labels, count: record.len() }))
+    Some(Ok(Columns { path, labels: vec![labels], count: record.len() }))
 }
 
 fn one_column() -> String {
@@ -169,40 +198,52 @@ fn row(record: &StringRecord, columns: &Columns, folder: &Path, line: u64) -> Re
         Ok(InputKind::Array) => return Err(format!("`{path}` is an array, not a photo")),
         Err(reason) => return Err(format!("`{path}` cannot be used: {reason}")),
     }
-    let labels: Vec<String> =
-        columns.labels.iter().filter_map(|&column| record.get(column)).map(str::to_owned).collect();
-    if labels.iter().any(String::is_empty) {
+    let of_output = |columns: &Vec<usize>| -> Vec<String> {
+        columns.iter().filter_map(|&column| record.get(column)).map(str::to_owned).collect()
+    };
+    let labels: Vec<Vec<String>> = columns.labels.iter().map(of_output).collect();
+    if labels.iter().flatten().any(String::is_empty) {
         return Err("the label is empty".to_owned());
     }
     Ok(Row { line, photo, labels })
 }
 
-/// The targets of all rows and the names of the classes. Rows with inconsistent labels become errors.
-fn targets(rows: &mut Vec<Row>, errors: &mut Vec<RowError>) -> (Targets, Option<Vec<String>>) {
-    let width = rows.first().map_or(1, |row| row.labels.len());
+/// The targets of all rows for each output, and the names of the classes. Rows with inconsistent labels become errors.
+fn targets(rows: &mut Vec<Row>, errors: &mut Vec<RowError>) -> Vec<OutputTargets> {
     let number = |label: &String| label.parse::<f32>().ok().filter(|number| number.is_finite());
-    if width == 1 && !rows.iter().all(|row| row.labels.iter().all(|label| number(label).is_some())) {
-        let mut classes: Vec<String> = rows.iter().map(|row| row.labels[0].clone()).collect();
+    let outputs = rows.first().map_or(0, |row| row.labels.len());
+    let has_classes: Vec<bool> = (0..outputs)
+        .map(|output| {
+            let labels = || rows.iter().map(|row| &row.labels[output]);
+            labels().all(|labels| labels.len() == 1) && !labels().flatten().all(|label| number(label).is_some())
+        })
+        .collect();
+    rows.retain(|row| {
+        let numbers = row.labels.iter().zip(&has_classes).filter(|(_, has_classes)| !**has_classes);
+        let wrong = numbers.flat_map(|(labels, _)| labels).find(|label| number(label).is_none());
+        if let Some(label) = wrong {
+            let error = format!("`{label}` is no number; a row has either one label or only numbers after the path");
+            errors.push(RowError { line: row.line, error });
+        }
+        wrong.is_none()
+    });
+    has_classes.into_iter().enumerate().map(|(output, has_classes)| of_output(rows, output, has_classes)).collect()
+}
+
+/// The targets of one output; labels that are no classes are numbers.
+fn of_output(rows: &[Row], output: usize, has_classes: bool) -> OutputTargets {
+    let labels = || rows.iter().map(|row| &row.labels[output]);
+    if has_classes {
+        let mut classes: Vec<String> = labels().map(|labels| labels[0].clone()).collect();
         classes.sort_unstable();
         classes.dedup();
-        let class = |row: &Row| classes.binary_search(&row.labels[0]).unwrap_or_default();
-        return (Targets::Classes(rows.iter().map(class).collect()), Some(classes));
+        let class = |labels: &Vec<String>| classes.binary_search(&labels[0]).unwrap_or_default();
+        return OutputTargets { targets: Targets::Classes(labels().map(class).collect()), classes: Some(classes) };
     }
-    let mut values = Vec::new();
-    rows.retain(|row| {
-        let numbers: Result<Vec<f32>, &String> = row.labels.iter().map(|label| number(label).ok_or(label)).collect();
-        match numbers {
-            Ok(numbers) => values.extend(numbers),
-            Err(label) => {
-                let error = format!("`{label}` is not a number; a row has one label, or only numbers, after the path");
-                errors.push(RowError { line: row.line, error });
-                return false;
-            }
-        }
-        true
-    });
+    let width = labels().next().map_or(1, Vec::len);
+    let values: Vec<f32> = labels().flatten().filter_map(|label| label.parse().ok()).collect();
     let values = ArrayD::from_shape_vec(IxDyn(&[rows.len(), width]), values);
     // Reading from memory cannot fail.
     let targets = values.ok().and_then(|values| Targets::of(Table::of_array(values)).ok());
-    (targets.unwrap_or(Targets::Classes(Vec::new())), None)
+    OutputTargets { targets: targets.unwrap_or(Targets::Classes(Vec::new())), classes: None }
 }

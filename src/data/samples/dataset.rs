@@ -36,6 +36,14 @@ pub struct ArraySource {
     pub name: Option<String>,
 }
 
+/// The targets of one output of a net.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OutputTargets {
+    pub targets: Targets,
+    /// The names of the classes in the order of their indices, where the data has names.
+    pub classes: Option<Vec<String>>,
+}
+
 /// Samples with their targets.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Dataset {
@@ -43,6 +51,8 @@ pub struct Dataset {
     pub targets: Targets,
     /// The names of the classes by index, if the data has names.
     pub classes: Option<Vec<String>>,
+    /// The targets of further outputs, for nets with several.
+    pub further: Vec<OutputTargets>,
     /// The files that were skipped.
     pub skipped: Vec<Skipped>,
 }
@@ -68,6 +78,8 @@ pub enum DatasetError {
     Nothing,
     #[error("{}: the first dimension of an array must be the samples; this one is a scalar", path.display())]
     Scalar { path: PathBuf },
+    #[error("{} has {rows} rows for {samples} samples; row i must be the target of sample i", path.display())]
+    Targets { path: PathBuf, rows: usize, samples: usize },
     #[error("{} contains no samples: its shape is {shape:?}", path.display())]
     NoRows { path: PathBuf, shape: Vec<usize> },
     #[error(
@@ -85,7 +97,7 @@ pub enum DatasetError {
     )]
     NoValidation { share: f64, samples: usize, classes: usize },
     #[error(transparent)]
-    Targets(#[from] TargetsError),
+    Misfit(#[from] TargetsError),
 }
 
 /// A row that cannot be used. Lines count from 1.
@@ -143,6 +155,7 @@ impl Dataset {
             samples: Samples::Photos(paths),
             targets: Targets::Classes(classes),
             classes: Some(found.classes),
+            further: Vec::new(),
             skipped: found.skipped,
         })
     }
@@ -167,7 +180,18 @@ impl Dataset {
             arrays.push(table);
         }
         let (samples, targets) = (Samples::Arrays(arrays), Targets::of(values)?);
-        Ok(Dataset { samples, targets, classes: None, skipped: Vec::new() })
+        Ok(Dataset { samples, targets, classes: None, further: Vec::new(), skipped: Vec::new() })
+    }
+
+    /// Arrays without targets, for losses that take none: the class 0 stands for each.
+    ///
+    /// # Errors
+    /// As [`Dataset::arrays`].
+    pub fn without_targets(inputs: &[ArraySource]) -> Result<Dataset, DatasetError> {
+        let [first, ..] = inputs else { return Err(DatasetError::Nothing) };
+        let mut dataset = Dataset::arrays(inputs, first)?;
+        dataset.targets = Targets::Classes(vec![0; dataset.len()]);
+        Ok(dataset)
     }
 
     /// The same data, with a target value that is ignored.
@@ -200,11 +224,53 @@ impl Dataset {
             Samples::Photos(paths) => Samples::Photos(indices.iter().map(|&index| paths[index].clone()).collect()),
             Samples::Arrays(arrays) => Samples::Arrays(arrays.iter().map(|table| table.take(indices)).collect()),
         };
-        let targets = match &self.targets {
-            Targets::Classes(classes) => Targets::Classes(indices.iter().map(|&index| classes[index]).collect()),
-            Targets::Values(values) => Targets::Values(values.take(indices)),
-        };
-        Dataset { samples, targets, classes: self.classes.clone(), skipped: self.skipped.clone() }
+        let further = self
+            .further
+            .iter()
+            .map(|output| OutputTargets { targets: output.targets.take(indices), classes: output.classes.clone() });
+        Dataset {
+            samples,
+            targets: self.targets.take(indices),
+            classes: self.classes.clone(),
+            further: further.collect(),
+            skipped: self.skipped.clone(),
+        }
+    }
+
+    /// Adds the targets of further outputs, from arrays with a row for each sample.
+    ///
+    /// # Errors
+    /// As [`Dataset::arrays`].
+    pub fn with_further(mut self, sources: &[ArraySource]) -> Result<Dataset, DatasetError> {
+        for source in sources {
+            let values = finite(source)?;
+            if values.len() != self.len() {
+                return Err(DatasetError::Targets {
+                    path: source.path.clone(),
+                    rows: values.len(),
+                    samples: self.len(),
+                });
+            }
+            self.further.push(OutputTargets { targets: Targets::of(values)?, classes: None });
+        }
+        Ok(self)
+    }
+
+    /// The same data with the targets in another order: `order` gives for each output the index among the targets so far.
+    ///
+    /// # Panics
+    /// An index that is not below their number.
+    pub fn with_targets_in_order(self, order: &[usize]) -> Dataset {
+        let Dataset { samples, targets, classes, further, skipped } = self;
+        let all: Vec<OutputTargets> = std::iter::once(OutputTargets { targets, classes }).chain(further).collect();
+        let mut ordered = order.iter().map(|&index| all[index].clone());
+        let first = ordered.next().unwrap_or(OutputTargets { targets: Targets::Classes(Vec::new()), classes: None });
+        Dataset { samples, targets: first.targets, classes: first.classes, further: ordered.collect(), skipped }
+    }
+
+    /// The targets of each output.
+    pub fn all_targets(&self) -> impl Iterator<Item = &Targets> {
+        std::iter::once(&self.targets).chain(self.further.iter().map(|output| &output.targets))
     }
 
     /// The number of samples of each class, including classes with none; `None` if the targets are not classes.

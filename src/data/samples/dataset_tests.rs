@@ -225,7 +225,7 @@ fn digests_are_of_the_bytes() {
 fn of_classes(classes: Vec<usize>) -> Dataset {
     let rows = ArrayD::from_shape_fn(IxDyn(&[classes.len(), 1]), |at| at[0] as f32);
     let samples = Samples::Arrays(vec![Table::of_array(rows)]);
-    Dataset { samples, targets: Targets::Classes(classes), classes: None, skipped: Vec::new() }
+    Dataset { samples, targets: Targets::Classes(classes), classes: None, further: Vec::new(), skipped: Vec::new() }
 }
 
 fn rows(dataset: &Dataset) -> Vec<usize> {

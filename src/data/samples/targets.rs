@@ -76,6 +76,17 @@ impl Targets {
         }
     }
 
+    /// The targets of the samples at these indices, in this order.
+    ///
+    /// # Panics
+    /// If an index is not below [`Targets::len`].
+    pub fn take(&self, indices: &[usize]) -> Targets {
+        match self {
+            Targets::Classes(classes) => Targets::Classes(indices.iter().map(|&index| classes[index]).collect()),
+            Targets::Values(values) => Targets::Values(values.take(indices)),
+        }
+    }
+
     /// Whether there are no samples.
     pub fn is_empty(&self) -> bool {
         self.len() == 0

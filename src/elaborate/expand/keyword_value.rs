@@ -6,7 +6,7 @@ use crate::elaborate::elaborator::{Aborted, Elaborator};
 use crate::elaborate::environment::{Binding, Scope};
 use crate::graph::{Value, ValueKind};
 use crate::source::Span;
-use crate::syntax::ast::{Expr, ExprKind, Ident};
+use crate::syntax::ast::{BinaryOperator, Expr, ExprKind, Ident};
 use std::rc::Rc;
 
 impl<'p> Elaborator<'p> {
@@ -25,6 +25,18 @@ impl<'p> Elaborator<'p> {
             ExprKind::List(items) => {
                 let items = items.iter().map(|item| self.keyword_value(item, scope)).collect::<Result<_, Aborted>>()?;
                 return Ok(self.budget.count_value(Value { kind: ValueKind::List(items), span })?);
+            }
+            // A word or a call with a factor; products of numbers are arithmetic.
+            ExprKind::Binary { operator: BinaryOperator::Multiply, left, right }
+                if matches!(right.kind, ExprKind::Name(_) | ExprKind::Call { .. }) =>
+            {
+                let scaled = self.keyword_value(right, scope)?;
+                if matches!(scaled.kind, ValueKind::Word(_) | ValueKind::Construct { .. })
+                    && let Some(factor) = self.keyword_value(left, scope)?.number()
+                {
+                    let kind = ValueKind::Scaled(factor, Box::new(scaled));
+                    return Ok(self.budget.count_value(Value { kind, span })?);
+                }
             }
             _ => {}
         }

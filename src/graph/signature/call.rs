@@ -121,6 +121,11 @@ impl Arguments {
         (Arguments { layer, defined, values, span }, errors)
     }
 
+    /// The name of what is called.
+    pub fn callee(&self) -> &'static str {
+        self.layer
+    }
+
     /// The value that was given, or `None` for the default.
     pub fn given(&self, name: &str) -> Option<&Value> {
         let place = self.defined.iter().position(|argument| argument.name == name)?;

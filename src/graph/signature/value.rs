@@ -31,6 +31,8 @@ pub enum ValueKind {
         name: String,
         arguments: Vec<(Option<(String, Span)>, Value)>,
     },
+    /// A word or a call with a factor: `0.5 * mse`
+    Scaled(f64, Box<Value>),
 }
 
 impl ValueKind {
@@ -47,6 +49,7 @@ impl ValueKind {
             ValueKind::List(_) => "a list",
             ValueKind::Map(_) => "a map",
             ValueKind::Construct { .. } => "a call",
+            ValueKind::Scaled(..) => "a product",
         }
     }
 }
@@ -80,6 +83,7 @@ impl Value {
             ValueKind::Construct { arguments, .. } => {
                 1 + arguments.iter().map(|(_, value)| value.parts()).sum::<usize>()
             }
+            ValueKind::Scaled(_, value) => 1 + value.parts(),
             ValueKind::Sizes(sizes) => 1 + sizes.len() / 8,
             ValueKind::Text(text) => 1 + text.len() / 64,
             _ => 1,
@@ -136,6 +140,7 @@ impl fmt::Display for ValueKind {
                     sizes.iter().map(|size| size.map_or("?".to_string(), |size| size.to_string())).collect();
                 f.write_str(&words.join("x"))
             }
+            ValueKind::Scaled(factor, value) => write!(f, "{} * {value}", number_text(*factor)),
             ValueKind::List(list) => {
                 f.write_str("[")?;
                 separated(f, list, |f, value| value.fmt(f))?;

@@ -140,6 +140,30 @@ pub fn update(
     }
 }
 
+/// average = decay average + (1 - decay) w; a decay of 0 copies.
+///
+/// # Panics
+/// If the slices differ in length.
+pub fn move_average(average: &mut [f32], w: &[f32], decay: f32, threads: &ThreadPool) {
+    assert_eq!(average.len(), w.len(), "one average for each parameter");
+    let task_len = task_len(w.len());
+    share_all(threads, [average], task_len, &|start, [average]| {
+        interpolate(average, &w[start..start + average.len()], decay);
+    });
+}
+
+/// sum += weight g
+///
+/// # Panics
+/// If the slices differ in length.
+pub fn accumulate(sum: &mut [f32], g: &[f32], weight: f32, threads: &ThreadPool) {
+    assert_eq!(sum.len(), g.len(), "one sum for each gradient");
+    let task_len = task_len(g.len());
+    share_all(threads, [sum], task_len, &|start, [sum]| {
+        add_linear_gradient(sum, &g[start..start + sum.len()], weight);
+    });
+}
+
 /// The settings of one update, shared by its tasks.
 struct Update<'a> {
     rule: &'a UpdateRule,
@@ -236,6 +260,14 @@ impl Update<'_> {
 multiversion! {
     fn scale_and_clip(g: &mut [f32], scale: f32, limit: f32) {
         g.iter_mut().for_each(|g| *g = clip(*g * scale, -limit, limit));
+    }
+}
+
+multiversion! {
+    fn interpolate(average: &mut [f32], w: &[f32], decay: f32) {
+        for (average, w) in average.iter_mut().zip(w) {
+            *average = if decay == 0.0 { *w } else { decay * *average + (1.0 - decay) * w };
+        }
     }
 }
 

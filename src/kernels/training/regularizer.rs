@@ -28,6 +28,15 @@ pub enum Regularizer {
     MaxNorm(f32),
 }
 
+impl Regularizer {
+    /// The weight of the penalty in the loss.
+    pub fn rate(self) -> f32 {
+        match self {
+            Self::L1(rate) | Self::L2(rate) | Self::MaxNorm(rate) => rate,
+        }
+    }
+}
+
 impl std::fmt::Display for Regularizer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let (name, rate) = match self {
@@ -49,6 +58,25 @@ pub fn square_sum(values: &[f32], threads: &ThreadPool) -> f64 {
         sums.set(task, sum);
     });
     sums.sum()
+}
+
+/// The penalty of a parameter, as [`update`](super::optimizer::update) returns it.
+pub fn penalty(regularizer: Regularizer, w: &[f32], threads: &ThreadPool) -> f32 {
+    let add = match regularizer {
+        Regularizer::MaxNorm(rate) => return rate * max_magnitude(w, threads).value,
+        Regularizer::L1(_) => add_magnitudes,
+        Regularizer::L2(_) => add_squares,
+    };
+    let sums = PartialResults::default();
+    let task_len = task_len(w.len());
+    threads.run(w.len().div_ceil(task_len), &|task, _| {
+        let mut sum = 0.0;
+        for chunk in w[task * task_len..w.len().min((task + 1) * task_len)].chunks(CHUNK) {
+            add(chunk, &mut sum);
+        }
+        sums.set(task, sum);
+    });
+    (f64::from(regularizer.rate()) * sums.sum()) as f32
 }
 
 /// Floats of each partial result of a reduction over `len` floats.

@@ -49,17 +49,26 @@ pub fn parse(sources: &Sources, file: FileId) -> (File, Diagnostics) {
 /// # Errors
 /// A syntax error, or a text beyond the limits of size and nesting.
 pub fn parse_expression(sources: &Sources, file: FileId) -> Result<Expr> {
+    parse_expression_from(sources, file, 0)
+}
+
+/// Parses the expression that begins at the offset `from` of a file and fills the rest of it.
+///
+/// # Errors
+/// As [`parse_expression`].
+pub fn parse_expression_from(sources: &Sources, file: FileId, from: usize) -> Result<Expr> {
     let source = sources.file(file).text.as_str();
     if source.len() > recovery::MAX_FILE_BYTES {
         return Err(recovery::too_large(file, source.len()).into());
     }
-    let tokens = scan(source);
+    let mut tokens = scan(source);
+    tokens.retain(|token| token.start >= from);
     if tokens.len() > recovery::MAX_TOKENS {
         return Err(recovery::too_many(file, tokens.len()).into());
     }
     recovery::check_brackets(source, &tokens, file)?;
-    let builder = Builder { file, base: 0 };
-    match Grammar::parse(Rule::expression, source) {
+    let builder = Builder { file, base: from };
+    match Grammar::parse(Rule::expression, source.get(from..).unwrap_or_default()) {
         Ok(mut pairs) => {
             let expr = pairs.next().and_then(|pair| builder.parts(pair).next());
             Ok(match expr {
@@ -67,7 +76,7 @@ pub fn parse_expression(sources: &Sources, file: FileId) -> Result<Expr> {
                 None => return Err(recovery::empty(file).into()),
             })
         }
-        Err(failure) => Err(recovery::explain(source, 0, &tokens, file, &failure, true).into()),
+        Err(failure) => Err(recovery::explain(source, from, &tokens, file, &failure, true).into()),
     }
 }
 

@@ -2,54 +2,38 @@
 //! backward pass, updates) and the graph of evaluation. Both go through passes and lowering like any other graph.
 
 pub mod frozen_backbone;
-pub mod loss_compatibility;
+mod loss_fit;
+pub mod recipe_check;
+pub mod settings;
 pub mod training_plans;
+pub mod unfreezing;
+mod updates;
 
 use crate::graph::training::{Backward, Forward, TapeEntry, pixels_channels, unbatched};
 use crate::graph::{FusionRole, Graph, Initializer, Lowered, NodeId, Parameter, ParameterId, ParameterKind};
 use crate::kernels::elementwise::activation::Activation;
 use crate::kernels::elementwise::combine::Merge;
 use crate::kernels::training::loss::Loss;
-use crate::kernels::training::optimizer::UpdateRule;
-use crate::kernels::training::regularizer::Regularizer;
 use crate::ops::input::Input;
 use crate::plan::Kernel;
 use crate::plan::kernel::UnbatchedStep;
 use crate::plan::steps::merge::MergeStep;
-use crate::plan::steps::training::update::{GradientBy, GradientNormStep, LossGradientStep, LossStep, UpdateStep};
+use crate::plan::steps::training::update::{ACCUMULATION, GradientBy, GradientNormStep, LossGradientStep, LossStep};
 use crate::tensor::TensorType;
 use crate::train::evaluation::output_loss::loss_rows;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// The layer name of the optimizer's slots in the state.
-pub const OPTIMIZER: &str = "optimizer";
-
-/// The settings of a training step.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Settings {
-    pub loss: Loss,
-    pub rule: UpdateRule,
-    /// The regularizer, and the roles of the parameters that it leaves out.
-    pub penalty: Option<(Regularizer, Vec<String>)>,
-    /// Clips each value of a gradient to plus and minus this.
-    pub clip: Option<f32>,
-    /// Scales the gradients so that their global norm is at most this.
-    pub norm: Option<f32>,
-    /// Whether samples (or the positions of an output) have weights in the loss.
-    pub weighted: bool,
-    /// Whether they have weights in evaluation, too.
-    pub evaluation_weighted: bool,
-    /// The seed of dropout and noise.
-    pub seed: u64,
-}
+pub use settings::{OutputSettings, Settings};
+pub use updates::{AVERAGE, OPTIMIZER, is_in};
 
 /// The graphs of training.
 #[derive(Debug)]
 pub struct Differentiated {
-    /// From the net's inputs, the targets (and the weights) to the loss, the prediction (and the penalty).
+    /// From the net's inputs, and for each output its targets (and weights), to the loss of each output, each output (and the
+    /// penalty).
     pub step: Graph,
-    /// From the net's inputs, the targets (and the weights) to the loss and the prediction.
+    /// From the same inputs to the loss of each output and each output.
     pub evaluation: Graph,
     /// Whether the step gives a penalty.
     pub penalized: bool,
@@ -63,15 +47,17 @@ pub struct Untrainable {
     pub message: String,
 }
 
-/// Differentiates a net with one output.
+/// Differentiates a net.
 ///
 /// # Errors
 /// A layer without a gradient between the loss and trained parameters.
 pub fn differentiate(net: &Graph, settings: &Settings) -> Result<Differentiated, Untrainable> {
-    let output = net.outputs[0];
     let mut evaluation = net.clone();
-    let (_, loss) = add_loss(&mut evaluation, output, settings.loss, settings.evaluation_weighted);
-    evaluation.outputs = vec![loss, output];
+    let outputs = net.outputs.iter().zip(&settings.outputs);
+    let losses: Vec<NodeId> = outputs
+        .map(|(&output, settings)| add_loss(&mut evaluation, output, settings.loss, settings.evaluation_weighted).1)
+        .collect();
+    evaluation.outputs = losses.into_iter().chain(net.outputs.iter().copied()).collect();
     let (step, penalized) = Trainer::new(net, settings).step(net)?;
     Ok(Differentiated { step, evaluation, penalized })
 }
@@ -100,9 +86,12 @@ struct Trainer<'s> {
     settings: &'s Settings,
     graph: Graph,
     tape: Vec<TapeEntry>,
-    /// The parameters for the number of updates so far and the current learning rate.
+    /// The parameters for the number of updates so far, that of batches, and the current learning rate.
     update: ParameterId,
+    batch: ParameterId,
     rate: ParameterId,
+    /// By what gradients are accumulated, if they are: see [`AccumulateStep`].
+    accumulation: Option<ParameterId>,
     /// The contributions so far to the gradient of each node's output and of each parameter.
     node_gradients: HashMap<NodeId, Vec<NodeId>>,
     parameter_gradients: HashMap<ParameterId, Vec<NodeId>>,
@@ -113,11 +102,11 @@ impl<'s> Trainer<'s> {
     fn new(net: &Graph, settings: &'s Settings) -> Self {
         let mut graph = Graph { name: format!("{}/step", net.name), ..Graph::default() };
         graph.parameters.clone_from(&net.parameters);
-        let mut add_slot = |role| {
+        let mut add_slot = |role, len| {
             graph.parameters.push(Parameter {
                 layer: OPTIMIZER.into(),
                 role,
-                shape: vec![1],
+                shape: vec![len],
                 initializer: Initializer::Constant(0.0),
                 trainable: false,
                 frozen: false,
@@ -128,13 +117,17 @@ impl<'s> Trainer<'s> {
             });
             ParameterId(graph.parameters.len() - 1)
         };
-        let (rate, update) = (add_slot("rate"), add_slot("update"));
+        let (rate, update) = (add_slot("rate", 1), add_slot("update", 1));
+        // Random numbers differ from batch to batch, also where several batches make an update.
+        let accumulation = settings.accumulated.then(|| (add_slot("batch", 1), add_slot("accumulation", ACCUMULATION)));
         Trainer {
             settings,
             graph,
             tape: Vec::new(),
             update,
+            batch: accumulation.map_or(update, |(batch, _)| batch),
             rate,
+            accumulation: accumulation.map(|(_, accumulation)| accumulation),
             node_gradients: HashMap::new(),
             parameter_gradients: HashMap::new(),
             penalties: Vec::new(),
@@ -148,11 +141,22 @@ impl<'s> Trainer<'s> {
             let node = net.ids().rev().find(|id| nodes[id.0] <= step_node).unwrap_or(NodeId(0));
             Untrainable { node, message }
         };
-        let prediction = nodes[net.outputs[0].0];
-        let (loss_inputs, loss) = add_loss(&mut self.graph, prediction, self.settings.loss, self.settings.weighted);
-        let layers = self.add_loss_gradient(prediction, &loss_inputs);
-        self.backward(layers).map_err(|(node, message)| error(node, message))?;
-        self.graph.outputs = vec![loss, prediction];
+        let predictions: Vec<NodeId> = net.outputs.iter().map(|output| nodes[output.0]).collect();
+        let outputs: Vec<(NodeId, OutputSettings)> =
+            predictions.iter().copied().zip(self.settings.outputs.iter().copied()).collect();
+        let mut losses = Vec::with_capacity(outputs.len());
+        let mut loss_inputs = Vec::with_capacity(outputs.len());
+        for (prediction, settings) in &outputs {
+            let (inputs, loss) = add_loss(&mut self.graph, *prediction, settings.loss, settings.weighted);
+            losses.push(loss);
+            loss_inputs.push(inputs);
+        }
+        let mut skipped = Vec::new();
+        for ((prediction, settings), inputs) in outputs.into_iter().zip(&loss_inputs) {
+            skipped.extend(self.add_loss_gradient(prediction, inputs, settings));
+        }
+        self.backward(&skipped).map_err(|(node, message)| error(node, message))?;
+        self.graph.outputs = losses.into_iter().chain(predictions).collect();
         let penalty = self.sum_penalties();
         self.graph.outputs.extend(penalty);
         self.graph.debug_verify("differentiation");
@@ -180,7 +184,7 @@ impl<'s> Trainer<'s> {
                 parameters: node.parameters.clone(),
                 frozen: node.frozen,
                 origin: node.origin.clone(),
-                update: self.update,
+                update: self.batch,
                 seed: self.settings.seed,
                 layer_index: id.0 as u32,
             };
@@ -190,31 +194,42 @@ impl<'s> Trainer<'s> {
         Ok(nodes)
     }
 
-    /// Starts the backward pass with the gradient of the loss by the prediction, or by the logits of a fused softmax or
-    /// sigmoid. Returns the number of layers that remain on the tape.
-    fn add_loss_gradient(&mut self, prediction: NodeId, loss_inputs: &[NodeId]) -> usize {
-        let Settings { loss, weighted, .. } = *self.settings;
-        let last = self.tape.last().filter(|last| last.node == prediction);
+    /// Starts the backward pass of an output with the gradient of its loss by the prediction, or by the logits of a softmax or
+    /// sigmoid. Returns that layer, which the backward pass then leaves out.
+    fn add_loss_gradient(
+        &mut self,
+        prediction: NodeId,
+        loss_inputs: &[NodeId],
+        settings: OutputSettings,
+    ) -> Option<NodeId> {
+        let OutputSettings { loss, factor, weighted, .. } = settings;
+        // The gradient by the logits is that of this loss alone: nothing else may use the prediction.
+        let is_only_use = |node: &TapeEntry| {
+            let used = self.tape.iter().any(|other| other.inputs.contains(&node.node));
+            let outputs = self.graph.ids().filter(|&id| self.graph.node(id).inputs.contains(&node.node)).count();
+            !used && outputs <= 1
+        };
+        let last = self.tape.iter().find(|entry| entry.node == prediction).filter(|entry| is_only_use(entry));
         let by = match (loss, last.map(|last| last.operation.fusion_role())) {
-            (Loss::CategoricalCrossentropy, Some(FusionRole::Softmax)) => GradientBy::SoftmaxLogits,
+            (Loss::CategoricalCrossentropy | Loss::KlDivergence, Some(FusionRole::Softmax)) => {
+                GradientBy::SoftmaxLogits
+            }
             (Loss::BinaryCrossentropy, Some(FusionRole::Activation(Activation::Sigmoid))) => GradientBy::SigmoidLogits,
             _ => GradientBy::Prediction,
         };
-        let (node_of_gradient, layers) = match last {
-            Some(last) if by != GradientBy::Prediction => (last.inputs[0], self.tape.len() - 1),
-            _ => (prediction, self.tape.len()),
-        };
+        let skipped = last.filter(|_| by != GradientBy::Prediction).map(|last| (last.node, last.inputs[0]));
         let shape = self.graph.node(prediction).output.clone();
         let (pixels, features) = loss_rows(loss, weighted, &shape.known().unwrap_or_default());
-        let step = LossGradientStep { loss, by, pixels, features, weighted };
+        let step = LossGradientStep { loss, by, pixels, features, weighted, factor };
         let node =
             self.graph.push_lowered("d loss", shape, Lowered::Step(Kernel::LossGradient(step)), loss_inputs, &[], 0);
-        self.node_gradients.insert(node_of_gradient, vec![node]);
-        layers
+        self.node_gradients.entry(skipped.map_or(prediction, |(_, logits)| logits)).or_default().push(node);
+        skipped.map(|(layer, _)| layer)
     }
 
-    /// The backward pass through the first `layers` of the tape. Parameters are updated as soon as no gradient needs them.
-    fn backward(&mut self, layers: usize) -> Result<(), (NodeId, String)> {
+    /// The backward pass through the tape without the `skipped` layers. Parameters are updated as soon as no gradient needs
+    /// them.
+    fn backward(&mut self, skipped: &[NodeId]) -> Result<(), (NodeId, String)> {
         let tape = std::mem::take(&mut self.tape);
         let is_trained = |layer: &TapeEntry, parameter: &ParameterId| {
             let parameter = &self.graph.parameters[parameter.0];
@@ -232,9 +247,10 @@ impl<'s> Trainer<'s> {
                 trained.contains(&true) || layer.inputs.iter().any(|input| needs_gradient[input.0]);
         }
         let mut pending = Vec::new();
-        for (layer, trained) in tape[..layers].iter().zip(&trained).rev() {
+        for (layer, trained) in tape.iter().zip(&trained).rev() {
             if let Some(gradients) = self.node_gradients.remove(&layer.node)
                 && needs_gradient[layer.node.0]
+                && !skipped.contains(&layer.node)
             {
                 let gradient = self.sum(gradients);
                 let input_gradients = vec![None; layer.inputs.len()];
@@ -247,7 +263,7 @@ impl<'s> Trainer<'s> {
                     needs_parameter_grad: trained.clone(),
                     input_gradients,
                     parameter_gradients,
-                    update: self.update,
+                    update: self.batch,
                 };
                 layer.operation.differentiate(&mut backward).map_err(|message| (layer.node, message))?;
                 let Backward { input_gradients, parameter_gradients, needs_grad, .. } = backward;
@@ -270,6 +286,7 @@ impl<'s> Trainer<'s> {
                     && let Some(gradients) = self.parameter_gradients.remove(id)
                 {
                     let gradient = self.sum(gradients);
+                    let gradient = self.accumulate(*id, gradient);
                     pending.push((*id, gradient));
                 }
             }
@@ -303,41 +320,5 @@ impl<'s> Trainer<'s> {
         };
         let name = format!("{}, summed", self.graph.node(first).name);
         self.graph.push_lowered(&name, output, Lowered::Step(kernel), &gradients, &[], 0)
-    }
-
-    /// Adds the optimizer's update of a parameter, from its gradient (and the global norm).
-    fn update(&mut self, id: ParameterId, gradients: &[NodeId]) {
-        const SLOTS: [&str; 3] = ["slot1", "slot2", "slot3"];
-        let parameter = self.graph.parameters[id.0].clone();
-        let mut parameters = vec![id];
-        for (slot, name) in SLOTS.iter().take(self.settings.rule.slots()).enumerate() {
-            self.graph.parameters.push(Parameter {
-                layer: format!("{OPTIMIZER}/{}", parameter.path()),
-                role: name,
-                initializer: Initializer::Constant(f64::from(self.settings.rule.slot_start(slot))),
-                trainable: false,
-                ..parameter.clone()
-            });
-            parameters.push(ParameterId(self.graph.parameters.len() - 1));
-        }
-        let changed = parameters.len();
-        parameters.extend([self.rate, self.update]);
-        let penalty = self.settings.penalty.as_ref();
-        let penalty = penalty.filter(|(_, excluded)| !excluded.iter().any(|role| role == parameter.role));
-        let penalty = penalty.map(|(penalty, _)| *penalty);
-        let Settings { rule, clip, norm, .. } = *self.settings;
-        let step = UpdateStep { len: parameter.len(), rule, penalty, clip, norm };
-        let name = format!("update {}", parameter.path());
-        let step = Lowered::Step(Kernel::Update(step));
-        let node = self.graph.push_lowered(&name, unbatched(&[1]), step, gradients, &parameters, changed);
-        if penalty.is_some() {
-            self.penalties.push(node);
-        }
-    }
-
-    /// Adds the sum of the parameters' penalties, if there are any.
-    fn sum_penalties(&mut self) -> Option<NodeId> {
-        let penalties = std::mem::take(&mut self.penalties);
-        (!penalties.is_empty()).then(|| self.sum(penalties))
     }
 }

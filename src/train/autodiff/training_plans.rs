@@ -1,6 +1,7 @@
 //! Compiles the training of a net: the plan of a training step and the plan of evaluation, which share one state.
 
-use super::{Differentiated, Settings, Untrainable, differentiate};
+use super::recipe_check::untrainable;
+use super::{Differentiated, Settings, differentiate};
 use crate::artifact::Artifact;
 use crate::compile::{Values, checked, packed};
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, Result};
@@ -14,9 +15,9 @@ use std::sync::Arc;
 /// The compiled training of a net.
 #[derive(Debug)]
 pub struct Trainable {
-    /// From inputs, targets (and weights) to loss, prediction (and penalty); updates the state.
+    /// See [`Differentiated::step`]; updates the state.
     pub step: Arc<Artifact>,
-    /// From inputs, targets (and weights) to loss and prediction.
+    /// See [`Differentiated::evaluation`].
     pub evaluation: Arc<Artifact>,
     /// Whether the step gives a penalty.
     pub penalized: bool,
@@ -70,12 +71,4 @@ fn initial_state(step: &Graph, layout: &State, values: &Values<'_>) -> Result<Al
         }
     }
     Ok(state)
-}
-
-fn untrainable(net: &Graph, error: &Untrainable) -> Diagnostics {
-    let node = net.node(error.node);
-    Diagnostic::new(Code::Untrainable, format!("`{}` cannot be trained: {}", node.name, error.message))
-        .at(node.origin.span, "this layer")
-        .help("freeze it and what is before it: `frozen(…)`")
-        .into()
 }

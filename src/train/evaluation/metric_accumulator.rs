@@ -1,8 +1,7 @@
 //! The counts of predictions and targets, batch by batch, from which metrics are computed.
 
-use super::metrics::{
-    ClassificationMetrics, ClassificationReport, MetricUnit, MetricsError, RegressionMetrics, RegressionReport,
-};
+use super::metrics::{ClassificationMetrics, ClassificationReport, MetricUnit, MetricsError};
+use super::regression::{RegressionMetrics, RegressionReport};
 use crate::ops::output_kind::OutputKind;
 use crate::train::recipe::Metric;
 use serde::{Deserialize, Serialize};
@@ -24,8 +23,15 @@ pub enum MetricsReport {
 
 impl MetricAccumulator {
     /// For classes that `width` values of the output tell apart, for each `unit`.
-    pub fn classes(width: usize, labels: Vec<String>, output_kind: OutputKind, unit: MetricUnit) -> Self {
-        MetricAccumulator::Classes(ClassificationMetrics::new(labels, width, output_kind).with_unit(unit))
+    pub fn classes(
+        width: usize,
+        labels: Vec<String>,
+        output_kind: OutputKind,
+        unit: MetricUnit,
+        with_auc: bool,
+    ) -> Self {
+        let metrics = ClassificationMetrics::new(labels, width, output_kind).with_unit(unit);
+        MetricAccumulator::Classes(if with_auc { metrics.with_auc() } else { metrics })
     }
 
     /// For a net with this many numbers as output.
@@ -49,6 +55,9 @@ impl MetricAccumulator {
         match (self, metric) {
             (MetricAccumulator::Classes(metrics), Metric::Accuracy) => Some(metrics.accuracy()),
             (MetricAccumulator::Classes(metrics), Metric::Top5) => Some(metrics.top(5)),
+            (MetricAccumulator::Classes(metrics), Metric::F1) => Some(metrics.f1()),
+            (MetricAccumulator::Classes(metrics), Metric::Auc) => metrics.auc(),
+            (MetricAccumulator::Classes(metrics), Metric::Iou) => Some(metrics.iou()),
             (MetricAccumulator::Numbers(regression), Metric::Mae) => {
                 regression.report(None).ok().map(|report| report.mae)
             }

@@ -1,7 +1,8 @@
-//! Metrics: accuracy, top-k, confusion matrix, precision, recall and F1 of classes; MAE, RMSE and R² of numbers.
+//! Metrics of classes: accuracy, top-k, confusion matrix, precision, recall, F1, intersection over union and ROC curve.
 //!
-//! Batches are added one by one, in constant memory. Undefined ratios are 0, as in scikit-learn 1.x (`zero_division=0`).
+//! Batches are added one by one, in bounded memory. Undefined ratios are 0, as in scikit-learn 1.x (`zero_division=0`).
 
+use super::ranking::Ranking;
 use crate::ops::output_kind::OutputKind;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -60,6 +61,9 @@ pub struct ClassificationMetrics {
     confusion: Vec<u64>,
     /// At index i: the samples whose class is predicted with rank i, from 0.
     ranks: Vec<u64>,
+    /// For each class (of a single value: for the second one) its predicted values, if the area under the curve is asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    scores: Vec<Ranking>,
 }
 
 /// The metrics of one class, from 0 to 1.
@@ -85,6 +89,15 @@ pub struct ClassificationReport {
     pub accuracy: f64,
     /// The share of samples whose class is among the five most likely; 1 with five classes or fewer.
     pub top5: f64,
+    /// See [`ClassificationMetrics::f1`].
+    #[serde(default)]
+    pub f1: f64,
+    /// See [`ClassificationMetrics::iou`].
+    #[serde(default)]
+    pub iou: f64,
+    /// The area under the ROC curve, if it was computed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auc: Option<f64>,
     /// The mean loss, if it was computed.
     pub loss: Option<f64>,
     /// In the order of the net's outputs.
@@ -99,7 +112,14 @@ impl ClassificationMetrics {
     pub fn new(labels: Vec<String>, outputs: usize, output_kind: OutputKind) -> Self {
         let classes = labels.len();
         let (confusion, ranks) = (vec![0; classes * classes], vec![0; classes]);
-        ClassificationMetrics { labels, outputs, output_kind, unit: MetricUnit::Samples, confusion, ranks }
+        let (unit, scores) = (MetricUnit::Samples, Vec::new());
+        ClassificationMetrics { labels, outputs, output_kind, unit, confusion, ranks, scores }
+    }
+
+    /// Computes the area under the ROC curve too.
+    pub fn with_auc(self) -> Self {
+        let curves = if self.outputs == 1 { 1 } else { self.labels.len() };
+        ClassificationMetrics { scores: vec![Ranking::default(); curves], ..self }
     }
 
     /// Counts another unit than samples.
@@ -134,6 +154,15 @@ impl ClassificationMetrics {
                     (class, first(row), rank(row, class))
                 }
             };
+            let is_probability = self.output_kind != OutputKind::Numbers;
+            match &mut self.scores[..] {
+                [only] if outputs == 1 => only.add(row[0], class == 1, is_probability),
+                several => {
+                    for (of, (scores, &value)) in several.iter_mut().zip(row).enumerate() {
+                        scores.add(value, class == of, is_probability);
+                    }
+                }
+            }
             self.confusion[class * classes + predicted] += 1;
             self.ranks[rank] += 1;
         }
@@ -153,6 +182,37 @@ impl ClassificationMetrics {
     /// The share of samples whose class is among the `k` most likely; 0 without samples.
     pub fn top(&self, k: usize) -> f64 {
         share(self.ranks.iter().take(k).sum(), self.samples())
+    }
+
+    /// The F1 of the second class where a single value tells two apart, else the mean over the classes (scikit-learn's
+    /// `f1_score` with `binary` and `macro`); 0 without samples.
+    pub fn f1(&self) -> f64 {
+        let classes = self.per_class();
+        match &classes[..] {
+            [_, second] if self.outputs == 1 => second.f1,
+            _ => classes.iter().map(|class| class.f1).sum::<f64>() / classes.len().max(1) as f64,
+        }
+    }
+
+    /// The mean over the classes of hits / (hits + misses + false alarms), without the classes that neither occur nor are
+    /// predicted (Keras' `MeanIoU`); 0 without samples.
+    pub fn iou(&self) -> f64 {
+        let of_class = |class: usize| {
+            let hits = self.confused(class, class);
+            let involved: u64 =
+                (0..self.labels.len()).map(|other| self.confused(class, other) + self.confused(other, class)).sum();
+            (involved > 0).then(|| share(hits, involved - hits))
+        };
+        let shares: Vec<f64> = (0..self.labels.len()).filter_map(of_class).collect();
+        shares.iter().sum::<f64>() / shares.len().max(1) as f64
+    }
+
+    /// The area under the ROC curve, the mean over the classes where there are several (scikit-learn's `roc_auc_score` with
+    /// `ovr` and `macro`, without classes that no sample or every sample has); none if there is no such class, or it is not
+    /// computed.
+    pub fn auc(&self) -> Option<f64> {
+        let areas: Vec<f64> = self.scores.iter().filter_map(Ranking::area).collect();
+        (!areas.is_empty()).then(|| areas.iter().sum::<f64>() / areas.len() as f64)
     }
 
     /// How often a sample of class `truth` was predicted as class `predicted`; 0 for classes that do not exist.
@@ -188,6 +248,9 @@ impl ClassificationMetrics {
             unit: self.unit,
             accuracy: self.accuracy(),
             top5: self.top(5),
+            f1: self.f1(),
+            iou: self.iou(),
+            auc: self.auc(),
             loss,
             per_class: self.per_class(),
             confusion: self.confusion.chunks(classes).map(<[u64]>::to_vec).collect(),
@@ -209,94 +272,6 @@ fn rank(row: &[f32], class: usize) -> usize {
 
 fn share(part: u64, total: u64) -> f64 {
     if total == 0 { 0.0 } else { part as f64 / total as f64 }
-}
-
-/// The errors of a regression net's predictions.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct RegressionMetrics {
-    count: u64,
-    absolute: f64,
-    /// For each output.
-    columns: Vec<Column>,
-}
-
-/// Sums of one output. Mean and variance of the targets by Welford's method (1962), which avoids cancellation.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-struct Column {
-    squared: f64,
-    mean: f64,
-    spread: f64,
-}
-
-/// The errors of predicted numbers, in the units of the targets.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct RegressionReport {
-    /// The mean absolute error.
-    pub mae: f64,
-    /// The root of the mean squared error.
-    pub rmse: f64,
-    /// The coefficient of determination, averaged over the outputs; for constant targets 1 if all predictions are exact,
-    /// else 0.
-    pub r2: f64,
-    /// The mean loss, if it was computed.
-    pub loss: Option<f64>,
-}
-
-impl RegressionMetrics {
-    /// For a net with this many outputs.
-    pub fn new(outputs: usize) -> Self {
-        RegressionMetrics { count: 0, absolute: 0.0, columns: vec![Column::default(); outputs] }
-    }
-
-    /// Adds a batch: both are `(n, outputs)`, row-major.
-    ///
-    /// # Errors
-    /// Lengths that do not match, or an error that is not finite; then nothing is added.
-    pub fn add(&mut self, predictions: &[f32], targets: &[f32]) -> Result<(), MetricsError> {
-        let outputs = self.columns.len();
-        let samples = targets.len().checked_div(outputs).unwrap_or(0);
-        if predictions.len() != targets.len() || targets.len() != samples * outputs {
-            return Err(MetricsError::Shape { found: predictions.len(), samples, outputs });
-        }
-        let numbers = predictions.iter().zip(targets);
-        if let Some(at) = numbers.clone().position(|(predicted, target)| !(predicted - target).is_finite()) {
-            return Err(MetricsError::NonFinite { sample: at / outputs });
-        }
-        for (at, (&predicted, &target)) in numbers.enumerate() {
-            let (column, target) = (&mut self.columns[at % outputs], f64::from(target));
-            let error = f64::from(predicted) - target;
-            self.count += u64::from(at % outputs == 0);
-            self.absolute += error.abs();
-            column.squared += error * error;
-            let from_mean = target - column.mean;
-            column.mean += from_mean / self.count as f64;
-            column.spread += from_mean * (target - column.mean);
-        }
-        Ok(())
-    }
-
-    /// All metrics, with the mean loss that the caller computed.
-    ///
-    /// # Errors
-    /// There are no samples.
-    pub fn report(&self, loss: Option<f64>) -> Result<RegressionReport, MetricsError> {
-        if self.count == 0 {
-            return Err(MetricsError::Nothing);
-        }
-        let outputs = self.columns.len() as f64;
-        let values = self.count as f64 * outputs;
-        let determined = |column: &Column| match (column.squared, column.spread) {
-            (0.0, 0.0) => 1.0,
-            (_, 0.0) => 0.0,
-            (squared, spread) => 1.0 - squared / spread,
-        };
-        Ok(RegressionReport {
-            mae: self.absolute / values,
-            rmse: (self.columns.iter().map(|column| column.squared).sum::<f64>() / values).sqrt(),
-            r2: self.columns.iter().map(determined).sum::<f64>() / outputs,
-            loss,
-        })
-    }
 }
 
 #[cfg(test)]
@@ -331,7 +306,10 @@ mod tests {
         }
         let json = serde_json::to_value(&report).unwrap();
         let keys: Vec<&String> = json.as_object().unwrap().keys().collect();
-        assert_eq!(keys, ["accuracy", "confusion", "counted", "loss", "per_class", "top5"]);
+        assert_eq!(keys, ["accuracy", "confusion", "counted", "f1", "iou", "loss", "per_class", "top5"]);
+        // scikit-learn: f1_score(…, average="macro", labels=range(4)), jaccard_score(…, average="macro", labels=range(3))
+        assert!((metrics.f1() - 0.525).abs() < 1e-12, "{}", metrics.f1());
+        assert!((metrics.iou() - (1.0 / 3.0 + 2.0 / 3.0 + 2.0 / 3.0) / 3.0).abs() < 1e-12, "{}", metrics.iou());
     }
 
     #[test]
@@ -366,23 +344,5 @@ mod tests {
         let nan = metrics.add(&[0.0, 1.0, 0.0, f32::NAN], &one_hot(&[0, 1], 2));
         assert_eq!(nan, Err(MetricsError::NonFinite { sample: 1 }));
         assert_eq!((metrics.samples(), metrics.confused(7, 0), metrics.confused(0, 7)), (0, 0, 0));
-    }
-
-    /// scikit-learn's own example of `r2_score` for several outputs (uniform average), and its mean errors.
-    #[test]
-    fn errors_of_numbers() {
-        let mut regression = RegressionMetrics::new(2);
-        regression.add(&[0.0, 2.0, -1.0, 2.0], &[0.5, 1.0, -1.0, 1.0]).unwrap();
-        regression.add(&[8.0, -5.0], &[7.0, -6.0]).unwrap();
-        let report = regression.report(None).unwrap();
-        assert!((report.mae - 0.75).abs() < 1e-12 && (report.rmse - (4.25f64 / 6.0).sqrt()).abs() < 1e-12);
-        assert!((report.r2 - 0.936_800_526_662_277_8).abs() < 1e-12, "{}", report.r2);
-        let mut constant = RegressionMetrics::new(1);
-        constant.add(&[3.0, 3.0], &[3.0, 3.0]).unwrap();
-        assert_eq!(constant.report(None).unwrap().r2, 1.0);
-        constant.add(&[4.0], &[3.0]).unwrap();
-        assert_eq!(constant.report(None).unwrap().r2, 0.0);
-        assert!(matches!(constant.add(&[f32::NAN], &[0.0]), Err(MetricsError::NonFinite { sample: 0 })));
-        assert!(matches!(regression.add(&[0.0; 3], &[0.0; 3]), Err(MetricsError::Shape { .. })));
     }
 }

@@ -7,5 +7,7 @@ pub mod metric_accumulator;
 pub mod metrics;
 pub mod misclassified;
 pub mod output_loss;
+mod ranking;
+pub mod regression;
 pub mod score;
 pub mod task;

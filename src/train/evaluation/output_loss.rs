@@ -15,5 +15,5 @@ pub fn default_loss(output: OutputKind) -> Loss {
 
 /// The rows of an output of these sizes that a loss treats separately, or that have their own weights, and their length.
 pub fn loss_rows(loss: Loss, weighted: bool, sizes: &[usize]) -> (usize, usize) {
-    if loss.is_categorical() || weighted { pixels_channels(sizes) } else { (1, sizes.iter().product()) }
+    if loss.is_by_pixel() || weighted { pixels_channels(sizes) } else { (1, sizes.iter().product()) }
 }

@@ -17,18 +17,37 @@ use crate::train::batches::batch_source::{
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-/// The samples of a dataset with their targets: the training or the validation data.
+/// The targets of one output.
 #[derive(Debug)]
-pub struct DataSplit<'d> {
-    pub source: BatchSource,
+pub struct SplitTargets<'d> {
     /// They match the net's output: see [`LearningTask::prepare_targets`].
     pub targets: &'d Targets,
     pub weights: SampleWeights,
 }
 
-/// The mean loss and the metrics of a net on a dataset.
+/// The samples of a dataset with their targets: the training or the validation data.
 #[derive(Debug)]
-pub struct EvalResult {
+pub struct DataSplit<'d> {
+    pub source: BatchSource,
+    /// Of each output, at least one.
+    pub outputs: Vec<SplitTargets<'d>>,
+}
+
+impl DataSplit<'_> {
+    /// The number of samples.
+    pub fn len(&self) -> usize {
+        self.outputs.first().map_or(0, |output| output.targets.len())
+    }
+
+    /// Whether there are no samples.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// The mean loss and the metrics of one output on a dataset.
+#[derive(Debug)]
+pub struct OutputResult {
     /// Over the samples, or over the pixels that have a target; none if the model computes no loss.
     pub loss: Option<f64>,
     pub accumulator: MetricAccumulator,
@@ -49,16 +68,33 @@ pub enum ScoreError {
     NonFiniteOutput { sample: usize, origin: Option<Origin> },
 }
 
-/// How a dataset is scored.
+/// How an output is scored.
 #[derive(Clone, Copy, Debug)]
-pub struct ScoreSettings<'a> {
+pub struct OutputScoring<'a> {
     pub task: &'a LearningTask,
     /// The names of the classes.
     pub labels: Option<&'a [String]>,
+    /// Whether the area under the ROC curve is computed.
+    pub with_auc: bool,
+}
+
+/// How a dataset is scored.
+#[derive(Clone, Debug)]
+pub struct ScoreSettings<'a> {
+    pub outputs: Vec<OutputScoring<'a>>,
     /// Samples in a batch.
     pub batch: usize,
     /// When another thread sets it, scoring ends before the next batch.
     pub interrupted: Option<&'a AtomicBool>,
+}
+
+/// The targets of an output for a batch.
+#[derive(Clone, Copy, Debug)]
+pub struct BatchTargets<'a> {
+    /// `(samples, output)`, row-major.
+    pub targets: &'a [f32],
+    /// `(samples, positions)`; none where all positions count equally.
+    pub weights: Option<&'a [f32]>,
 }
 
 /// A batch with its targets.
@@ -66,24 +102,27 @@ pub struct ScoreSettings<'a> {
 pub struct LabelledBatch<'a> {
     pub samples: usize,
     pub inputs: Batch<'a>,
-    /// `(samples, output)`, row-major.
-    pub targets: &'a [f32],
-    /// `(samples, positions)`; none where all positions count equally.
-    pub weights: Option<&'a [f32]>,
+    /// Of each output.
+    pub outputs: &'a [BatchTargets<'a>],
 }
 
 /// A net that predicts batches.
 pub trait Model {
-    /// Values of the output for one sample.
-    fn output_len(&self) -> usize;
+    /// Values of each output for one sample.
+    fn output_lens(&self) -> Vec<usize>;
 
     fn pool(&self) -> Arc<ThreadPool>;
 
-    /// Writes the predictions of a batch, `(samples, output)`, and returns the batch's mean loss, if the model computes one.
+    /// Writes the predictions of a batch, `(samples, output)` for each output, and returns the mean loss of each, if the model
+    /// computes one.
     ///
     /// # Errors
     /// As [`Session::run`].
-    fn predict(&mut self, batch: &LabelledBatch<'_>, predictions: &mut [f32]) -> Result<Option<f64>, RunError>;
+    fn predict(
+        &mut self,
+        batch: &LabelledBatch<'_>,
+        predictions: &mut [&mut [f32]],
+    ) -> Result<Vec<Option<f64>>, RunError>;
 
     /// The error for the non-finite prediction of a sample, whose index in the batch is `index`. `first` is the index of the
     /// batch's first sample in the dataset.
@@ -93,8 +132,63 @@ pub trait Model {
     fn non_finite(&mut self, batch: &LabelledBatch<'_>, first: usize, index: usize) -> Result<ScoreError, RunError>;
 }
 
+/// The buffers and sums of one output.
+struct OutputScore<'a> {
+    scoring: OutputScoring<'a>,
+    targets: &'a Targets,
+    /// Values of a sample, and those of a position.
+    len: usize,
+    width: usize,
+    prediction_buffer: Vec<f32>,
+    target_buffer: Vec<f32>,
+    /// Empty where all positions count equally.
+    weight_buffer: Vec<f32>,
+    loss_sum: f64,
+    weight_sum: f64,
+    has_loss: bool,
+    accumulator: MetricAccumulator,
+}
+
+impl<'a> OutputScore<'a> {
+    fn new(scoring: OutputScoring<'a>, split: &'a SplitTargets<'_>, len: usize, batch: usize) -> Self {
+        let width = scoring.task.coding.width.max(1);
+        let has_weights = matches!(split.weights, SampleWeights::PerPosition(_));
+        OutputScore {
+            targets: split.targets,
+            len,
+            width,
+            prediction_buffer: vec![0.0; batch * len],
+            target_buffer: vec![0.0; batch * len],
+            weight_buffer: vec![0.0; if has_weights { batch * (len / width) } else { 0 }],
+            loss_sum: 0.0,
+            weight_sum: 0.0,
+            has_loss: false,
+            accumulator: scoring.task.accumulator(scoring.labels, scoring.with_auc),
+            scoring,
+        }
+    }
+
+    /// Reads the targets of samples, and their weights.
+    fn load(&mut self, range: std::ops::Range<usize>) -> Result<(), BatchSourceError> {
+        let samples = range.len();
+        let targets = &mut self.target_buffer[..samples * self.len];
+        for (row, sample) in targets.chunks_exact_mut(self.len.max(1)).zip(range) {
+            self.targets.row(sample, self.scoring.task.coding, row).map_err(BatchSourceError::Rows)?;
+        }
+        let positions = self.len / self.width;
+        self.weight_sum += match self.weight_buffer.is_empty() {
+            true => samples as f64,
+            false => {
+                let weights = &mut self.weight_buffer[..samples * positions];
+                position_weights(targets, self.width, None, weights) as f64 / positions as f64
+            }
+        };
+        Ok(())
+    }
+}
+
 /// Scores a model on a dataset. Classes count equally, whatever weights training gives them. `on_batch` gets the number of
-/// samples done and the batch's predictions.
+/// samples done and the batch's predictions of the first output. Returns the results of each output.
 ///
 /// # Errors
 /// Samples that cannot be read, values that are not finite, a failed run, and an interruption.
@@ -103,79 +197,102 @@ pub fn score(
     split: &mut DataSplit<'_>,
     settings: &ScoreSettings<'_>,
     on_batch: &mut dyn FnMut(usize, &[f32]),
-) -> Result<EvalResult, ScoreError> {
-    let ScoreSettings { task, labels, batch, interrupted } = *settings;
-    let outputs = model.output_len();
-    let width = task.coding.width.max(1);
-    let positions = outputs / width;
-    let DataSplit { source, targets: all_targets, weights } = split;
-    let order: Vec<usize> = (0..all_targets.len()).collect();
-    let batch_len = batch.min(order.len().max(1));
-    let mut prediction_buffer = vec![0.0; batch_len * outputs];
-    let mut target_buffer = vec![0.0; batch_len * outputs];
-    let has_weights = matches!(weights, SampleWeights::PerPosition(_));
-    let mut weight_buffer = vec![0.0; if has_weights { batch_len * positions } else { 0 }];
-    let mut accumulator = task.accumulator(labels);
-    let (mut loss_sum, mut weight_sum, mut has_loss) = (0.0, 0.0, false);
+) -> Result<Vec<OutputResult>, ScoreError> {
+    let ScoreSettings { outputs, batch, interrupted } = settings;
+    let order: Vec<usize> = (0..split.len()).collect();
+    let DataSplit { source, outputs: split_outputs } = split;
+    let batch_len = (*batch).min(order.len().max(1));
+    let lens = model.output_lens();
+    let all = outputs.iter().zip(&*split_outputs).zip(lens);
+    let mut scores: Vec<OutputScore<'_>> =
+        all.map(|((&scoring, split), len)| OutputScore::new(scoring, split, len, batch_len)).collect();
     let pool = model.pool();
-    let traversal = Traversal { order: &order, batch, epoch: 0, pool: &pool, interrupted };
+    let traversal = Traversal { order: &order, batch: *batch, epoch: 0, pool: &pool, interrupted: *interrupted };
     source.for_each_batch::<ScoreError>(traversal, |range, inputs| {
         let samples = range.len();
-        let predictions = &mut prediction_buffer[..samples * outputs];
-        let targets = &mut target_buffer[..samples * outputs];
-        for (row, sample) in targets.chunks_exact_mut(outputs.max(1)).zip(range.clone()) {
-            all_targets.row(sample, task.coding, row).map_err(BatchSourceError::Rows)?;
+        let mut before = Vec::with_capacity(scores.len());
+        for score in &mut scores {
+            before.push(score.weight_sum);
+            score.load(range.clone())?;
         }
-        let (mut weight, mut weights) = (samples as f64, None);
-        if has_weights {
-            let buffer = &mut weight_buffer[..samples * positions];
-            weight = position_weights(targets, width, None, buffer) as f64 / positions as f64;
-            weights = Some(&*buffer);
+        let mut targets = Vec::with_capacity(scores.len());
+        let mut predictions: Vec<&mut [f32]> = Vec::with_capacity(scores.len());
+        let mut accumulators = Vec::with_capacity(scores.len());
+        for score in &mut scores {
+            let weights = &score.weight_buffer[..score.weight_buffer.len().min(samples * (score.len / score.width))];
+            let weights = (!score.weight_buffer.is_empty()).then_some(weights);
+            targets.push(BatchTargets { targets: &score.target_buffer[..samples * score.len], weights });
+            predictions.push(&mut score.prediction_buffer[..samples * score.len]);
+            accumulators.push((&mut score.accumulator, &mut score.loss_sum, &mut score.has_loss, score.weight_sum));
         }
-        let labelled = LabelledBatch { samples, inputs, targets, weights };
-        if let Some(loss) = model.predict(&labelled, predictions)? {
-            loss_sum += loss * weight;
-            has_loss = true;
+        let labelled = LabelledBatch { samples, inputs, outputs: &targets };
+        let losses = model.predict(&labelled, &mut predictions)?;
+        let sums = accumulators.into_iter().zip(before).zip(losses);
+        for ((((accumulator, loss_sum, has_loss, weight), before), loss), (prediction, output)) in
+            sums.zip(predictions.iter().zip(&targets))
+        {
+            if let Some(loss) = loss {
+                *loss_sum += loss * (weight - before);
+                *has_loss = true;
+            }
+            if accumulator.add(prediction, output.targets).is_err() {
+                let len = prediction.len() / samples.max(1);
+                let index = prediction.iter().position(|value| !value.is_finite()).unwrap_or(0) / len.max(1);
+                return Err(model.non_finite(&labelled, range.start, index)?);
+            }
         }
-        weight_sum += weight;
-        if accumulator.add(predictions, targets).is_err() {
-            let index = predictions.iter().position(|value| !value.is_finite()).unwrap_or(0) / outputs.max(1);
-            return Err(model.non_finite(&labelled, range.start, index)?);
-        }
-        on_batch(range.end, predictions);
+        on_batch(range.end, predictions.first().map_or(&[][..], |first| &first[..]));
         Ok(())
     })?;
-    let loss = has_loss.then(|| loss_sum / weight_sum.max(f64::MIN_POSITIVE));
-    Ok(EvalResult { loss, accumulator })
+    let result = |score: OutputScore<'_>| OutputResult {
+        loss: score.has_loss.then(|| score.loss_sum / score.weight_sum.max(f64::MIN_POSITIVE)),
+        accumulator: score.accumulator,
+    };
+    Ok(scores.into_iter().map(result).collect())
 }
 
-/// A compiled net, whose loss is computed from its first output.
+/// A compiled net, whose losses are computed from its outputs.
 pub struct ArtifactModel {
     pub session: Session,
-    /// None if the loss is not known.
-    pub loss: Option<Loss>,
+    /// Of the outputs that are scored; none for a loss that is not known.
+    pub losses: Vec<Option<Loss>>,
 }
 
 impl Model for ArtifactModel {
-    fn output_len(&self) -> usize {
-        self.session.artifact().manifest.plan.outputs[0].len()
+    fn output_lens(&self) -> Vec<usize> {
+        let outputs = &self.session.artifact().manifest.plan.outputs;
+        outputs.iter().take(self.losses.len()).map(|port| port.len()).collect()
     }
 
     fn pool(&self) -> Arc<ThreadPool> {
         Arc::clone(self.session.pool())
     }
 
-    fn predict(&mut self, batch: &LabelledBatch<'_>, predictions: &mut [f32]) -> Result<Option<f64>, RunError> {
+    fn predict(
+        &mut self,
+        batch: &LabelledBatch<'_>,
+        predictions: &mut [&mut [f32]],
+    ) -> Result<Vec<Option<f64>>, RunError> {
         let outputs = run_batch(&mut self.session, batch.samples, batch.inputs)?;
-        predictions.copy_from_slice(&outputs[0]);
-        let port = &self.session.artifact().manifest.plan.outputs[0];
-        let loss = self.loss.map(|loss| {
-            let (row_stride, batch_stride) = (port.sizes.last().copied().unwrap_or(1).max(1), port.len());
-            let view = |data| View { data, ld: row_stride, image: batch_stride };
-            let rows = loss_rows(loss, batch.weights.is_some(), &port.sizes);
-            loss::loss_of_images(loss, view(predictions), view(batch.targets), batch.weights, batch.samples, rows)
+        let ports = &self.session.artifact().manifest.plan.outputs;
+        let all = predictions.iter_mut().zip(&outputs).zip(ports).zip(&self.losses).zip(batch.outputs);
+        let losses = all.map(|((((prediction, output), port), loss), target)| {
+            prediction.copy_from_slice(output);
+            loss.map(|loss| {
+                let (row_stride, batch_stride) = (port.sizes.last().copied().unwrap_or(1).max(1), port.len());
+                let view = |data| View { data, ld: row_stride, image: batch_stride };
+                let rows = loss_rows(loss, target.weights.is_some(), &port.sizes);
+                loss::loss_of_images(
+                    loss,
+                    view(&prediction[..]),
+                    view(target.targets),
+                    target.weights,
+                    batch.samples,
+                    rows,
+                )
+            })
         });
-        Ok(loss)
+        Ok(losses.collect())
     }
 
     fn non_finite(&mut self, batch: &LabelledBatch<'_>, first: usize, index: usize) -> Result<ScoreError, RunError> {
@@ -191,21 +308,31 @@ pub struct StateModel<'a> {
 }
 
 impl Model for StateModel<'_> {
-    fn output_len(&self) -> usize {
-        self.session.artifact().manifest.plan.outputs[1].len()
+    fn output_lens(&self) -> Vec<usize> {
+        // The losses come first.
+        let outputs = &self.session.artifact().manifest.plan.outputs;
+        outputs[outputs.len() / 2..].iter().map(|port| port.len()).collect()
     }
 
     fn pool(&self) -> Arc<ThreadPool> {
         Arc::clone(self.session.pool())
     }
 
-    fn predict(&mut self, batch: &LabelledBatch<'_>, predictions: &mut [f32]) -> Result<Option<f64>, RunError> {
+    fn predict(
+        &mut self,
+        batch: &LabelledBatch<'_>,
+        predictions: &mut [&mut [f32]],
+    ) -> Result<Vec<Option<f64>>, RunError> {
         let mut inputs: Vec<&[f32]> = batch.inputs.to_vec();
-        inputs.push(batch.targets);
-        inputs.extend(batch.weights);
-        let mut loss = [0.0];
-        self.session.run_with(batch.samples, &inputs, &mut [&mut loss, predictions], self.state)?;
-        Ok(Some(f64::from(loss[0])))
+        for output in batch.outputs {
+            inputs.push(output.targets);
+            inputs.extend(output.weights);
+        }
+        let mut losses = vec![[0.0]; batch.outputs.len()];
+        let mut outputs: Vec<&mut [f32]> = losses.iter_mut().map(|loss| &mut loss[..]).collect();
+        outputs.extend(predictions.iter_mut().map(|prediction| &mut prediction[..]));
+        self.session.run_with(batch.samples, &inputs, &mut outputs, self.state)?;
+        Ok(losses.into_iter().map(|[loss]| Some(f64::from(loss))).collect())
     }
 
     fn non_finite(&mut self, batch: &LabelledBatch<'_>, first: usize, index: usize) -> Result<ScoreError, RunError> {
@@ -213,8 +340,10 @@ impl Model for StateModel<'_> {
             Some(index) => ScoreError::NonFiniteInput { sample: first + index },
             None => {
                 let mut inputs: Vec<&[f32]> = batch.inputs.to_vec();
-                inputs.push(batch.targets);
-                inputs.extend(batch.weights);
+                for output in batch.outputs {
+                    inputs.push(output.targets);
+                    inputs.extend(output.weights);
+                }
                 let origin = self.session.origin_with(&inputs, batch.samples, index, self.state)?;
                 ScoreError::NonFiniteOutput { sample: first + index, origin }
             }

@@ -27,9 +27,9 @@ pub struct LearningTask {
     /// How a single value tells two classes apart.
     pub output_kind: OutputKind,
     pub coding: Coding,
-    loss: Loss,
+    pub loss: Loss,
     /// The sizes of the output without the batch.
-    sizes: Vec<usize>,
+    pub sizes: Vec<usize>,
 }
 
 /// An error in data; `span` is where a spec names the data, if one does.
@@ -57,13 +57,18 @@ impl LearningTask {
         has_names: bool,
         targets: &Targets,
     ) -> std::result::Result<LearningTask, TableError> {
-        let output_kind = if loss == Loss::BinaryCrossentropy { OutputKind::Probabilities } else { output_kind };
+        let is_independent = matches!(loss, Loss::BinaryCrossentropy | Loss::BinaryFocal { .. });
+        let output_kind = if is_independent { OutputKind::Probabilities } else { output_kind };
         let width = sizes.last().copied().unwrap_or(1);
-        let binary = matches!(loss, Loss::BinaryCrossentropy | Loss::BinaryHinge);
+        let is_mask = matches!(loss, Loss::Dice { .. }) && output_kind == OutputKind::Probabilities;
+        let binary = is_independent || is_mask || loss == Loss::BinaryHinge;
+        // Distances, directions and embeddings are no classes, whatever the targets are.
+        let is_geometric = matches!(loss, Loss::Contrastive { .. } | Loss::Cosine | Loss::Triplet { .. });
         let is_one_hot = || all(targets, |row| row.chunks(width).all(|position| hot(position).is_some()));
         let is_binary =
             || all(targets, |row| two_values(row, 0.0) || loss == Loss::BinaryHinge && two_values(row, -1.0));
         let kind = match targets {
+            _ if is_geometric => TargetKind::Numbers,
             _ if width > 1 && (loss.is_categorical() || targets.has_pixel_classes(sizes)) => TargetKind::Classes,
             Targets::Classes(_) if width > 1 => TargetKind::Classes,
             Targets::Classes(_) if has_names || binary => TargetKind::Binary,
@@ -93,14 +98,16 @@ impl LearningTask {
         }
     }
 
-    /// An empty accumulator for the predictions.
-    pub fn accumulator(&self, labels: Option<&[String]>) -> MetricAccumulator {
+    /// An empty accumulator for the predictions; `with_auc` also for the area under the ROC curve, which needs their order.
+    pub fn accumulator(&self, labels: Option<&[String]>, with_auc: bool) -> MetricAccumulator {
         let named = labels.filter(|_| self.is_labelled()).map(<[String]>::to_vec);
         let labels = named.unwrap_or_else(|| (0..self.class_count()).map(|class| class.to_string()).collect());
         match self.kind {
             TargetKind::Numbers => MetricAccumulator::numbers(self.coding.width),
-            TargetKind::Binary => MetricAccumulator::classes(1, labels, self.output_kind, self.unit()),
-            TargetKind::Classes => MetricAccumulator::classes(self.coding.width, labels, self.output_kind, self.unit()),
+            TargetKind::Binary => MetricAccumulator::classes(1, labels, self.output_kind, self.unit(), with_auc),
+            TargetKind::Classes => {
+                MetricAccumulator::classes(self.coding.width, labels, self.output_kind, self.unit(), with_auc)
+            }
         }
     }
 
@@ -205,12 +212,14 @@ impl LearningTask {
     /// Refuses losses that cannot weight single pixels; `what` is the option that needs it, with its verb.
     ///
     /// # Errors
-    /// A loss that is the root of a mean over all pixels.
+    /// A loss that is no mean over the pixels.
     pub fn check_pixel_weights(&self, what: &str, span: Option<Span>) -> Result<()> {
-        if !matches!(self.loss, Loss::Rmse | Loss::Rmsle) {
-            return Ok(());
-        }
-        let message = format!("{what} single pixels, and {} is the root of a mean over all pixels", self.loss.name());
+        let of_all = match self.loss {
+            Loss::Rmse | Loss::Rmsle => "the root of a mean over all pixels",
+            loss if loss.is_whole() => "computed from all pixels at once",
+            _ => return Ok(()),
+        };
+        let message = format!("{what} single pixels, and {} is {of_all}", self.loss.name());
         Err(data_error(message, span).help("leave `loss` out, or take `mse`").into())
     }
 
@@ -224,7 +233,7 @@ impl LearningTask {
             )
         };
         match self.loss {
-            Loss::CategoricalCrossentropy => {
+            Loss::CategoricalCrossentropy | Loss::CategoricalFocal { .. } | Loss::KlDivergence => {
                 let is_distribution = |row: &[f32]| {
                     row.iter().all(|share| *share >= 0.0) && (row.iter().sum::<f32>() - 1.0).abs() <= ROUNDING
                 };
@@ -246,7 +255,12 @@ impl LearningTask {
                     (message, "for samples with several classes or none, end the net with `Sigmoid` and use `binary_crossentropy`".to_string())
                 }))
             }
-            Loss::BinaryCrossentropy => {
+            Loss::Contrastive { .. } => {
+                let wrong = first(targets, |value| value == 0.0 || value == 1.0)?;
+                Ok(wrong
+                    .map(|wrong| describe(wrong, "1 for two of a kind and 0 for others", "use `mse` for distances")))
+            }
+            Loss::BinaryCrossentropy | Loss::BinaryFocal { .. } | Loss::Dice { .. } => {
                 let wrong = first(targets, |value| (0.0..=1.0).contains(&value))?;
                 let is_all = |low, high| all(targets, |row| row.iter().all(|&value| value == low || value == high));
                 let help = match (is_all(-1.0, 1.0)?, is_all(0.0, 255.0)?) {

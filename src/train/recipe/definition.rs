@@ -3,13 +3,13 @@
 use super::class_weighting::ClassWeights;
 use super::early_stopping::EarlyStopping;
 use super::keep_policy::KeepPolicy;
+use super::losses::Losses;
 use super::metric::Metric;
 use super::optimizers::{Optimizer, ScopedRegularizer};
 use super::schedule::Schedule;
 use super::sources::{Data, Validation};
 use crate::data::photos::augment::Augmentation;
 use crate::data::samples::dataset::Policy;
-use crate::kernels::training::loss::Loss;
 use crate::kernels::training::optimizer::UpdateRule;
 use crate::source::Span;
 use std::path::PathBuf;
@@ -20,8 +20,7 @@ pub struct Recipe {
     pub data: Data,
     pub validation: Validation,
     pub optimizer: Optimizer,
-    /// `None` for the loss that fits the net's output.
-    pub loss: Option<Loss>,
+    pub loss: Losses,
     pub epochs: usize,
     /// Samples in a batch.
     pub batch: usize,
@@ -38,9 +37,34 @@ pub struct Recipe {
     /// Epochs between two checkpoints.
     pub checkpoint: usize,
     pub class_weights: ClassWeights,
+    /// The share of each target that is spread over all classes; 0 without smoothing.
+    pub label_smoothing: f32,
+    /// Alpha of the beta distribution that pairs of samples are mixed by; 0 without mixing.
+    pub mixup: f64,
+    /// Factors of the learning rate by layer or scope, with the places of the names.
+    pub rates: Vec<(String, Span, f32)>,
+    /// In the order of the epochs.
+    pub unfreeze: Vec<Unfreezing>,
+    /// Batches whose gradients make one update.
+    pub accumulate: usize,
+    /// The decay rate of the moving average of the parameters, which is evaluated and written in their place.
+    pub average: Option<f32>,
     /// Keys and values in the order and the words of the spec.
     pub entries: Vec<(String, String)>,
+    /// The settings of the command line, as they were written: `optimizer.step=0.01`.
+    pub settings: Vec<String>,
     /// The name of the net at the recipe's head.
+    pub span: Span,
+}
+
+/// Frozen layers that are trained from an epoch on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Unfreezing {
+    /// From 2.
+    pub epoch: usize,
+    /// A layer, a scope or a range of them, as in a cut: `conv5_1..`
+    pub layers: String,
+    /// The place of the range.
     pub span: Span,
 }
 
@@ -58,7 +82,7 @@ impl Recipe {
                 clip_value: None,
                 clip_norm: None,
             },
-            loss: None,
+            loss: Losses::Fitting,
             epochs: 100,
             batch: 128,
             seed: 0,
@@ -71,7 +95,14 @@ impl Recipe {
             augment: None,
             checkpoint: 1,
             class_weights: ClassWeights::Equal,
+            label_smoothing: 0.0,
+            mixup: 0.0,
+            rates: Vec::new(),
+            unfreeze: Vec::new(),
+            accumulate: 1,
+            average: None,
             entries: Vec::new(),
+            settings: Vec::new(),
             span,
         }
     }

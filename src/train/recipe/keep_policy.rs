@@ -27,7 +27,7 @@ pub static KEEP_POLICIES: &[Choice<KeepPolicy>] = &[
         summary: "writes the weights of the best epoch, on the validation data if there is any, else on the training data",
         arguments: &[argument(
             "by",
-            "loss, accuracy, top5, mae, rmse or r2",
+            "loss or a metric",
             Default::Word("loss"),
             "what epochs are ranked by; of equal epochs the one with the smaller loss is kept",
         )],

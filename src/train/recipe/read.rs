@@ -2,8 +2,22 @@
 
 use super::definition::Recipe;
 use super::keys::{self, Entry};
+use super::settings::apply;
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, Result};
 use crate::elaborate::Spec;
+use crate::graph::Value;
+use crate::source::FileId;
+
+/// An entry of a recipe with its value, from the spec or from the command line.
+#[derive(Clone, Debug)]
+pub(super) struct GivenEntry {
+    pub key: String,
+    /// The value in the words of the spec, for the record.
+    pub text: String,
+    pub value: Value,
+    /// The file that paths in the value are relative to.
+    pub file: FileId,
+}
 
 /// The errors of all recipes of a spec.
 pub fn check(spec: &Spec) -> Diagnostics {
@@ -16,7 +30,7 @@ pub fn check(spec: &Spec) -> Diagnostics {
     errors
 }
 
-/// The recipe of a net.
+/// The recipe of a net, with the settings of the command line.
 ///
 /// # Errors
 /// The net has none, or an entry has an invalid value; the errors of all entries are reported.
@@ -27,19 +41,31 @@ pub fn of(spec: &Spec, net: &str) -> Result<Recipe> {
             .into());
     };
     let mut errors = Diagnostics::default();
-    let mut recipe = Recipe::new(item.net.span);
+    let mut entries = Vec::with_capacity(item.entries.len());
     for entry in &item.entries {
-        let written = spec.sources.text(entry.value.span).split_whitespace().collect::<Vec<_>>().join(" ");
-        recipe.entries.push((entry.key.text.clone(), written));
-        let read = spec.value(&entry.value, *file).and_then(|value| match keys::find(&entry.key.text) {
-            Some(key) => (key.read)(Entry { key: key.name, value: &value, spec, file: *file }, &mut recipe),
-            // Reported by the check of keys.
-            None => Ok(()),
-        });
-        if let Err(more) = read {
+        let text = spec.sources.text(entry.value.span).split_whitespace().collect::<Vec<_>>().join(" ");
+        match spec.value(&entry.value, *file) {
+            Ok(value) => entries.push(GivenEntry { key: entry.key.text.clone(), text, value, file: *file }),
+            Err(more) => errors.extend(more),
+        }
+    }
+    for setting in &spec.settings {
+        if let Err(more) = apply(spec, setting, *file, &mut entries) {
             errors.extend(more);
         }
     }
+    let mut recipe = Recipe::new(item.net.span);
+    for GivenEntry { key, text, value, file } in entries {
+        // Unknown keys are reported by the check of keys.
+        if let Some(key) = keys::find(&key) {
+            let entry = Entry { key: key.name, value: &value, spec, file };
+            if let Err(more) = (key.read)(entry, &mut recipe) {
+                errors.extend(more);
+            }
+        }
+        recipe.entries.push((key, text));
+    }
+    recipe.settings = spec.settings.iter().map(|setting| setting.text.clone()).collect();
     if let Some(schedule) = recipe.optimizer.schedule.take() {
         recipe.schedule.0.extend(schedule.0);
     }

@@ -20,38 +20,94 @@ pub enum Data {
     },
     Csv {
         path: PathBuf,
+        /// With several outputs, their names and the columns of each.
+        columns: Option<Vec<(String, Vec<String>)>>,
         policy: Policy,
         span: Span,
     },
     /// Targets with the value `ignore` have no class and do not count.
     Arrays {
         inputs: Vec<ArraySource>,
-        targets: ArraySource,
+        targets: ArrayTargets,
         ignore: Option<f32>,
         span: Span,
     },
 }
 
+/// The arrays of targets.
+#[derive(Clone, Debug)]
+pub enum ArrayTargets {
+    /// None, for a loss that takes none.
+    None,
+    One(ArraySource),
+    /// By the names of the outputs.
+    ByOutput(Vec<(String, ArraySource)>),
+}
+
+impl ArrayTargets {
+    /// All arrays.
+    pub fn sources(&self) -> Vec<&ArraySource> {
+        match self {
+            ArrayTargets::None => Vec::new(),
+            ArrayTargets::One(source) => vec![source],
+            ArrayTargets::ByOutput(list) => list.iter().map(|(_, source)| source).collect(),
+        }
+    }
+}
+
 impl Data {
-    /// Reads folders and lists; arrays that are large stay on disk.
+    /// Reads folders and lists; arrays that are large stay on disk. The targets of several outputs are in the order of
+    /// [`Data::target_names`].
     ///
     /// # Errors
     /// A file that is missing, unreadable or invalid.
     pub fn read(&self) -> std::result::Result<Dataset, DatasetError> {
         match self {
             Data::Images { folder, policy, .. } => Dataset::images(folder, *policy),
-            Data::Csv { path, policy, .. } => Dataset::csv(path, *policy),
-            Data::Arrays { inputs, targets, ignore, .. } => Dataset::arrays(inputs, targets)?.ignoring(*ignore),
+            Data::Csv { path, columns: None, policy, .. } => Dataset::csv(path, *policy),
+            Data::Csv { path, columns: Some(columns), policy, .. } => {
+                let columns: Vec<Vec<String>> = columns.iter().map(|(_, columns)| columns.clone()).collect();
+                Dataset::csv_of_outputs(path, *policy, &columns)
+            }
+            Data::Arrays { inputs, targets, ignore, .. } => {
+                let sources: Vec<ArraySource> = targets.sources().into_iter().cloned().collect();
+                match &sources[..] {
+                    [] => Dataset::without_targets(inputs),
+                    [first, further @ ..] => Dataset::arrays(inputs, first)?.ignoring(*ignore)?.with_further(further),
+                }
+            }
+        }
+    }
+
+    /// The names of the outputs that it has targets for, if they are named.
+    pub fn target_names(&self) -> Option<Vec<String>> {
+        match self {
+            Data::Csv { columns: Some(columns), .. } => Some(columns.iter().map(|(name, _)| name.clone()).collect()),
+            Data::Arrays { targets: ArrayTargets::ByOutput(list), .. } => {
+                Some(list.iter().map(|(name, _)| name.clone()).collect())
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether it has targets.
+    pub fn has_targets(&self) -> bool {
+        !matches!(self, Data::Arrays { targets: ArrayTargets::None, .. })
+    }
+
+    /// The files and folders that it reads.
+    pub fn paths(&self) -> Vec<&PathBuf> {
+        match self {
+            Data::Images { folder: path, .. } | Data::Csv { path, .. } => vec![path],
+            Data::Arrays { inputs, targets, .. } => {
+                inputs.iter().chain(targets.sources()).map(|source| &source.path).collect()
+            }
         }
     }
 
     /// A suggestion for the first file or folder that does not exist.
     pub fn did_you_mean(&self) -> Option<String> {
-        let paths: Vec<&PathBuf> = match self {
-            Data::Images { folder: path, .. } | Data::Csv { path, .. } => vec![path],
-            Data::Arrays { inputs, targets, .. } => inputs.iter().chain([targets]).map(|source| &source.path).collect(),
-        };
-        paths.into_iter().find(|path| !path.exists()).and_then(|path| did_you_mean_file(path))
+        self.paths().into_iter().find(|path| !path.exists()).and_then(|path| did_you_mean_file(path))
     }
 
     /// Its position in the spec.
@@ -92,9 +148,41 @@ impl Validation {
 /// A source with the paths as they were written.
 pub(crate) enum UnresolvedSource {
     Images(String, Policy),
-    Csv(String, Policy),
-    Arrays { inputs: Vec<(Option<String>, String)>, targets: (Option<String>, String), ignore: Option<f32> },
+    Csv(String, Option<Vec<(String, Vec<String>)>>, Policy),
+    Arrays { inputs: Vec<(Option<String>, String)>, targets: WrittenTargets, ignore: Option<f32> },
     Split(f64),
+}
+
+/// The targets of arrays as they were written, each with the file that holds it.
+pub(crate) enum WrittenTargets {
+    None,
+    One((Option<String>, String)),
+    ByOutput(Vec<(String, (Option<String>, String))>),
+}
+
+/// The entries of a map from the names of outputs; `takes` says what an argument takes.
+fn by_output<T>(
+    arguments: &Arguments,
+    name: &str,
+    takes: &str,
+    read: impl Fn(&Value) -> Option<T>,
+) -> std::result::Result<Vec<(String, T)>, Diagnostic> {
+    let Some(ValueKind::Map(entries)) = arguments.given(name).map(|value| &value.kind) else {
+        return Err(arguments.wrong(name, takes));
+    };
+    let entry = |(key, value): &(Value, Value)| match &key.kind {
+        ValueKind::Word(output) | ValueKind::Text(output) => Some((output.clone(), read(value)?)),
+        _ => None,
+    };
+    let list: Option<Vec<(String, T)>> = entries.iter().map(entry).collect();
+    list.ok_or_else(|| arguments.wrong(name, takes))
+}
+
+fn as_text(value: &Value) -> Option<String> {
+    match &value.kind {
+        ValueKind::Text(text) => Some(text.clone()),
+        _ => None,
+    }
 }
 
 fn text(arguments: &Arguments, name: &str) -> std::result::Result<String, Diagnostic> {
@@ -131,8 +219,25 @@ pub(crate) static IMAGES: Choice<UnresolvedSource> = Choice {
 pub(crate) static CSV: Choice<UnresolvedSource> = Choice {
     name: "csv",
     summary: "rows of a photo's path and its label or numbers; paths are relative to the file's folder",
-    arguments: &[argument("path", "text", Default::Required, "the file"), UNREADABLE],
-    build: |arguments| Ok(UnresolvedSource::Csv(text(arguments, "path")?, policy(arguments)?)),
+    arguments: &[
+        argument("path", "text", Default::Required, "the file"),
+        UNREADABLE,
+        argument(
+            "y",
+            "map",
+            Default::Absent("the column behind the path, or all of them"),
+            "with several outputs, the column or columns of each: `{ species = \"label\", box = [\"x\", \"y\"] }`; the first row names them",
+        ),
+    ],
+    build: |arguments| {
+        let columns = |value: &Value| match &value.kind {
+            ValueKind::List(list) => list.iter().map(as_text).collect(),
+            _ => as_text(value).map(|name| vec![name]),
+        };
+        let takes = "takes columns by output: `{ species = \"label\", box = [\"x\", \"y\"] }`";
+        let outputs = arguments.given("y").map(|_| by_output(arguments, "y", takes, columns)).transpose()?;
+        Ok(UnresolvedSource::Csv(text(arguments, "path")?, outputs, policy(arguments)?))
+    },
 };
 
 pub(crate) static ARRAYS: Choice<UnresolvedSource> = Choice {
@@ -141,7 +246,12 @@ pub(crate) static ARRAYS: Choice<UnresolvedSource> = Choice {
     arguments: &[
         argument("file", "text", Default::Absent("x and y are files"), "the file that holds both"),
         argument("x", "text or list", Default::Required, "the inputs: names in the file, or files"),
-        argument("y", "text", Default::Required, "the targets: a name in the file, or a file"),
+        argument(
+            "y",
+            "text or map",
+            Default::Absent("no targets, for a loss without any"),
+            "the targets: a name in the file, or a file; with several outputs one for each: `{ species = \"y\", box = \"b\" }`",
+        ),
         argument(
             "ignore",
             "integer",
@@ -163,7 +273,17 @@ pub(crate) static ARRAYS: Choice<UnresolvedSource> = Choice {
             }
             _ => return Err(arguments.wrong("x", "takes a text or a list of texts")),
         };
-        let targets = (file.clone(), text(arguments, "y")?);
+        let targets = match arguments.given("y").map(|value| &value.kind) {
+            None => WrittenTargets::None,
+            Some(ValueKind::Map(_)) => {
+                let takes = "takes a text, or texts by output: `{ species = \"y\", box = \"b\" }`";
+                let named = by_output(arguments, "y", takes, as_text)?;
+                WrittenTargets::ByOutput(
+                    named.into_iter().map(|(output, name)| (output, (file.clone(), name))).collect(),
+                )
+            }
+            Some(_) => WrittenTargets::One((file.clone(), text(arguments, "y")?)),
+        };
         let ignore = match arguments.given("ignore").map(|value| &value.kind) {
             None => None,
             Some(ValueKind::Int(value)) => Some(*value as f32),
@@ -225,10 +345,19 @@ pub fn read(spec: &Spec, file: FileId, key: &str, value: &Value, may_split: bool
         UnresolvedSource::Images(folder, policy) => {
             Validation::Data(Data::Images { folder: resolve(&folder), policy, span })
         }
-        UnresolvedSource::Csv(path, policy) => Validation::Data(Data::Csv { path: resolve(&path), policy, span }),
+        UnresolvedSource::Csv(path, columns, policy) => {
+            Validation::Data(Data::Csv { path: resolve(&path), columns, policy, span })
+        }
         UnresolvedSource::Arrays { inputs, targets, ignore } => {
             let inputs = inputs.into_iter().map(source).collect();
-            Validation::Data(Data::Arrays { inputs, targets: source(targets), ignore, span })
+            let targets = match targets {
+                WrittenTargets::None => ArrayTargets::None,
+                WrittenTargets::One(one) => ArrayTargets::One(source(one)),
+                WrittenTargets::ByOutput(list) => {
+                    ArrayTargets::ByOutput(list.into_iter().map(|(output, one)| (output, source(one))).collect())
+                }
+            };
+            Validation::Data(Data::Arrays { inputs, targets, ignore, span })
         }
         UnresolvedSource::Split(share) => Validation::Split(share),
     })

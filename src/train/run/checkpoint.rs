@@ -9,16 +9,19 @@
 //! ```
 
 use super::record::RunRecord;
+use crate::lower::State;
 use crate::source::plain;
+use crate::train::autodiff::training_plans::Trainable;
 use crate::train::evaluation::metric_accumulator::MetricAccumulator;
 use serde::{Deserialize, Serialize};
+use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 /// The name of the checkpoint in a run's folder.
 pub const FILE: &str = "checkpoint";
 const MAGIC: [u8; 8] = *b"NETCRUN\n";
-const VERSION: u32 = 4;
+const VERSION: u32 = 5;
 /// A longer progress is corrupt.
 const MAX_PROGRESS_BYTES: u32 = 1 << 28;
 
@@ -27,8 +30,9 @@ const MAX_PROGRESS_BYTES: u32 = 1 << 28;
 pub struct Progress {
     /// The digest of net, recipe and data: checkpoints of other runs are refused.
     pub run: String,
-    /// The number of updates.
+    /// The number of updates, and of batches.
     pub updates: u64,
+    pub batches: u64,
     /// Reductions of the learning rate on plateaus, epochs since the last improvement or reduction, and the best loss.
     pub reductions: u32,
     pub since_reduction: usize,
@@ -52,19 +56,34 @@ pub struct EpochProgress {
     pub samples: usize,
     /// The training time.
     pub seconds: f64,
-    /// Sums over these samples: their weights, the weighted losses, and the regularizer's penalties.
-    pub weight: f64,
-    pub losses: f64,
+    /// The sum of the regularizer's penalties over these samples.
     pub penalties: f64,
     /// The learning rate of the last update.
     pub rate: f64,
+    /// Of each output.
+    pub outputs: Vec<OutputProgress>,
+}
+
+/// The sums of an output over the samples of an epoch so far.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OutputProgress {
+    /// The samples' weights, and the weighted losses.
+    pub weight: f64,
+    pub losses: f64,
     pub accumulator: MetricAccumulator,
 }
 
 impl EpochProgress {
-    /// The start of an epoch.
-    pub fn new(accumulator: MetricAccumulator) -> Self {
-        EpochProgress { samples: 0, seconds: 0.0, weight: 0.0, losses: 0.0, penalties: 0.0, rate: 0.0, accumulator }
+    /// The start of an epoch, with an accumulator for each output.
+    pub fn new(accumulators: Vec<MetricAccumulator>) -> Self {
+        let outputs =
+            accumulators.into_iter().map(|accumulator| OutputProgress { weight: 0.0, losses: 0.0, accumulator });
+        EpochProgress { samples: 0, seconds: 0.0, penalties: 0.0, rate: 0.0, outputs: outputs.collect() }
+    }
+
+    /// The mean loss of each output so far.
+    pub fn mean_losses(&self) -> impl Iterator<Item = f64> {
+        self.outputs.iter().map(|output| output.losses / output.weight.max(f64::MIN_POSITIVE))
     }
 }
 
@@ -75,6 +94,22 @@ pub struct Checkpoint {
     pub state: Vec<f32>,
     /// The state of the epoch that is kept, if it is another.
     pub best: Option<Vec<f32>>,
+}
+
+impl Checkpoint {
+    /// The checkpoint for a state of another layout, in which more of the net is trained: what was frozen so far begins as there.
+    pub fn for_layout(self, layout: &State, trainable: &Trainable) -> Checkpoint {
+        let carry = |state: Vec<f32>| {
+            let mut carried = trainable.start.floats().to_vec();
+            for tensor in &trainable.layout.tensors {
+                if let Some(from) = layout.find(&tensor.name).filter(|from| from.len == tensor.len) {
+                    carried[tensor.offset..][..tensor.len].copy_from_slice(&state[from.offset..][..from.len]);
+                }
+            }
+            carried
+        };
+        Checkpoint { progress: self.progress, state: carry(self.state), best: self.best.map(carry) }
+    }
 }
 
 /// A checkpoint that cannot be written, read or used.
@@ -137,57 +172,95 @@ pub fn write(
     write().map_err(|source| CheckpointError::Unwritable { path: path.clone(), source })
 }
 
+/// A checkpoint that is being read, with the digest of the bytes so far.
+struct Reader {
+    path: PathBuf,
+    file: File,
+    size: u64,
+    hasher: blake3::Hasher,
+}
+
+impl Reader {
+    fn damaged(&self, what: &'static str) -> CheckpointError {
+        CheckpointError::Damaged { path: self.path.clone(), what }
+    }
+
+    /// Opens the checkpoint in `folder`; none if there is no checkpoint.
+    fn open(folder: &Path) -> Result<Option<Reader>, CheckpointError> {
+        let path = folder.join(FILE);
+        match crate::file::open_regular(&path) {
+            Ok((file, size)) => Ok(Some(Reader { path, file, size, hasher: blake3::Hasher::new() })),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(CheckpointError::Unreadable { path, source }),
+        }
+    }
+
+    fn take(&mut self, bytes: &mut [u8]) -> Result<(), CheckpointError> {
+        self.file.read_exact(bytes).map_err(|source| match source.kind() {
+            io::ErrorKind::UnexpectedEof => self.damaged("it is truncated"),
+            _ => CheckpointError::Unreadable { path: self.path.clone(), source },
+        })?;
+        self.hasher.update(bytes);
+        Ok(())
+    }
+
+    /// The text of the progress, which comes first.
+    fn progress(&mut self) -> Result<Vec<u8>, CheckpointError> {
+        let mut head = [0; 16];
+        self.take(&mut head)?;
+        let word = |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
+        let len = word(12);
+        if head[..8] != MAGIC || word(8) != VERSION || len > MAX_PROGRESS_BYTES || u64::from(len) > self.size {
+            return Err(self.damaged("it is not a checkpoint of this version"));
+        }
+        let mut text = vec![0; len as usize];
+        self.take(&mut text)?;
+        Ok(text)
+    }
+
+    fn parse(&self, text: &[u8]) -> Result<Progress, CheckpointError> {
+        serde_json::from_slice(text).map_err(|_| self.damaged("its progress is invalid"))
+    }
+}
+
+/// The epoch that the checkpoint in `folder` was written in, from 1; also if there is no checkpoint. [`read`] checks the file.
+///
+/// # Errors
+/// A file that is unreadable or damaged.
+pub fn epoch(folder: &Path) -> Result<usize, CheckpointError> {
+    let Some(mut reader) = Reader::open(folder)? else { return Ok(1) };
+    let text = reader.progress()?;
+    let progress = reader.parse(&text)?;
+    Ok((progress.record.epochs.len() + usize::from(progress.partial.is_some())).max(1))
+}
+
 /// Reads the checkpoint in `folder` of a run whose state has this number of floats; `None` if there is no checkpoint.
 ///
 /// # Errors
 /// A file that is unreadable, damaged or of another net.
 pub fn read(folder: &Path, floats: usize) -> Result<Option<Checkpoint>, CheckpointError> {
-    let path = folder.join(FILE);
-    let unreadable = |source| CheckpointError::Unreadable { path: path.clone(), source };
-    let damaged = |what| CheckpointError::Damaged { path: path.clone(), what };
-    let (mut file, size) = match crate::file::open_regular(&path) {
-        Ok(opened) => opened,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(unreadable(error)),
-    };
-    let mut hasher = blake3::Hasher::new();
-    let mut take = |bytes: &mut [u8]| -> Result<(), CheckpointError> {
-        file.read_exact(bytes).map_err(|error| match error.kind() {
-            io::ErrorKind::UnexpectedEof => damaged("it is truncated"),
-            _ => unreadable(error),
-        })?;
-        hasher.update(bytes);
-        Ok(())
-    };
-    let mut head = [0; 16];
-    take(&mut head)?;
-    let word = |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
-    let len = word(12);
-    if head[..8] != MAGIC || word(8) != VERSION || len > MAX_PROGRESS_BYTES || u64::from(len) > size {
-        return Err(damaged("it is not a checkpoint of this version"));
-    }
-    let mut text = vec![0; len as usize];
-    take(&mut text)?;
-    let (body, one) = (size.saturating_sub(48 + u64::from(len)), floats as u64 * 4);
+    let Some(mut reader) = Reader::open(folder)? else { return Ok(None) };
+    let text = reader.progress()?;
+    let (body, one) = (reader.size.saturating_sub(48 + text.len() as u64), floats as u64 * 4);
     let count = match body {
         body if body == one => 1,
         body if body == 2 * one => 2,
         // The digest would find it too, but this message says more.
-        _ => return Err(CheckpointError::OtherSize { path: path.clone() }),
+        _ => return Err(CheckpointError::OtherSize { path: reader.path }),
     };
     let mut tensors = Vec::new();
     for _ in 0..count {
         let mut state = vec![0.0f32; floats];
-        take(bytemuck::cast_slice_mut(&mut state))?;
+        reader.take(bytemuck::cast_slice_mut(&mut state))?;
         tensors.push(state);
     }
-    let expected = hasher.finalize();
+    let expected = reader.hasher.finalize();
     let mut digest = [0; 32];
-    file.read_exact(&mut digest).map_err(|_| damaged("it is truncated"))?;
+    reader.file.read_exact(&mut digest).map_err(|_| reader.damaged("it is truncated"))?;
     if digest != *expected.as_bytes() {
-        return Err(damaged("its checksum is wrong"));
+        return Err(reader.damaged("its checksum is wrong"));
     }
-    let progress = serde_json::from_slice(&text).map_err(|_| damaged("its progress is invalid"))?;
+    let progress = reader.parse(&text)?;
     let best = (tensors.len() == 2).then(|| tensors.pop()).flatten();
     let state = tensors.pop().unwrap_or_default();
     Ok(Some(Checkpoint { progress, state, best }))
@@ -201,9 +274,9 @@ mod tests {
     fn a_checkpoint_survives_writing_and_reading_and_damage_is_found() {
         let folder = tempfile::tempdir().expect("a folder");
         assert_eq!(read(folder.path(), 3).expect("no checkpoint"), None);
-        let mut partial =
-            EpochProgress { samples: 2, losses: 0.1 + 0.2, ..EpochProgress::new(MetricAccumulator::numbers(2)) };
-        partial.accumulator.add(&[0.1, 0.7], &[1.0 / 3.0, 0.3]).expect("numbers");
+        let mut partial = EpochProgress { samples: 2, ..EpochProgress::new(vec![MetricAccumulator::numbers(2)]) };
+        partial.outputs[0].losses = 0.1 + 0.2;
+        partial.outputs[0].accumulator.add(&[0.1, 0.7], &[1.0 / 3.0, 0.3]).expect("numbers");
         let progress =
             Progress { run: "a".into(), updates: 7, least: Some(0.25), partial: Some(partial), ..Progress::default() };
         let (state, best) = ([1.0, 2.0, f32::MIN_POSITIVE], [3.0, 4.0, 5.0]);

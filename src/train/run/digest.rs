@@ -33,13 +33,15 @@ pub fn of_run(net: &Graph, recipe: &Recipe, data: &PreparedData, front: &str) ->
             }
         }
         hasher.update(format!("{} ", data.len()).as_bytes());
-        if let Targets::Classes(classes) = &data.targets {
-            hasher.update(format!("{classes:?}").as_bytes());
+        for targets in data.all_targets() {
+            if let Targets::Classes(classes) = targets {
+                hasher.update(format!("{classes:?}").as_bytes());
+            }
+            targets.each_row(|_, row| {
+                hasher.update(bytemuck::cast_slice(row));
+                true
+            })?;
         }
-        data.targets.each_row(|_, row| {
-            hasher.update(bytemuck::cast_slice(row));
-            true
-        })?;
     }
     hasher.update(front.as_bytes());
     Ok(hasher.finalize().to_hex().to_string())

@@ -1,11 +1,12 @@
 //! Ranks epochs, to find the one whose parameters are kept.
 
 use super::record::Epoch;
+use crate::train::recipe::Metric;
 use crate::train::recipe::keep_policy::{Criterion, KeepPolicy};
 
 /// The rank of an epoch under a policy: smaller is better. `None` without a criterion, or if its value is missing or not
-/// finite.
-pub fn rank(policy: KeepPolicy, epoch: &Epoch) -> Option<[f64; 2]> {
+/// finite. `name` gives the name of a metric in the record.
+pub fn rank(policy: KeepPolicy, epoch: &Epoch, name: &dyn Fn(Metric) -> Option<String>) -> Option<[f64; 2]> {
     let KeepPolicy::Best(criterion) = policy else { return None };
     let validated = epoch.validation_loss.is_some();
     let loss = epoch.validation_loss.unwrap_or(epoch.loss);
@@ -13,7 +14,7 @@ pub fn rank(policy: KeepPolicy, epoch: &Epoch) -> Option<[f64; 2]> {
         Criterion::Loss => [loss, 0.0],
         Criterion::Metric(metric) => {
             let metrics = if validated { &epoch.validation } else { &epoch.metrics };
-            let value = *metrics.get(metric.name())?;
+            let value = *metrics.get(name(metric)?.as_str())?;
             [if metric.is_better_larger() { -value } else { value }, loss]
         }
     };
@@ -23,7 +24,10 @@ pub fn rank(policy: KeepPolicy, epoch: &Epoch) -> Option<[f64; 2]> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::train::recipe::Metric;
+
+    fn rank(policy: KeepPolicy, epoch: &Epoch) -> Option<[f64; 2]> {
+        super::rank(policy, epoch, &|metric| Some(metric.name().into()))
+    }
 
     fn epoch(loss: f64, validation_loss: Option<f64>, accuracy: f64) -> Epoch {
         let metrics = |value: f64| [("accuracy".to_string(), value), ("rmse".to_string(), value)].into();

@@ -1,53 +1,62 @@
 //! A training run: data, the features of the frozen front, the compiled step, the training loop, and the files it writes.
 
+mod batch_inputs;
+mod batch_targets;
 pub mod checkpoint;
+mod configuration;
 pub mod digest;
+pub mod epoch_logs;
 pub mod epoch_rank;
 pub mod error;
+pub mod event_file;
 pub mod frozen_features;
 pub mod prepare;
 pub mod record;
 pub mod run_folder;
 pub mod samples;
 pub mod save;
+pub mod train_config;
 pub mod training_loop;
 
-use super::autodiff::Settings;
+use super::autodiff::frozen_backbone::split;
 use super::autodiff::training_plans::{Trainable, compile};
-use super::batches::batch_source::{BatchSource, BatchSourceError, with_augmentation};
-use super::batches::unreadable_photos::remove_unreadable;
+use super::autodiff::unfreezing::stages;
+use super::batches::batch_source::{BatchSource, BatchSourceError};
+use super::evaluation::class_weights::SampleWeights;
 use super::evaluation::metric_accumulator::MetricsReport;
 use super::evaluation::misclassified::{Misclassification, most_confident};
-use super::evaluation::score::DataSplit;
+use super::evaluation::score::{DataSplit, SplitTargets};
 use super::evaluation::task::TargetKind;
-use super::recipe::Metric;
-use super::recipe::keep_policy::KeepPolicy;
-use super::recipe::sources::Validation;
 use crate::artifact::Artifact;
 use crate::compile::{self as pipeline, Values};
 use crate::data::features::feature_cache::{CacheNote, FeatureCache};
 use crate::data::{Dataset, Samples};
 use crate::diagnostics::{Code, Diagnostic, Diagnostics};
+use crate::lower::State;
 use crate::runtime::Session;
+use checkpoint::Checkpoint;
+use epoch_logs::EpochLogs;
 use error::{TrainError, no_checkpoint, resume_error, unwritable};
-use frozen_features::{FeatureCounts, FrozenFront};
+use frozen_features::FeatureCounts;
 use prepare::PreparedRun;
-use record::{DataCounts, FrontRecord, Machine, RunRecord};
+use record::{DataCounts, Machine, RunRecord};
 use run_folder::Lock;
 use samples::PreparedData;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::Instant;
-use training_loop::{Observer, TrainConfig, TrainingLoop, TrainingResult, evaluate_state};
+use train_config::TrainConfig;
+use training_loop::{LoopError, Observer, TrainingLoop, TrainingResult, evaluate_state};
 
 /// A trained net, and what was written.
 #[derive(Debug)]
 pub struct Trained {
     pub record: RunRecord,
-    /// The metrics on the validation data, or without validation on the training data.
-    pub report: Option<MetricsReport>,
+    /// The name and the metrics of each output on the validation data, or without validation on the training data.
+    pub reports: Vec<(String, MetricsReport)>,
+    /// Of the first output.
     pub misclassified: Vec<Misclassification>,
+    /// The classes of the first output.
     pub labels: Option<Vec<String>>,
     /// The file of the trained weights.
     pub weights: PathBuf,
@@ -56,9 +65,6 @@ pub struct Trained {
     /// Keeps other processes from training the net.
     pub lock: Lock,
 }
-
-/// The batch of a frozen front.
-const FRONT_BATCH: usize = 8;
 
 /// Gets the progress of a run.
 pub trait Listener: Observer {
@@ -79,44 +85,9 @@ impl PreparedRun {
         Values { graph: &self.net, bindings: &self.bindings }
     }
 
-    fn outputs(&self) -> usize {
-        self.net.node(self.net.outputs[0]).output.len().unwrap_or(0)
-    }
-
     /// The number of layers in the frozen front, if there is one.
     pub fn front_layers(&self) -> Option<usize> {
         self.split.front.as_ref().map(|front| front.nodes.len())
-    }
-
-    fn keep_policy(&self) -> KeepPolicy {
-        self.recipe.keep.unwrap_or_else(|| KeepPolicy::default_for(self.data.validation.is_some(), self.recipe.stop))
-    }
-
-    fn config(&self, folder: &Path) -> TrainConfig {
-        let recipe = &self.recipe;
-        let mut metrics = recipe.metrics.clone().unwrap_or_else(|| match self.data.task.kind {
-            TargetKind::Classes | TargetKind::Binary => vec![Metric::Accuracy],
-            TargetKind::Numbers => vec![Metric::Rmse],
-        });
-        let keep = self.keep_policy();
-        let criterion = keep.metric().filter(|metric| !metrics.contains(metric));
-        metrics.extend(criterion);
-        TrainConfig {
-            epochs: recipe.epochs,
-            batch: recipe.batch.min(self.data.train.len()),
-            seed: recipe.seed,
-            shuffle: recipe.shuffle,
-            learning_rate: recipe.optimizer.step,
-            schedule: recipe.schedule.clone(),
-            stop: recipe.stop,
-            keep,
-            checkpoint: recipe.checkpoint,
-            metrics,
-            task: self.data.task.clone(),
-            labels: self.data.labels.clone(),
-            threads: self.options.threads,
-            folder: folder.to_path_buf(),
-        }
     }
 
     /// Trains. When another thread sets `interrupted`, the run ends after the current batch and writes a checkpoint.
@@ -130,71 +101,107 @@ impl PreparedRun {
         }
         let lock = run_folder::lock(&folder, &self.net.name)?;
         let config = self.config(&folder);
-        let (front, digest) = match &self.split.front {
-            Some(front) => {
-                let artifact = pipeline::in_memory(front, &self.values())?;
-                let digest = digest::of_front(&artifact, self.data.decoding.as_ref());
-                (Some(artifact), digest)
-            }
-            None => (None, String::new()),
-        };
-        let run = digest::of_run(&self.net, &self.recipe, &self.data, &digest)
+        let stages = stages(&self.net, &self.recipe)?;
+        let begun = self.begun(&stages, &config);
+        let mut first_front = Some(self.front()?);
+        let digest = first_front.as_ref().map_or("", |(_, digest)| digest);
+        let run = digest::of_run(&self.net, &self.recipe, &self.data, digest)
             .map_err(|error| TrainError::of(BatchSourceError::from(error).into(), &self.recipe, &self.bindings))?;
-        let mut record = self.record();
-        let (train, validation) = self.batch_sources(front.as_ref(), &digest, &mut record, interrupted, listener)?;
-        let weights = samples::weights(&self.recipe, &self.data)?;
-        let settings = Settings {
-            loss: self.loss,
-            rule: self.recipe.optimizer.rule,
-            penalty: self.recipe.regularizer.clone(),
-            clip: self.recipe.optimizer.clip_value,
-            norm: self.recipe.optimizer.clip_norm,
-            weighted: weights.is_weighted(),
-            evaluation_weighted: samples::evaluation_weights(&self.data).is_weighted(),
-            seed: self.recipe.seed,
+        let resumed_in = match self.options.resume {
+            true => checkpoint::epoch(&folder).map_err(|error| resume_error(&error.to_string()))?,
+            false => 1,
         };
-        drop(front);
-        let trainable = compile(&self.split.trained, &settings, config.batch, &self.values())?;
-        let mut train = DataSplit { source: train, targets: &self.data.train.targets, weights };
-        let mut validation = match (&self.data.validation, validation) {
-            (Some(data), Some(source)) => {
-                let weights = samples::evaluation_weights(&self.data);
-                Some(DataSplit { source, targets: &data.targets, weights })
+        let mut carried: Option<(State, Checkpoint)> = None;
+        let mut logs: Option<EpochLogs> = None;
+        let ends: Vec<usize> = stages.iter().skip(1).map(|stage| stage.first_epoch - 1).chain([usize::MAX]).collect();
+        for (stage, last_epoch) in stages.into_iter().zip(ends) {
+            if resumed_in > last_epoch {
+                continue;
             }
-            _ => None,
-        };
-        let mut training = TrainingLoop::new(&trainable, &config, record, run.clone());
-        if self.options.resume {
-            let checkpoint =
-                checkpoint::read(&folder, training.floats()).map_err(|error| resume_error(&error.to_string()))?;
-            let checkpoint = checkpoint.ok_or_else(|| no_checkpoint(&folder))?;
-            if checkpoint.progress.run != run {
-                return Err(resume_error(&format!(
-                    "the checkpoint in {} belongs to another net, recipe or data",
-                    folder.display()
-                ))
-                .into());
+            let (front, digest) = match first_front.take().filter(|_| stage.first_epoch == 1) {
+                Some(front) => front,
+                None => {
+                    self.net = stage.net;
+                    self.split = split(&self.net);
+                    self.front()?
+                }
+            };
+            let mut record = self.record();
+            let (train, validation) =
+                self.batch_sources(front.as_ref(), &digest, &mut record, interrupted, listener)?;
+            drop(front);
+            let weights = samples::weights(&self.recipe, &self.data)?;
+            let evaluation_weights = samples::evaluation_weights(&self.data);
+            let settings = self.settings(&weights, &evaluation_weights, &begun);
+            let trainable = compile(&self.split.trained, &settings, config.batch, &self.values())?;
+            let mut train = data_split(train, &self.data.train, weights);
+            let mut validation = match (&self.data.validation, validation) {
+                (Some(data), Some(source)) => Some(data_split(source, data, evaluation_weights)),
+                _ => None,
+            };
+            let mut training = TrainingLoop::new(&trainable, &config, record, run.clone());
+            match carried.take() {
+                Some((layout, checkpoint)) => training.resume(checkpoint.for_layout(&layout, &trainable)),
+                None if self.options.resume => {
+                    training.resume(self.checkpoint(&config, training.floats(), &run, listener)?);
+                }
+                None => {
+                    let archive = run_folder::archive_previous_run(&folder, &self.weights_path())
+                        .map_err(|error| unwritable(&folder, &error))?;
+                    archive.iter().for_each(|archive| listener.archived(archive));
+                }
             }
-            let samples = checkpoint.progress.partial.as_ref().map_or(0, |partial| partial.samples);
-            let (done, wanted) = (checkpoint.progress.record.epochs.len(), config.epochs);
-            if done > wanted {
-                return Err(resume_error(&format!(
-                    "the checkpoint in {} was written after epoch {done}, but the recipe has {wanted} epochs",
-                    folder.display()
-                ))
-                .into());
+            let of = |error: LoopError| TrainError::of(error, &self.recipe, &self.bindings);
+            let logs = match &mut logs {
+                Some(logs) => logs,
+                none => none.insert(EpochLogs::begin(&folder, training.record()).map_err(|error| of(error.into()))?),
+            };
+            training.run(last_epoch, &mut train, validation.as_mut(), logs, interrupted, listener).map_err(of)?;
+            if training.is_over() {
+                let result = training.finish();
+                return self.finish(result, &trainable, &config, train, validation, interrupted, lock);
             }
-            listener.resumed(done, samples);
-            training.resume(checkpoint);
-        } else {
-            let archive = run_folder::archive_previous_run(&folder, &self.weights_path())
-                .map_err(|error| unwritable(&folder, &error))?;
-            archive.iter().for_each(|archive| listener.archived(archive));
+            carried = Some((trainable.layout.clone(), training.into_checkpoint()));
         }
-        let result = training
-            .run(&mut train, validation.as_mut(), interrupted, listener)
-            .map_err(|error| TrainError::of(error, &self.recipe, &self.bindings))?;
-        self.finish(result, &trainable, &config, train, validation, interrupted, lock)
+        // The last stage ends with the run.
+        Err(no_checkpoint(&folder).into())
+    }
+
+    /// The compiled frozen front and its digest; none and an empty one without a front.
+    fn front(&self) -> Result<(Option<Arc<Artifact>>, String), Diagnostics> {
+        let Some(front) = &self.split.front else { return Ok((None, String::new())) };
+        let artifact = pipeline::in_memory(front, &self.values())?;
+        let digest = digest::of_front(&artifact, self.data.decoding.as_ref());
+        Ok((Some(artifact), digest))
+    }
+
+    /// The checkpoint that the run continues from.
+    fn checkpoint(
+        &self,
+        config: &TrainConfig,
+        floats: usize,
+        run: &str,
+        listener: &mut dyn Listener,
+    ) -> Result<Checkpoint, Diagnostics> {
+        let folder = &config.folder;
+        let checkpoint = checkpoint::read(folder, floats).map_err(|error| resume_error(&error.to_string()))?;
+        let checkpoint = checkpoint.ok_or_else(|| no_checkpoint(folder))?;
+        if checkpoint.progress.run != run {
+            return Err(resume_error(&format!(
+                "the checkpoint in {} belongs to another net, recipe or data",
+                folder.display()
+            )));
+        }
+        let samples = checkpoint.progress.partial.as_ref().map_or(0, |partial| partial.samples);
+        let (done, wanted) = (checkpoint.progress.record.epochs.len(), config.epochs);
+        if done > wanted {
+            return Err(resume_error(&format!(
+                "the checkpoint in {} was written after epoch {done}, but the recipe has {wanted} epochs",
+                folder.display()
+            )));
+        }
+        listener.resumed(done, samples);
+        Ok(checkpoint)
     }
 
     /// The file of the trained weights.
@@ -221,47 +228,57 @@ impl PreparedRun {
             (Some(split), Some(data)) => (split, data),
             _ => {
                 // Without class weights and augmentation, as in prediction.
-                train.weights = samples::evaluation_weights(&self.data);
+                let weights = samples::evaluation_weights(&self.data);
+                train.outputs.iter_mut().zip(weights).for_each(|(output, weights)| output.weights = weights);
                 train.source.disable_augmentation();
                 (train, &self.data.train)
             }
         };
         let mut session = Session::new(Arc::clone(&trainable.evaluation), config.threads);
         // Only photos are shown; their predictions are kept.
+        let first = &config.outputs[0];
         let shown = match (&data.samples, data.targets.classes()) {
-            (Samples::Photos(photos), Some(classes)) if config.task.is_labelled() => Some((photos, classes)),
+            (Samples::Photos(photos), Some(classes)) if first.task.is_labelled() => Some((photos, classes)),
             _ => None,
         };
         let mut predictions = Vec::new();
         let mut on_batch = |_, batch: &[f32]| shown.iter().for_each(|_| predictions.extend_from_slice(batch));
         let evaluated = evaluate_state(&mut session, &mut state, &mut split, config, interrupted, &mut on_batch)
             .map_err(|error| TrainError::of(error, &self.recipe, &self.bindings))?;
-        let report = evaluated.accumulator.report(evaluated.loss);
-        record.metrics = evaluated.accumulator.values(evaluated.loss);
+        let several = config.outputs.len() > 1;
+        record.metrics = config.loss_of(&evaluated).map(|loss| ("loss".to_string(), loss)).into_iter().collect();
+        let mut reports = Vec::with_capacity(evaluated.len());
+        for (output, result) in config.outputs.iter().zip(&evaluated) {
+            let loss = result.loss.filter(|_| several);
+            let values = result.accumulator.values(loss).into_iter();
+            record.metrics.extend(values.map(|(name, value)| (config.name_of(output, &name), value)));
+            reports.extend(result.accumulator.report(result.loss).map(|report| (output.name.clone(), report)));
+        }
         let misclassified = shown.map_or_else(Vec::new, |(photos, classes)| {
-            most_confident(&predictions, self.outputs(), config.task.output_kind, &classes, photos)
+            let len = first.task.sizes.iter().product();
+            most_confident(&predictions, len, first.task.output_kind, &classes, photos)
         });
         let weights = self.weights_path();
         save::save(&weights, &self.net, &self.values(), &trainable.layout, &state, self.options.layout)
             .map_err(|error| Diagnostics::from(Diagnostic::new(Code::Output, error.to_string())))?;
-        if let Some(labels) = &self.data.labels {
+        if let Some(labels) = self.data.labels() {
             let text: String = labels.iter().map(|label| format!("{label}\n")).collect();
             let path = folder.join(pipeline::TRAINED_LABELS);
             crate::file::replace(&path, |file| file.write_all(text.as_bytes()))
                 .map_err(|error| unwritable(&path, &error))?;
         }
         record.write(folder).map_err(|error| Diagnostics::from(Diagnostic::new(Code::Output, error.to_string())))?;
-        let labels = self.data.labels.clone();
-        Ok(Trained { record, report, misclassified, labels, weights, folder: folder.clone(), lock })
+        let labels = self.data.labels().cloned();
+        Ok(Trained { record, reports, misclassified, labels, weights, folder: folder.clone(), lock })
     }
 
     fn counts(&self) -> DataCounts {
-        let PreparedData { train, validation, labels, .. } = &self.data;
-        let validation = validation.as_ref();
+        let PreparedData { train, validation, .. } = &self.data;
+        let (validation, labels) = (validation.as_ref(), self.data.labels());
         DataCounts {
             training: train.len() as u64,
             validation: validation.map_or(0, |data| data.len() as u64),
-            classes: labels.as_ref().map_or(0, |labels| labels.len() as u64),
+            classes: labels.map_or(0, |labels| labels.len() as u64),
             skipped: (train.skipped.len() + validation.map_or(0, |data| data.skipped.len())) as u64,
         }
     }
@@ -273,6 +290,7 @@ impl PreparedRun {
             summary: self.net.summary(),
             netc: env!("CARGO_PKG_VERSION").to_string(),
             recipe: recipe.entries.clone(),
+            set: recipe.settings.clone(),
             seed: recipe.seed,
             inputs: self
                 .bindings
@@ -284,97 +302,21 @@ impl PreparedRun {
             data: self.counts(),
             machine: Machine::current(self.options.threads),
             keep: self.keep_policy().description(self.data.validation.is_some()),
-            unit: (self.data.task.kind != TargetKind::Numbers).then(|| self.data.task.unit()),
+            unit: self
+                .data
+                .outputs
+                .first()
+                .map(|output| &output.task)
+                .and_then(|task| (task.kind != TargetKind::Numbers).then(|| task.unit())),
             ..RunRecord::default()
         }
     }
+}
 
-    /// The inputs of the trained part for training and validation data. Computes the features of the frozen front.
-    fn batch_sources(
-        &mut self,
-        front: Option<&Arc<Artifact>>,
-        digest: &str,
-        record: &mut RunRecord,
-        interrupted: &AtomicBool,
-        listener: &mut dyn Listener,
-    ) -> Result<(BatchSource, Option<BatchSource>), TrainError> {
-        let augment = self.recipe.augment;
-        let threads = self.options.threads;
-        let train_policy = (self.recipe.data.policy(), self.recipe.data.span());
-        let validation_policy = match &self.recipe.validation {
-            Validation::Data(data) => (data.policy(), data.span()),
-            _ => train_policy,
-        };
-        // Photos that each epoch decodes are checked before the first one, if unreadable ones are to be skipped.
-        if let Some(decoding) = &self.data.decoding {
-            let validation =
-                self.data.validation.as_mut().filter(|_| front.is_none()).map(|data| (data, validation_policy));
-            let train = (front.is_none() || augment.is_some()).then_some((&mut self.data.train, train_policy));
-            for (data, (policy, span)) in train.into_iter().chain(validation) {
-                remove_unreadable(data, policy, decoding, threads, Some(interrupted))
-                    .map_err(|error| TrainError::of_samples(&error, span))?;
-            }
-            record.data = self.counts();
-        }
-        let decoding = self.data.decoding.clone();
-        let Some(front) = front else {
-            let augmented = match (&decoding, augment) {
-                (Some(decoding), Some(augment)) => Some(with_augmentation(decoding, augment, self.recipe.seed)),
-                _ => decoding.clone(),
-            };
-            let validation =
-                self.data.validation.as_ref().map(|data| BatchSource::of_samples(&data.samples, decoding.as_ref()));
-            return Ok((BatchSource::of_samples(&self.data.train.samples, augmented.as_ref()), validation));
-        };
-        let floats = front.manifest.plan.outputs.iter().map(|port| port.len()).sum::<usize>();
-        let open = |folder: &PathBuf| {
-            FeatureCache::open(folder, digest, floats)
-                .map_err(|error| Diagnostics::from(Diagnostic::new(Code::Output, error.to_string())))
-        };
-        let mut cache = self.options.cache.as_ref().map(open).transpose()?;
-        let began = Instant::now();
-        let mut counts = FeatureCounts::default();
-        type Source = Result<BatchSource, TrainError>;
-        let mut features = |data: &mut Dataset, (policy, span), listener: &mut dyn Listener| -> Source {
-            let mut on_progress = |done, total| listener.features(done, total);
-            let front = FrozenFront {
-                artifact: front,
-                decoding: decoding.as_ref(),
-                batch: FRONT_BATCH,
-                threads,
-                interrupted: Some(interrupted),
-            };
-            let features = frozen_features::features(front, data, policy, cache.as_mut(), &mut on_progress);
-            let (rows, computed) = features.map_err(|error| TrainError::of_samples(&error, span))?;
-            counts.cached += computed.cached;
-            counts.computed += computed.computed;
-            Ok(BatchSource::Rows(rows))
-        };
-        // With augmentation, the front sees other photos in each epoch.
-        let train = match (augment, &self.data.train.samples, &self.data.decoding) {
-            (Some(augment), Samples::Photos(photos), Some(decoding)) => BatchSource::Photos {
-                photos: photos.clone().into(),
-                decoding: with_augmentation(decoding, augment, self.recipe.seed),
-                front: Some(Box::new(Session::new(Arc::clone(front), threads))),
-            },
-            _ => features(&mut self.data.train, train_policy, listener)?,
-        };
-        let validation = match &mut self.data.validation {
-            Some(data) => Some(features(data, validation_policy, listener)?),
-            None => None,
-        };
-        let seconds = began.elapsed().as_secs_f64();
-        listener.features_done(counts, seconds, floats, cache.as_ref());
-        cache.iter().flat_map(FeatureCache::notes).for_each(|note| listener.note(note));
-        record.front = Some(FrontRecord {
-            layers: self.split.front.as_ref().map_or(0, |front| front.nodes.len() as u64),
-            features: floats as u64,
-            cached: counts.cached as u64,
-            seconds,
-        });
-        record.data = self.counts();
-        Ok((train, validation))
-    }
+/// The samples of a dataset with the targets of each output.
+fn data_split(source: BatchSource, data: &Dataset, weights: Vec<SampleWeights>) -> DataSplit<'_> {
+    let outputs = data.all_targets().zip(weights).map(|(targets, weights)| SplitTargets { targets, weights });
+    DataSplit { source, outputs: outputs.collect() }
 }
 
 fn file_name(path: &str) -> String {

@@ -7,12 +7,12 @@ use crate::compile;
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, Result};
 use crate::elaborate::Spec;
 use crate::graph::Graph;
-use crate::kernels::training::loss::Loss;
 use crate::train::autodiff::frozen_backbone::{Split, split};
-use crate::train::autodiff::loss_compatibility;
+use crate::train::autodiff::recipe_check;
 use crate::train::recipe;
 use crate::train::recipe::Recipe;
-use crate::train::recipe::sources::{Data, Validation};
+use crate::train::recipe::losses::OutputLoss;
+use crate::train::recipe::sources::Validation;
 use crate::weights::bind::{self, Bindings};
 use crate::weights::save::neupy_writer::is_ours;
 use std::collections::BTreeMap;
@@ -42,7 +42,8 @@ pub struct PreparedRun {
     pub bindings: Bindings,
     pub data: PreparedData,
     pub warnings: Diagnostics,
-    pub loss: Loss,
+    /// Of each output.
+    pub losses: Vec<OutputLoss>,
     pub(crate) split: Split,
     pub(crate) options: RunOptions,
 }
@@ -54,12 +55,11 @@ pub struct PreparedRun {
 pub fn prepare_run(spec: &Spec, options: &RunOptions) -> Result<PreparedRun> {
     let (net, mut warnings) = compile::graph(spec, options.net.as_deref())?;
     let recipe = recipe::of(spec, &net.name)?;
-    check_trainable(&net, &recipe)?;
-    warnings.extend(check_layout(&net, &recipe, options.layout)?);
-    warnings.extend(loss_compatibility::check(spec, &net, &recipe));
+    warnings.extend(recipe_check::check(spec, &net, &recipe));
     if warnings.has_errors() {
         return Err(warnings);
     }
+    warnings.extend(check_layout(&net, &recipe, options.layout)?);
     // A new run does not start from its own earlier weights, but from those of the nets that the net contains.
     let mut trained = compile::all_trained_weights(spec, &net);
     trained.remove(&net.name);
@@ -70,37 +70,13 @@ pub fn prepare_run(spec: &Spec, options: &RunOptions) -> Result<PreparedRun> {
     warnings.extend(more);
     warnings.extend(spec.lint_graph(&net));
     warnings.extend(spec.lint_untrained(&net, &bindings.report.untrained_layers));
-    let loss = loss_compatibility::loss_of(&recipe, &net);
+    let losses = recipe_check::losses_of(&recipe, &net)?;
     let (labels, _) = compile::labels(spec, &net)?;
-    let data = prepare(&net, &recipe, loss, labels)?;
-    loss_compatibility::check_metrics(&recipe, &data.task)?;
+    let data = prepare(&net, &recipe, &losses, labels)?;
+    recipe_check::check_metrics(&recipe, &data.outputs.iter().map(|output| &output.task).collect::<Vec<_>>())?;
     warnings.extend(data.warnings.clone());
     let split = split(&net);
-    Ok(PreparedRun { net, recipe, bindings, data, warnings, loss, split, options: options.clone() })
-}
-
-fn check_trainable(net: &Graph, recipe: &Recipe) -> Result<()> {
-    let error = |message: String| Diagnostic::new(Code::Untrainable, message).at(recipe.span, "this recipe");
-    if net.outputs.len() != 1 {
-        let message =
-            format!("`{}` has {} outputs, but only nets with one output can be trained", net.name, net.outputs.len());
-        return Err(error(message).into());
-    }
-    if let Some(node) = net.nodes.iter().find(|node| node.output.known().is_none()) {
-        return Err(Diagnostic::new(
-            Code::OpenSize,
-            format!("`{}` gives {}: training needs every size", node.name, node.output),
-        )
-        .at(node.origin.span, "its size is open")
-        .help("give the net's `Input` numbers in place of `?`")
-        .into());
-    }
-    if !net.parameters.iter().any(|parameter| parameter.trainable && !parameter.frozen) {
-        return Err(error(format!("`{}` has nothing to train: all its parameters are frozen", net.name))
-            .help("put a layer behind the frozen part, as `frozen(vgg16[..dropout-2]) >> Softmax(10)`")
-            .into());
-    }
-    Ok(())
+    Ok(PreparedRun { net, recipe, bindings, data, warnings, losses, split, options: options.clone() })
 }
 
 /// Checks before training that the weights can be written in the layout.
@@ -142,10 +118,7 @@ fn check_outputs<'a>(
         Validation::Data(data) => Some(data),
         _ => None,
     });
-    let arrays = arrays.flat_map(|data| match data {
-        Data::Arrays { inputs, targets, .. } => inputs.iter().chain([targets]).map(|one| one.path.as_path()).collect(),
-        _ => Vec::new(),
-    });
+    let arrays = arrays.flat_map(|data| data.paths()).map(PathBuf::as_path);
     let read = weights.chain(arrays).any(|path| std::fs::canonicalize(path).is_ok_and(|path| path == real));
     let folder = options.folder.join(format!("{}.run", net.name));
     let reason = match (read, folder.is_dir() || is_ours(&real)) {

@@ -30,6 +30,9 @@ pub struct RunRecord {
     /// The recipe's keys and values in the words and order of the spec.
     #[serde(with = "pairs")]
     pub recipe: Vec<(String, String)>,
+    /// The entries that the command line set: `optimizer.step=0.01`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub set: Vec<String>,
     pub seed: u64,
     /// Name and BLAKE3 digest of each file of weights.
     #[serde(with = "pairs")]
@@ -99,14 +102,21 @@ pub struct Epoch {
     /// From 1.
     pub epoch: u32,
     pub seconds: f64,
-    /// The mean over the samples, without the regularizer's penalty.
+    /// The mean over the samples, without the regularizer's penalty; with several outputs the sum of their losses with their
+    /// factors.
     pub loss: f64,
+    /// With several outputs, the loss of each, without its factor.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub losses: BTreeMap<String, f64>,
     /// The mean penalty of the regularizer.
     pub penalty: f64,
     /// On the training data, by the metric's name.
     #[serde(default)]
     pub metrics: BTreeMap<String, f64>,
     pub validation_loss: Option<f64>,
+    /// With several outputs, that of each.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub validation_losses: BTreeMap<String, f64>,
     /// On the validation data, by the metric's name.
     #[serde(default)]
     pub validation: BTreeMap<String, f64>,
@@ -156,13 +166,18 @@ impl RunRecord {
     /// The record of an evaluation, for a report: no training took place.
     pub fn of_evaluation(manifest: &Manifest, evaluation: &Evaluation, threads: usize) -> Self {
         let samples = evaluation.samples as u64;
+        let first = evaluation.outputs.first();
         RunRecord {
             net: manifest.net.clone(),
             summary: manifest.summary.clone(),
             netc: env!("CARGO_PKG_VERSION").to_string(),
-            data: DataCounts { validation: samples, classes: evaluation.classes as u64, ..DataCounts::default() },
+            data: DataCounts {
+                validation: samples,
+                classes: first.map_or(0, |output| output.classes as u64),
+                ..DataCounts::default()
+            },
             machine: Machine::current(threads),
-            metrics: evaluation.accumulator.values(evaluation.loss),
+            metrics: first.map(|output| output.accumulator.values(output.loss)).unwrap_or_default(),
             ..RunRecord::default()
         }
     }
@@ -227,9 +242,11 @@ mod tests {
             epoch: number,
             seconds: 1.5,
             loss: 2.0 / f64::from(number),
+            losses: BTreeMap::new(),
             penalty: 0.0,
             metrics: [("accuracy".to_owned(), 0.5)].into(),
             validation_loss: (number > 1).then_some(0.75),
+            validation_losses: BTreeMap::new(),
             validation: BTreeMap::new(),
             step: 0.01,
         };
@@ -238,6 +255,7 @@ mod tests {
             summary: "(?, 224, 224, 3) -> [... 39 layers ...] -> (?, 10)".into(),
             netc: "0.1.0".into(),
             recipe: vec![("epochs".into(), "2".into()), ("data".into(), "images(\"photos: all\")".into())],
+            set: Vec::new(),
             seed: u64::MAX,
             inputs: vec![("bird.net".into(), "00ff".into())],
             data: DataCounts { training: 90, validation: 10, classes: 10, skipped: 1 },

@@ -4,28 +4,46 @@ use crate::data::photos::prefetch::Decoding;
 use crate::data::{Dataset, DatasetError, Samples, Targets, split};
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, Result, suggest};
 use crate::graph::Graph;
-use crate::kernels::training::loss::Loss;
 use crate::ops::input::Input;
 use crate::ops::output_kind::OutputKind;
 use crate::source::Span;
+use crate::train::autodiff::recipe_check::targets_of;
 use crate::train::evaluation::class_weights::SampleWeights;
 use crate::train::evaluation::dataset_match::{InputMismatch, input_mismatch, label_indices};
 use crate::train::evaluation::task;
 use crate::train::evaluation::task::LearningTask;
+use crate::train::recipe::losses::OutputLoss;
 use crate::train::recipe::sources::{Data, Validation};
 use crate::train::recipe::{ClassWeights, Recipe};
 
 /// The data of a run.
 #[derive(Debug)]
 pub struct PreparedData {
+    /// With the targets of each output, in order.
     pub train: Dataset,
     pub validation: Option<Dataset>,
-    /// The names of the classes; none for numbers.
-    pub labels: Option<Vec<String>>,
-    pub task: LearningTask,
+    /// Of each output.
+    pub outputs: Vec<OutputTask>,
     /// How photos become the net's input; none for arrays.
     pub decoding: Option<Decoding>,
     pub warnings: Diagnostics,
+}
+
+/// What an output learns.
+#[derive(Clone, Debug)]
+pub struct OutputTask {
+    /// The name of the layer that gives it.
+    pub name: String,
+    pub task: LearningTask,
+    /// The names of the classes; none for numbers.
+    pub labels: Option<Vec<String>>,
+}
+
+impl PreparedData {
+    /// The names of the first output's classes, which an artifact stores; none for numbers.
+    pub fn labels(&self) -> Option<&Vec<String>> {
+        self.outputs.first().and_then(|output| output.labels.as_ref())
+    }
 }
 
 fn data_error(message: impl Into<String>, span: Span) -> Diagnostic {
@@ -42,41 +60,61 @@ fn dataset_error(error: &DatasetError, span: Span) -> Diagnostic {
     }
 }
 
-/// Reads a recipe's data for a net; `labels` are those of the spec.
+/// Reads a recipe's data for a net, whose outputs have these losses; `labels` are those of the spec.
 ///
 /// # Errors
 /// Files that cannot be read, or data that does not match the net.
-pub fn prepare(net: &Graph, recipe: &Recipe, loss: Loss, labels: Option<Vec<String>>) -> Result<PreparedData> {
+pub fn prepare(
+    net: &Graph,
+    recipe: &Recipe,
+    losses: &[OutputLoss],
+    labels: Option<Vec<String>>,
+) -> Result<PreparedData> {
     let span = recipe.data.span();
-    let read =
-        |data: &Data| data.read().map_err(|error| dataset_error(&error, data.span()).maybe_help(data.did_you_mean()));
-    let train = read(&recipe.data)?;
-    let sizes = net.node(net.outputs[0]).output.known().unwrap_or_default();
-    let (outputs, output_kind) = (sizes.last().copied().unwrap_or(0), OutputKind::of(net, net.outputs[0]));
-    // Labels of another number than the outputs are names of numbers.
-    let has_names = train.classes.is_some() || labels.as_ref().is_some_and(|labels| labels.len() == outputs.max(2));
-    let task = LearningTask::of(&sizes, output_kind, loss, has_names, &train.targets)
-        .map_err(|error| dataset_error(&error.into(), span))?;
-    let mut warnings = Diagnostics::default();
-    let labels = match task.is_labelled() {
-        false => None,
-        true => Some(class_names(labels, &train, &task, span)?),
+    let read = |data: &Data| -> Result<Dataset> {
+        let dataset =
+            data.read().map_err(|error| dataset_error(&error, data.span()).maybe_help(data.did_you_mean()))?;
+        Ok(dataset.with_targets_in_order(&targets_of(data, net)?))
     };
-    warnings.extend(task.lint_targets(&train.targets, span).map(Diagnostics::from).unwrap_or_default());
-    // Validation data may use the class names of the training data.
-    let known = train.classes.clone().unwrap_or_default();
-    let mut prepare = |data: Dataset, span: Span, known: &[String]| -> Result<Dataset> {
-        let mut data = match &labels {
-            Some(labels) => order_classes(data, labels, known, span, &mut warnings)?,
-            None => data,
+    let train = read(&recipe.data)?;
+    let mut warnings = Diagnostics::default();
+    let mut outputs = Vec::with_capacity(losses.len());
+    let given = all_outputs(&train);
+    for (index, ((&output, loss), (targets, classes))) in net.outputs.iter().zip(losses).zip(given).enumerate() {
+        let node = net.node(output);
+        let sizes = node.output.known().unwrap_or_default();
+        let (values, output_kind) = (sizes.last().copied().unwrap_or(0), OutputKind::of(net, output));
+        // Labels are those of the first output. Labels of another number than its values are names of numbers.
+        let labels = labels.clone().filter(|_| index == 0);
+        let has_names = classes.is_some() || labels.as_ref().is_some_and(|labels| labels.len() == values.max(2));
+        let task = LearningTask::of(&sizes, output_kind, loss.loss, has_names, targets)
+            .map_err(|error| dataset_error(&error.into(), span))?;
+        let labels = match task.is_labelled() {
+            false => None,
+            true => Some(class_names(labels, classes, &task, span)?),
         };
-        // Reports the sample whose target does not fit, before anything is computed.
-        data.targets = task.prepare_targets(data.targets, Some(span))?;
+        warnings.extend(task.lint_targets(targets, span).map(Diagnostics::from).unwrap_or_default());
+        outputs.push(OutputTask { name: node.name.clone(), task, labels });
+    }
+    // Validation data may use the class names of the training data.
+    let known: Vec<Vec<String>> = all_outputs(&train).map(|(_, classes)| classes.clone().unwrap_or_default()).collect();
+    let none = vec![Vec::new(); outputs.len()];
+    let mut prepare = |mut data: Dataset, span: Span, known: &[Vec<String>]| -> Result<Dataset> {
+        let further = data.further.iter_mut().map(|output| (&mut output.targets, &mut output.classes));
+        let all = std::iter::once((&mut data.targets, &mut data.classes)).chain(further);
+        for ((output, known), (targets, classes)) in outputs.iter().zip(known).zip(all) {
+            if let Some(labels) = &output.labels {
+                order_classes(targets, classes, labels, known, span, &mut warnings)?;
+            }
+            // Reports the sample whose target does not fit, before anything is computed.
+            let given = std::mem::replace(targets, Targets::Classes(Vec::new()));
+            *targets = output.task.prepare_targets(given, Some(span))?;
+        }
         check_samples(&data, net, span)?;
         Ok(data)
     };
     // Before the split, so that errors number samples as their file does.
-    let train = prepare(train, span, &[])?;
+    let train = prepare(train, span, &none)?;
     let (train, validation) = match &recipe.validation {
         Validation::None => (train, None),
         Validation::Split(share) => {
@@ -93,15 +131,26 @@ pub fn prepare(net: &Graph, recipe: &Recipe, loss: Loss, labels: Option<Vec<Stri
     if let (Some(_), Samples::Arrays(_)) = (&recipe.augment, &train.samples) {
         return Err(data_error("`augment` needs photos, but this data has arrays", span).into());
     }
-    let data = PreparedData { train, validation, labels, task, decoding, warnings };
+    let data = PreparedData { train, validation, outputs, decoding, warnings };
     weights(recipe, &data)?;
     Ok(data)
 }
 
+/// The targets of each output, and the names of their classes.
+fn all_outputs(data: &Dataset) -> impl Iterator<Item = (&Targets, &Option<Vec<String>>)> {
+    let further = data.further.iter().map(|output| (&output.targets, &output.classes));
+    std::iter::once((&data.targets, &data.classes)).chain(further)
+}
+
 /// The names of the classes in the order of the outputs.
-fn class_names(given: Option<Vec<String>>, data: &Dataset, task: &LearningTask, span: Span) -> Result<Vec<String>> {
+fn class_names(
+    given: Option<Vec<String>>,
+    found: &Option<Vec<String>>,
+    task: &LearningTask,
+    span: Span,
+) -> Result<Vec<String>> {
     let classes = task.class_count();
-    match (given, &data.classes) {
+    match (given, found) {
         (Some(labels), _) => Ok(labels),
         (None, Some(found)) if found.len() == classes => Ok(found.clone()),
         (None, Some(found)) => {
@@ -129,13 +178,14 @@ fn shortened(names: &[String]) -> String {
 /// Replaces the class indices by those of the labels, matched by name; `known` are the class names of the training data. If
 /// there are as many classes as labels and no name matches, they are matched by order, with a warning.
 fn order_classes(
-    mut data: Dataset,
+    targets: &mut Targets,
+    classes: &mut Option<Vec<String>>,
     labels: &[String],
     known: &[String],
     span: Span,
     warnings: &mut Diagnostics,
-) -> Result<Dataset> {
-    let Some(found) = data.classes.clone() else { return Ok(data) };
+) -> Result<()> {
+    let Some(found) = classes.clone() else { return Ok(()) };
     let is_unknown = |name: &&String| !labels.contains(name) && !known.contains(name);
     let indices = label_indices(&found, labels).or_else(|name| label_indices(&found, known).map_err(|_| name));
     let indices: Vec<usize> = match indices {
@@ -156,11 +206,11 @@ fn order_classes(
                 .into());
         }
     };
-    if let Targets::Classes(classes) = &mut data.targets {
-        classes.iter_mut().for_each(|class| *class = indices[*class]);
+    if let Targets::Classes(list) = targets {
+        list.iter_mut().for_each(|class| *class = indices[*class]);
     }
-    data.classes = Some(labels.to_vec());
-    Ok(data)
+    *classes = Some(labels.to_vec());
+    Ok(())
 }
 
 /// Checks that arrays match the net's inputs.
@@ -197,20 +247,27 @@ fn decoding(net: &Graph, span: Span) -> Result<Decoding> {
     }
 }
 
-/// The weights of samples or pixels in the training loss, from `class_weights`.
+/// The weights of samples or pixels in the training loss of each output, from `class_weights`.
 ///
 /// # Errors
-/// Samples without classes, or weights that do not match the classes.
-pub fn weights(recipe: &Recipe, data: &PreparedData) -> Result<SampleWeights> {
+/// Samples without classes, several outputs, or weights that do not match the classes.
+pub fn weights(recipe: &Recipe, data: &PreparedData) -> Result<Vec<SampleWeights>> {
     if recipe.class_weights == ClassWeights::Equal {
         return Ok(evaluation_weights(data));
     }
-    let span = recipe.data.span();
-    let counts = data.task.class_counts(&data.train.targets).map_err(|error| dataset_error(&error.into(), span))?;
-    let (Some(labels), Some(counts)) = (&data.labels, counts) else {
-        let message = "`class_weights` weights samples by their class, but these samples have no single class";
+    let error = |message: &str| {
         let error = Diagnostic::new(Code::RecipeValue, message).at(recipe.span, "in this recipe");
-        return Err(error.and(recipe.data.span(), "this data").help("leave `class_weights` out").into());
+        error.and(recipe.data.span(), "this data").help("leave `class_weights` out")
+    };
+    let [OutputTask { task, labels, .. }] = &data.outputs[..] else {
+        return Err(error("`class_weights` are for nets with one output").into());
+    };
+    let span = recipe.data.span();
+    let counts = task.class_counts(&data.train.targets).map_err(|error| dataset_error(&error.into(), span))?;
+    let (Some(labels), Some(counts)) = (labels, counts) else {
+        return Err(
+            error("`class_weights` weights samples by their class, but these samples have no single class").into()
+        );
     };
     let by_class: Vec<f32> = match &recipe.class_weights {
         ClassWeights::Equal => Vec::new(),
@@ -237,17 +294,21 @@ pub fn weights(recipe: &Recipe, data: &PreparedData) -> Result<SampleWeights> {
             weights
         }
     };
-    match data.train.targets.classes() {
-        Some(classes) => Ok(SampleWeights::PerSample(classes.into_iter().map(|class| by_class[class]).collect())),
+    Ok(vec![match data.train.targets.classes() {
+        Some(classes) => SampleWeights::PerSample(classes.into_iter().map(|class| by_class[class]).collect()),
         None => {
-            data.task.check_pixel_weights("`class_weights` weights", Some(span))?;
-            Ok(SampleWeights::PerPosition(Some(by_class)))
+            task.check_pixel_weights("`class_weights` weights", Some(span))?;
+            SampleWeights::PerPosition(Some(by_class))
         }
-    }
+    }])
 }
 
-/// The weights in evaluation: all equal, except positions without a target.
-pub fn evaluation_weights(data: &PreparedData) -> SampleWeights {
-    let ignores = std::iter::once(&data.train).chain(&data.validation).any(|data| data.targets.ignores());
-    if ignores { SampleWeights::PerPosition(None) } else { SampleWeights::Equal }
+/// The weights of each output in evaluation: all equal, except positions without a target.
+pub fn evaluation_weights(data: &PreparedData) -> Vec<SampleWeights> {
+    let ignores = |output: usize| {
+        let all = std::iter::once(&data.train).chain(&data.validation);
+        all.filter_map(|data| data.all_targets().nth(output)).any(Targets::ignores)
+    };
+    let weights = |output| if ignores(output) { SampleWeights::PerPosition(None) } else { SampleWeights::Equal };
+    (0..data.outputs.len()).map(weights).collect()
 }

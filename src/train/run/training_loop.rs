@@ -2,61 +2,25 @@
 //! checkpoint. Random numbers depend on seed and epoch alone, so that a resumed run ends with the same weights as an
 //! uninterrupted one.
 
+use super::batch_targets::{BatchTargets, Mixing};
 use super::checkpoint;
 use super::checkpoint::{Checkpoint, CheckpointError, EpochProgress, Progress};
+use super::epoch_logs::EpochLogs;
 use super::epoch_rank::rank;
 use super::record::{Epoch, RecordError, RunRecord};
+use super::train_config::{OutputConfig, TrainConfig};
 use crate::data::SeededRng;
 use crate::kernels::parallel::thread_pool::ThreadPool;
 use crate::runtime::non_finite::Origin;
 use crate::runtime::{RunError, Session};
-use crate::train::autodiff::OPTIMIZER;
 use crate::train::autodiff::training_plans::Trainable;
+use crate::train::autodiff::{AVERAGE, OPTIMIZER};
 use crate::train::batches::batch_source::{BatchSourceError, Traversal, first_non_finite};
-use crate::train::evaluation::class_weights::{SampleWeights, position_weights};
-use crate::train::evaluation::metric_accumulator::MetricAccumulator;
-use crate::train::evaluation::score::{DataSplit, EvalResult, ScoreError, ScoreSettings, StateModel, score};
-use crate::train::evaluation::task::LearningTask;
+use crate::train::evaluation::score::{DataSplit, OutputResult, ScoreError, StateModel, score};
 use crate::train::recipe::keep_policy::KeepPolicy;
-use crate::train::recipe::schedule::Schedule;
-use crate::train::recipe::{EarlyStopping, Metric};
-use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
-
-/// The hyperparameters of a run, and where it writes.
-#[derive(Clone, Debug)]
-pub struct TrainConfig {
-    pub epochs: usize,
-    /// Samples in a batch.
-    pub batch: usize,
-    pub seed: u64,
-    pub shuffle: bool,
-    /// The learning rate before schedules.
-    pub learning_rate: f64,
-    pub schedule: Schedule,
-    pub stop: Option<EarlyStopping>,
-    pub keep: KeepPolicy,
-    /// Epochs from one checkpoint to the next.
-    pub checkpoint: usize,
-    pub metrics: Vec<Metric>,
-    pub task: LearningTask,
-    /// The names of the classes; none for numbers.
-    pub labels: Option<Vec<String>>,
-    pub threads: usize,
-    /// Where checkpoints and the record are written.
-    pub folder: PathBuf,
-}
-
-impl TrainConfig {
-    /// How the run's datasets are scored.
-    pub fn score_settings<'a>(&'a self, interrupted: &'a AtomicBool) -> ScoreSettings<'a> {
-        let labels = self.labels.as_deref();
-        ScoreSettings { task: &self.task, labels, batch: self.batch, interrupted: Some(interrupted) }
-    }
-}
 
 /// Gets the progress of the training loop.
 pub trait Observer {
@@ -110,11 +74,42 @@ pub struct TrainingLoop<'a> {
     evaluation: Session,
     state: Vec<f32>,
     /// The offsets of the learning rate and of the number of updates in the state.
-    rate_offset: usize,
-    update_offset: usize,
+    scalars: Scalars,
+    /// Offsets of each averaged parameter and of its average, and their length.
+    averages: Vec<(usize, usize, usize)>,
     progress: Progress,
     /// The state of the best epoch, once the next epoch has changed the current state.
     best: Option<Vec<f32>>,
+}
+
+/// The offsets of the optimizer's scalars in the state.
+#[derive(Clone, Copy, Debug)]
+struct Scalars {
+    rate: usize,
+    update: usize,
+    /// The count of batches and the accumulation's values, where gradients are accumulated.
+    accumulation: Option<(usize, usize)>,
+}
+
+impl Scalars {
+    fn of(trainable: &Trainable) -> Scalars {
+        let find = |role: &str| trainable.layout.find(&format!("{OPTIMIZER}/{role}")).map(|tensor| tensor.offset);
+        Scalars {
+            rate: find("rate").unwrap_or(0),
+            update: find("update").unwrap_or(0),
+            accumulation: find("batch").zip(find("accumulation")),
+        }
+    }
+}
+
+/// The parameters that have a moving average.
+fn averages(trainable: &Trainable) -> Vec<(usize, usize, usize)> {
+    let tensors = &trainable.layout.tensors;
+    let average = |parameter: &crate::plan::Constant| {
+        let average = trainable.layout.find(&format!("{OPTIMIZER}/{}/{AVERAGE}", parameter.name))?;
+        Some((parameter.offset, average.offset, parameter.len))
+    };
+    tensors.iter().filter_map(average).collect()
 }
 
 impl std::fmt::Debug for TrainingLoop<'_> {
@@ -126,8 +121,6 @@ impl std::fmt::Debug for TrainingLoop<'_> {
 impl<'a> TrainingLoop<'a> {
     /// A run from the start. `record` describes it, and `run` is its digest.
     pub fn new(trainable: &'a Trainable, config: &'a TrainConfig, record: RunRecord, run: String) -> Self {
-        let offset =
-            |role: &str| trainable.layout.find(&format!("{OPTIMIZER}/{role}")).map_or(0, |tensor| tensor.offset);
         let pool = Arc::new(ThreadPool::new(config.threads));
         TrainingLoop {
             trainable,
@@ -135,8 +128,8 @@ impl<'a> TrainingLoop<'a> {
             step: Session::with_pool(Arc::clone(&trainable.step), Arc::clone(&pool)),
             evaluation: Session::with_pool(Arc::clone(&trainable.evaluation), pool),
             state: trainable.start.floats().to_vec(),
-            rate_offset: offset("rate"),
-            update_offset: offset("update"),
+            scalars: Scalars::of(trainable),
+            averages: averages(trainable),
             progress: Progress { run, record, ..Progress::default() },
             best: None,
         }
@@ -149,28 +142,38 @@ impl<'a> TrainingLoop<'a> {
         self.best = checkpoint.best;
     }
 
+    /// The record with the epochs so far.
+    pub fn record(&self) -> &RunRecord {
+        &self.progress.record
+    }
+
     /// The number of floats in the state, and so in a checkpoint.
     pub fn floats(&self) -> usize {
         self.state.len()
     }
 
-    /// Runs to the end. An interrupted run writes a checkpoint before it returns.
+    /// Runs until the epoch `last` has ended, or the run is over. An interrupted run writes a checkpoint before it returns.
     ///
     /// # Errors
     /// Samples that cannot be read, a loss that is not finite, files that cannot be written, and an interruption; the last
     /// checkpoint stays.
     pub fn run(
-        mut self,
+        &mut self,
+        last_epoch: usize,
         train: &mut DataSplit<'_>,
         mut validation: Option<&mut DataSplit<'_>>,
+        logs: &mut EpochLogs,
         interrupted: &AtomicBool,
         observer: &mut dyn Observer,
-    ) -> Result<TrainingResult, LoopError> {
+    ) -> Result<(), LoopError> {
         let (mut written, mut recorded) = (Instant::now(), Instant::now());
         while self.progress.record.stopped.is_none() {
             let epoch = self.progress.record.epochs.len() + 1;
             if epoch > self.config.epochs {
                 self.progress.record.stopped = Some(format!("all {} epochs are done", self.config.epochs));
+                break;
+            }
+            if epoch > last_epoch {
                 break;
             }
             self.save_best();
@@ -183,9 +186,11 @@ impl<'a> TrainingLoop<'a> {
                 Err(error) => return Err(error),
             };
             observer.epoch(&ended, self.config.epochs);
+            logs.add(&ended)?;
             self.finish_epoch(ended);
             let last = self.progress.record.stopped.is_some() || epoch == self.config.epochs;
-            if last || epoch.is_multiple_of(self.config.checkpoint) {
+            // The next stage has another state, so that its checkpoints do not replace the one of this epoch.
+            if last || epoch == last_epoch || epoch.is_multiple_of(self.config.checkpoint) {
                 let durable = last || written.elapsed() > SYNC_INTERVAL;
                 self.write_checkpoint(durable)?;
                 if durable {
@@ -198,13 +203,40 @@ impl<'a> TrainingLoop<'a> {
                 recorded = Instant::now();
             }
         }
+        Ok(())
+    }
+
+    /// The progress and the state, from which the next stage of the run goes on.
+    pub fn into_checkpoint(mut self) -> Checkpoint {
+        // Otherwise the next stage would save the state of the best epoch only if that is its own.
+        self.save_best();
+        Checkpoint { progress: self.progress, state: self.state, best: self.best }
+    }
+
+    /// The result of a run that is over.
+    pub fn finish(mut self) -> TrainingResult {
         if let Some(best) = self.best.take() {
             self.state = best;
         }
+        self.state = self.averaged();
         let Progress { mut record, .. } = self.progress;
         // If no epoch could be ranked because no loss is finite.
         record.best = record.best.or(record.epochs.last().map(|epoch| epoch.epoch));
-        Ok(TrainingResult { record, state: self.state })
+        TrainingResult { record, state: self.state }
+    }
+
+    /// Whether the run is over.
+    pub fn is_over(&self) -> bool {
+        self.progress.record.stopped.is_some()
+    }
+
+    /// The state with the averages of parameters in their places.
+    fn averaged(&self) -> Vec<f32> {
+        let mut state = self.state.clone();
+        for &(to, from, len) in &self.averages {
+            state.copy_within(from..from + len, to);
+        }
+        state
     }
 
     /// Copies the state of the last epoch before the next one changes it, if it is the best so far.
@@ -228,13 +260,9 @@ impl<'a> TrainingLoop<'a> {
         });
         let record = || self.progress.record.write(&self.config.folder).map_err(LoopError::from);
         match self.write_checkpoint(true).map_err(LoopError::from).and_then(|()| record()) {
-            Ok(()) => LoopError::Interrupted { epoch, samples, total: train.targets.len() },
+            Ok(()) => LoopError::Interrupted { epoch, samples, total: train.len() },
             Err(error) => error,
         }
-    }
-
-    fn outputs(&self) -> usize {
-        self.trainable.step.manifest.plan.outputs[1].len()
     }
 
     /// Runs an epoch, or the remainder of an interrupted one: trains on the training data, then scores the validation data.
@@ -247,20 +275,29 @@ impl<'a> TrainingLoop<'a> {
         observer: &mut dyn Observer,
     ) -> Result<Epoch, LoopError> {
         self.train_epoch(epoch, train, interrupted, observer)?;
-        let validated = validation.map(|split| {
-            evaluate_state(&mut self.evaluation, &mut self.state, split, self.config, interrupted, &mut |_, _| {})
-        });
-        let validated = validated.transpose()?;
+        let config = self.config;
+        let validated = match validation {
+            Some(split) => {
+                let mut averaged = if self.averages.is_empty() { Vec::new() } else { self.averaged() };
+                let state = if self.averages.is_empty() { &mut self.state } else { &mut averaged };
+                Some(evaluate_state(&mut self.evaluation, state, split, config, interrupted, &mut |_, _| {})?)
+            }
+            None => None,
+        };
         let Some(partial) = self.progress.partial.take() else { return Ok(Epoch::default()) };
         let count = partial.samples.max(1) as f64;
+        let results = validated.as_deref().unwrap_or_default();
+        let validation_losses = results.iter().filter_map(|result| result.loss);
         Ok(Epoch {
             epoch: epoch as u32,
             seconds: partial.seconds,
-            loss: partial.losses / partial.weight.max(f64::MIN_POSITIVE),
+            loss: config.total(partial.mean_losses()),
+            losses: config.by_output(partial.mean_losses()),
             penalty: partial.penalties / count,
-            metrics: self.metrics(&partial.accumulator),
-            validation_loss: validated.as_ref().and_then(|validated| validated.loss),
-            validation: validated.map(|validated| self.metrics(&validated.accumulator)).unwrap_or_default(),
+            metrics: config.metrics(partial.outputs.iter().map(|output| &output.accumulator)),
+            validation_loss: validated.as_ref().and_then(|results| config.loss_of(results)),
+            validation_losses: config.by_output(validation_losses),
+            validation: config.metrics(results.iter().map(|result| &result.accumulator)),
             step: partial.rate,
         })
     }
@@ -273,29 +310,28 @@ impl<'a> TrainingLoop<'a> {
         interrupted: &AtomicBool,
         observer: &mut dyn Observer,
     ) -> Result<(), LoopError> {
-        let (config, outputs) = (self.config, self.outputs());
-        let samples = split.targets.len();
+        let config = self.config;
+        let samples = split.len();
         let mut order: Vec<usize> = (0..samples).collect();
         if config.shuffle {
             SeededRng::new([config.seed, epoch as u64, 0, 0]).shuffle(&mut order);
         }
-        let total = (config.epochs * samples.div_ceil(config.batch)) as u64;
-        let mut targets = vec![0.0; config.batch * outputs];
-        let width = config.task.coding.width.max(1);
-        let positions = outputs / width;
-        let mut weights = match &split.weights {
-            SampleWeights::Equal => Vec::new(),
-            SampleWeights::PerSample(_) => vec![1.0; config.batch],
-            SampleWeights::PerPosition(_) => vec![1.0; config.batch * positions],
-        };
-        let mut prediction = vec![0.0; config.batch * outputs];
-        let DataSplit { source, targets: all_targets, weights: all_weights } = split;
+        let group = config.batch * config.accumulate;
+        let total = (config.epochs * samples.div_ceil(group)) as u64;
+        let outputs = &self.trainable.step.manifest.plan.outputs;
+        let count = config.outputs.len();
+        let lens: Vec<usize> = outputs[count..2 * count].iter().map(|port| port.len()).collect();
+        let mut targets: Vec<BatchTargets> =
+            config.outputs.iter().zip(&lens).map(|(output, &len)| BatchTargets::new(&output.task, len)).collect();
+        let mut predictions: Vec<Vec<f32>> = lens.iter().map(|len| vec![0.0; config.batch * len]).collect();
+        let mut mixed: Vec<Vec<f32>> = Vec::new();
+        let DataSplit { source, outputs: split_outputs } = split;
         let (step, state) = (&mut self.step, &mut self.state);
         let pool = Arc::clone(step.pool());
-        let Progress { updates, reductions, partial, .. } = &mut self.progress;
-        let partial =
-            partial.get_or_insert_with(|| EpochProgress::new(config.task.accumulator(config.labels.as_deref())));
-        let (rate_offset, update_offset) = (self.rate_offset, self.update_offset);
+        let Progress { updates, batches, reductions, partial, .. } = &mut self.progress;
+        let partial = partial
+            .get_or_insert_with(|| EpochProgress::new(config.outputs.iter().map(OutputConfig::accumulator).collect()));
+        let scalars = self.scalars;
         let penalized = self.trainable.penalized;
         let left = order.get(partial.samples..).unwrap_or_default();
         let traversal = Traversal {
@@ -308,59 +344,73 @@ impl<'a> TrainingLoop<'a> {
         source.for_each_batch::<LoopError>(traversal, |range, inputs| {
             let images = range.len();
             let chosen = &left[range];
-            for (to, &sample) in targets.chunks_exact_mut(outputs.max(1)).zip(chosen) {
-                all_targets.row(sample, config.task.coding, to).map_err(BatchSourceError::Rows)?;
+            for ((targets, split), output) in targets.iter_mut().zip(&*split_outputs).zip(&config.outputs) {
+                let loaded = targets.load(split, &output.task, chosen, config.label_smoothing);
+                loaded.map_err(BatchSourceError::Rows)?;
+            }
+            mixed.clear();
+            if config.mixup > 0.0 {
+                let mixing = Mixing::new(config.mixup, images, config.seed, epoch, partial.samples);
+                mixed.extend(inputs.iter().map(|input| input.to_vec()));
+                mixed.iter_mut().for_each(|input| mixing.apply(input));
+                for targets in &mut targets {
+                    mixing.apply(&mut targets.targets);
+                    mixing.apply(&mut targets.weights);
+                }
             }
             partial.rate = config.schedule.rate(config.learning_rate, *updates, total, *reductions);
-            state[rate_offset] = partial.rate as f32;
-            state[update_offset] = f32::from_bits(*updates as u32);
-            let mut step_inputs: Vec<&[f32]> = inputs.to_vec();
-            step_inputs.push(&targets[..images * outputs]);
-            let mut weight = images as f64;
-            match all_weights {
-                SampleWeights::Equal => {}
-                SampleWeights::PerSample(all) => {
-                    weights.iter_mut().zip(chosen).for_each(|(to, &sample)| *to = all[sample]);
-                    step_inputs.push(&weights[..images]);
-                }
-                SampleWeights::PerPosition(by_class) => {
-                    let weights = &mut weights[..images * positions];
-                    weight = position_weights(&targets[..images * outputs], width, by_class.as_deref(), weights) as f64
-                        / positions as f64;
-                    step_inputs.push(weights);
-                }
+            state[scalars.rate] = partial.rate as f32;
+            state[scalars.update] = f32::from_bits(*updates as u32);
+            let begin = partial.samples / group * group;
+            let end = (begin + group).min(samples);
+            let is_last = partial.samples + images == end;
+            if let Some((batch, accumulation)) = scalars.accumulation {
+                state[batch] = f32::from_bits(*batches as u32);
+                let share = images as f32 / (end - begin) as f32;
+                let flags = [partial.samples == begin, is_last].map(|flag| f32::from(u8::from(flag)));
+                state[accumulation..accumulation + 3].copy_from_slice(&[share, flags[0], flags[1]]);
             }
-            let (mut loss, mut penalty) = ([0.0], [0.0]);
-            let predicted = &mut prediction[..images * outputs];
-            let mut step_outputs: Vec<&mut [f32]> = vec![&mut loss, predicted];
+            let mut step_inputs: Vec<&[f32]> = match mixed.is_empty() {
+                true => inputs.to_vec(),
+                false => mixed.iter().map(Vec::as_slice).collect(),
+            };
+            for targets in &targets {
+                step_inputs.push(&targets.targets);
+                step_inputs.extend(targets.weights());
+            }
+            let (mut losses, mut penalty) = (vec![[0.0]; count], [0.0]);
+            let mut predicted: Vec<&mut [f32]> =
+                predictions.iter_mut().zip(&lens).map(|(prediction, len)| &mut prediction[..images * len]).collect();
+            let mut step_outputs: Vec<&mut [f32]> = losses.iter_mut().map(|loss| &mut loss[..]).collect();
+            step_outputs.extend(predicted.iter_mut().map(|prediction| &mut prediction[..]));
             if penalized {
                 step_outputs.push(&mut penalty);
             }
             step.run_with(images, &step_inputs, &mut step_outputs, state)?;
             // The loss clips its inputs, so that only the predictions show parameters that are not finite.
-            let is_finite = prediction[..images * outputs].iter().all(|value| value.is_finite());
-            if !is_finite || !loss[0].is_finite() || !penalty[0].is_finite() {
+            let is_finite = predicted.iter().all(|prediction| prediction.iter().all(|value| value.is_finite()));
+            let loss = losses.iter().map(|[loss]| *loss).find(|loss| !loss.is_finite());
+            if !is_finite || loss.is_some() || !penalty[0].is_finite() {
                 if let Some(&sample) = first_non_finite(inputs, images).and_then(|index| chosen.get(index)) {
                     return Err(LoopError::NonFiniteInput { sample });
                 }
-                let loss = if is_finite { loss } else { [f32::NAN] };
-                return Err(LoopError::Diverged { epoch, update: *updates, loss: loss[0] });
+                let loss = if is_finite { loss.unwrap_or(losses[0][0]) } else { f32::NAN };
+                return Err(LoopError::Diverged { epoch, update: *updates, loss });
             }
-            *updates += 1;
+            *updates += u64::from(is_last);
+            *batches += 1;
             partial.samples += images;
-            partial.weight += weight;
-            partial.losses += f64::from(loss[0]) * weight;
             partial.penalties += f64::from(penalty[0]) * images as f64;
-            let added = partial.accumulator.add(&prediction[..images * outputs], &targets[..images * outputs]);
-            added.map_err(|_| LoopError::NonFiniteOutput { sample: chosen[0], origin: None })?;
-            observer.samples(epoch, partial.samples, samples, partial.losses / partial.weight.max(f64::MIN_POSITIVE));
+            let each = partial.outputs.iter_mut().zip(&targets).zip(losses).zip(&predicted);
+            for (((output, targets), [loss]), prediction) in each {
+                output.weight += targets.weight;
+                output.losses += f64::from(loss) * targets.weight;
+                let added = output.accumulator.add(prediction, &targets.targets);
+                added.map_err(|_| LoopError::NonFiniteOutput { sample: chosen[0], origin: None })?;
+            }
+            observer.samples(epoch, partial.samples, samples, config.total(partial.mean_losses()));
             Ok(())
         })
-    }
-
-    fn metrics(&self, accumulator: &MetricAccumulator) -> BTreeMap<String, f64> {
-        let each = self.config.metrics.iter();
-        each.filter_map(|&metric| Some((metric.name().to_string(), accumulator.value(metric)?))).collect()
     }
 
     /// Records an epoch, and applies the policies that depend on its loss: keep, reduce on plateau, early stopping.
@@ -368,7 +418,13 @@ impl<'a> TrainingLoop<'a> {
         let loss = ended.validation_loss.unwrap_or(ended.loss);
         let number = ended.epoch;
         let progress = &mut self.progress;
-        let rank = rank(self.config.keep, &ended);
+        // With several outputs, the metric of the first one that has it.
+        let config = self.config;
+        let name = |metric| {
+            let output = config.outputs.iter().find(|output| output.metrics.contains(&metric))?;
+            Some(config.name_of(output, metric.name()))
+        };
+        let rank = rank(config.keep, &ended, &name);
         if rank.is_some() && (progress.rank.is_none() || rank < progress.rank) {
             progress.rank = rank;
             progress.record.best = Some(number);
@@ -425,7 +481,7 @@ pub fn evaluate_state(
     config: &TrainConfig,
     interrupted: &AtomicBool,
     on_batch: &mut dyn FnMut(usize, &[f32]),
-) -> Result<EvalResult, LoopError> {
+) -> Result<Vec<OutputResult>, LoopError> {
     let mut model = StateModel { session, state };
     Ok(score(&mut model, split, &config.score_settings(interrupted), on_batch)?)
 }

@@ -17,7 +17,7 @@ const RIGHT: f64 = 56.0;
 /// The heights above the panels, for legend and titles, and below, for axis labels.
 const HEAD: f64 = 62.0;
 const FOOT: f64 = 40.0;
-/// The maximum of panels; further metrics are in the record only.
+/// The maximum of panels, if the losses do not need more; further metrics are in the record only.
 const MAX_PANELS: usize = 4;
 /// The maximum of points that are drawn as dots.
 const MAX_DOTS: usize = 40;
@@ -61,9 +61,20 @@ fn panels(epochs: &[Epoch]) -> Vec<Panel> {
         training: epochs.iter().map(|epoch| finite(Some(epoch.loss))).collect(),
         validation: epochs.iter().map(|epoch| finite(epoch.validation_loss)).collect(),
     }];
+    let outputs: BTreeSet<&String> = epochs.iter().flat_map(|epoch| epoch.losses.keys()).collect();
+    for name in outputs {
+        panels.push(Panel {
+            title: format!("{name}/loss"),
+            is_share: false,
+            training: epochs.iter().map(|epoch| finite(epoch.losses.get(name).copied())).collect(),
+            validation: epochs.iter().map(|epoch| finite(epoch.validation_losses.get(name).copied())).collect(),
+        });
+    }
     let names: BTreeSet<&String> =
         epochs.iter().flat_map(|epoch| epoch.metrics.keys().chain(epoch.validation.keys())).collect();
-    for name in names.into_iter().take(MAX_PANELS - 1) {
+    // Several outputs have a row of panels as long as it takes for their losses.
+    let room = MAX_PANELS.saturating_sub(panels.len()).max(usize::from(!names.is_empty()));
+    for name in names.into_iter().take(room) {
         panels.push(Panel {
             title: name.clone(),
             is_share: name.contains("accuracy") || name.starts_with("top"),

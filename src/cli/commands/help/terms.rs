@@ -72,7 +72,7 @@ mod tests {
 
     #[test]
     fn every_name_in_specs_has_help() {
-        let losses = Loss::ALL.iter().map(|(name, _)| *name);
+        let losses = Loss::ALL.into_iter().map(Loss::name);
         let metrics = Metric::ALL.iter().map(|(name, _)| *name);
         let others = ["Image"].into_iter().chain(Preprocessing::PRESETS).chain(Initializer::NAMES);
         for word in losses.chain(metrics).chain(others) {

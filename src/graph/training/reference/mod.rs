@@ -120,8 +120,9 @@ pub fn evaluate(kernel: &Kernel, inputs: &[Vec<f64>], parameters: &[Vec<f64>]) -
         }
         (Kernel::LossGradient(step), [y, t, weights @ ..]) => {
             let rows = update::Rows { pixels: step.pixels, features: step.features, weights: weights.first() };
-            update::loss_gradient(step.loss, step.by, y, t, &rows)
+            update::loss_gradient(step, y, t, &rows)
         }
+        (Kernel::Accumulate(_), [gradient]) => update::accumulated(gradient, parameters),
         (Kernel::GradientNorm(_), _) => vec![inputs.iter().flatten().map(|value| value * value).sum::<f64>().sqrt()],
         (Kernel::Update(step), _) => {
             vec![step.penalty.map_or(0.0, |penalty| update::penalty(penalty, &parameters[0]))]
@@ -134,6 +135,11 @@ pub fn evaluate(kernel: &Kernel, inputs: &[Vec<f64>], parameters: &[Vec<f64>]) -
 pub fn apply_changes(kernel: &Kernel, inputs: &[Vec<f64>], parameters: &mut [ArrayD<f64>]) {
     match kernel {
         Kernel::RunningStats(step) => norm::update_running_stats(f64::from(step.alpha), &inputs[0], parameters),
+        Kernel::Accumulate(_) => {
+            let values: Vec<Vec<f64>> = parameters.iter().map(|array| array.iter().copied().collect()).collect();
+            let sum = update::accumulated(&inputs[0], &values);
+            parameters[0].iter_mut().zip(sum).for_each(|(to, value)| *to = value);
+        }
         Kernel::Update(step) => {
             let norm = inputs.get(1).and_then(|norm| norm.first().copied());
             update::update(step, &inputs[0], norm, parameters);

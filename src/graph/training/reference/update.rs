@@ -3,7 +3,7 @@
 use crate::kernels::training::loss::Loss;
 use crate::kernels::training::optimizer::UpdateRule;
 use crate::kernels::training::regularizer::Regularizer;
-use crate::plan::steps::training::update::{GradientBy, UpdateStep};
+use crate::plan::steps::training::update::{GradientBy, LossGradientStep, UpdateStep};
 use ndarray::ArrayD;
 
 /// Probabilities are clipped to this and to 1 less this.
@@ -64,7 +64,49 @@ fn row_loss(loss: Loss, y: &[f64], t: &[f64]) -> f64 {
             let (class, other) = hinge(y, t);
             (1.0 + other - y[class]).max(0.0)
         }
+        Loss::Huber { delta } => {
+            let delta = f64::from(delta);
+            mean(&|y, t| match (y - t).abs() {
+                d if d <= delta => d * d / 2.0,
+                d => delta * (d - delta / 2.0),
+            })
+        }
+        Loss::CategoricalFocal { gamma, alpha } => {
+            sum(&|y, t| -f64::from(alpha) * (1.0 - clip(y)).powf(gamma.into()) * t * clip(y).ln())
+        }
+        Loss::BinaryFocal { gamma, alpha } => mean(&|y, t| {
+            let (y, alpha) = (clip(y), f64::from(alpha));
+            let right = y * t + (1.0 - y) * (1.0 - t);
+            let entropy = -(t * y.ln() + (1.0 - t) * (1.0 - y).ln());
+            (alpha * t + (1.0 - alpha) * (1.0 - t)) * (1.0 - right).powf(gamma.into()) * entropy
+        }),
+        Loss::KlDivergence => sum(&|y, t| if t > 0.0 { t * (t.ln() - clip(y).ln()) } else { 0.0 }),
+        Loss::Cosine => {
+            let [product, y2, t2] = lengths(y, t);
+            1.0 - product / (y2 * t2).sqrt()
+        }
+        Loss::Dice { smooth } => {
+            let smooth = f64::from(smooth);
+            1.0 - (2.0 * sum(&|y, t| y * t) + smooth) / (sum(&|y, t| y + t) + smooth)
+        }
+        Loss::Contrastive { margin } => mean(&|y, t| t * y * y + (1.0 - t) * (f64::from(margin) - y).max(0.0).powi(2)),
+        Loss::Triplet { margin } => {
+            let width = y.len() / 3;
+            let (near, far) = (distance(y, 0, width), distance(y, 0, 2 * width));
+            (near - far + f64::from(margin)).max(0.0)
+        }
     }
+}
+
+/// The product of two rows, and the squares of their lengths with PyTorch's epsilon.
+fn lengths(y: &[f64], t: &[f64]) -> [f64; 3] {
+    let sum = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+    [sum(y, t), sum(y, y) + 1e-12, sum(t, t) + 1e-12]
+}
+
+/// The distance of two thirds of a row, which begin at these places, with PyTorch's epsilon.
+fn distance(y: &[f64], a: usize, b: usize) -> f64 {
+    (0..y.len() / 3).map(|at| (y[a + at] - y[b + at] + 1e-6).powi(2)).sum::<f64>().sqrt()
 }
 
 /// The gradient of [`row_loss`].
@@ -96,6 +138,46 @@ fn row_gradient(loss: Loss, y: &[f64], t: &[f64]) -> Vec<f64> {
             }
             gradient
         }
+        Loss::Huber { delta } => map(&|y, t| each * (y - t).clamp(-f64::from(delta), f64::from(delta))),
+        Loss::CategoricalFocal { gamma, alpha } => map(&|y, t| {
+            let (gamma, alpha) = (f64::from(gamma), f64::from(alpha));
+            let slope = gamma * (1.0 - y).powf(gamma - 1.0) * y.ln() - (1.0 - y).powf(gamma) / y;
+            if is_unclipped(y) { alpha * t * slope } else { 0.0 }
+        }),
+        Loss::BinaryFocal { gamma, alpha } => map(&|y, t| {
+            let (gamma, alpha) = (f64::from(gamma), f64::from(alpha));
+            let missed = 1.0 - (y * t + (1.0 - y) * (1.0 - t));
+            let entropy = -(t * y.ln() + (1.0 - t) * (1.0 - y).ln());
+            let slope = missed.powf(gamma) * ((1.0 - t) / (1.0 - y) - t / y)
+                - gamma * missed.powf(gamma - 1.0) * (2.0 * t - 1.0) * entropy;
+            if is_unclipped(y) { each * (alpha * t + (1.0 - alpha) * (1.0 - t)) * slope } else { 0.0 }
+        }),
+        Loss::KlDivergence => map(&|y, t| if is_unclipped(y) { -t / y } else { 0.0 }),
+        Loss::Cosine => {
+            let [product, y2, t2] = lengths(y, t);
+            map(&|y, t| (product * y / y2 - t) / (y2 * t2).sqrt())
+        }
+        Loss::Dice { smooth } => {
+            let sum = |f: &dyn Fn(f64, f64) -> f64| y.iter().zip(t).map(|(y, t)| f(*y, *t)).sum::<f64>();
+            let smooth = f64::from(smooth);
+            let (over, under) = (2.0 * sum(&|y, t| y * t) + smooth, sum(&|y, t| y + t) + smooth);
+            map(&|_, t| over / (under * under) - 2.0 * t / under)
+        }
+        Loss::Contrastive { margin } => {
+            map(&|y, t| 2.0 * each * (t * y - (1.0 - t) * (f64::from(margin) - y).max(0.0)))
+        }
+        Loss::Triplet { .. } => {
+            let width = y.len() / 3;
+            let mut gradient = vec![0.0; y.len()];
+            if row_loss(loss, y, t) > 0.0 {
+                let toward = |at: usize, b: usize| (y[at] - y[b + at] + 1e-6) / distance(y, 0, b);
+                for at in 0..width {
+                    let (near, far) = (toward(at, width), toward(at, 2 * width));
+                    (gradient[at], gradient[width + at], gradient[2 * width + at]) = (near - far, -near, far);
+                }
+            }
+            gradient
+        }
     }
 }
 
@@ -115,9 +197,10 @@ pub fn loss(loss: Loss, y: &[f64], t: &[f64], rows: &Rows<'_>) -> f64 {
 }
 
 /// The gradient of [`loss`] by the prediction, or by the logits of the softmax or sigmoid that gave it.
-pub fn loss_gradient(loss: Loss, by: GradientBy, y: &[f64], t: &[f64], rows: &Rows<'_>) -> Vec<f64> {
+pub fn loss_gradient(step: &LossGradientStep, y: &[f64], t: &[f64], rows: &Rows<'_>) -> Vec<f64> {
+    let (loss, by) = (step.loss, step.by);
     let groups = rows.groups(y.len());
-    let groups_share = 1.0 / groups.len() as f64;
+    let groups_share = f64::from(step.factor) / groups.len() as f64;
     let mut gradient = Vec::with_capacity(y.len());
     for group in groups {
         let mut share = groups_share / group.len() as f64;
@@ -168,13 +251,26 @@ fn penalty_gradient(regularizer: Regularizer, w: &[f64]) -> Vec<f64> {
     }
 }
 
-/// Updates a parameter, which comes first, and the slots of its rule behind it; then come the learning rate and the count of
-/// updates. `norm` is that of all gradients.
+/// Adds the gradient of a batch to a sum over batches, which comes first; then come the batch's weight and whether it is the
+/// first.
+pub fn accumulated(gradient: &[f64], parameters: &[Vec<f64>]) -> Vec<f64> {
+    let (sum, weight, is_first) = (&parameters[0], parameters[1][0], parameters[1][1] != 0.0);
+    let before = |at: usize| if is_first { 0.0 } else { sum[at] };
+    gradient.iter().enumerate().map(|(at, gradient)| before(at) + weight * gradient).collect()
+}
+
+/// Updates a parameter, which comes first, the slots of its rule behind it and the moving average; then come the learning rate,
+/// the count of updates, and by what gradients are accumulated. `norm` is that of all gradients.
 pub fn update(step: &UpdateStep, gradient: &[f64], norm: Option<f64>, parameters: &mut [ArrayD<f64>]) {
     let slots = step.rule.slots();
-    let [rate, count] = [1, 2].map(|index: usize| parameters[slots + index].iter().copied().next().unwrap_or(0.0));
+    let behind = slots + usize::from(step.average.is_some());
+    let [rate, count] = [1, 2].map(|index: usize| parameters[behind + index].iter().copied().next().unwrap_or(0.0));
+    let rate = rate * f64::from(step.rate);
+    if step.accumulated && parameters[behind + 3].iter().nth(2) == Some(&0.0) {
+        return;
+    }
     // The count is stored as the bits of an integer.
-    let t = f64::from((count as f32).to_bits()) + 1.0;
+    let t = u64::from((count as f32).to_bits()).saturating_sub(step.begun) as f64 + 1.0;
     let scale = match (step.norm.map(f64::from), norm) {
         (Some(limit), Some(norm)) if norm > limit => limit / norm,
         _ => 1.0,
@@ -189,6 +285,11 @@ pub fn update(step: &UpdateStep, gradient: &[f64], norm: Option<f64>, parameters
             apply_rule(step.rule, rate, t, g, w, slots);
         }
         state.iter_mut().zip(values).for_each(|(list, value)| list[index] = value);
+    }
+    if let Some(decay) = step.average {
+        let decay = if t == 1.0 { 0.0 } else { f64::from(decay) };
+        let average = parameters[behind].iter_mut().zip(&state[0]);
+        average.for_each(|(average, w)| *average = decay * *average + (1.0 - decay) * w);
     }
     for (array, values) in parameters.iter_mut().zip(state) {
         array.iter_mut().zip(values).for_each(|(to, value)| *to = value);

@@ -9,18 +9,6 @@ use ndarray::{Array1, Array2, s};
 use ndarray_npy::NpzReader;
 use std::fs::File;
 
-const ALL: [Loss; 9] = [
-    Loss::CategoricalCrossentropy,
-    Loss::BinaryCrossentropy,
-    Loss::Mse,
-    Loss::Mae,
-    Loss::Rmse,
-    Loss::Msle,
-    Loss::Rmsle,
-    Loss::BinaryHinge,
-    Loss::CategoricalHinge,
-];
-
 /// The loss in f64, from its definition; `y` and `t` are dense.
 fn exact(kind: Loss, y: &[f64], t: &[f64], weights: Option<&[f32]>, features: usize) -> f64 {
     let n = y.len() / features;
@@ -41,6 +29,39 @@ fn exact(kind: Loss, y: &[f64], t: &[f64], weights: Option<&[f32]>, features: us
             let other = (0..features).filter(|c| *c != class).map(|c| y[c]).fold(f64::NEG_INFINITY, f64::max);
             (other - y[class] + 1.0).max(0.0)
         }
+        Loss::Huber { delta } => {
+            let delta = f64::from(delta);
+            let of_error = |d: f64| if d <= delta { d * d / 2.0 } else { delta * (d - delta / 2.0) };
+            mean(&|y, t| of_error((y - t).abs()), i)
+        }
+        Loss::CategoricalFocal { gamma, alpha } => {
+            let of = |y: f64, t: f64| -f64::from(alpha) * (1.0 - y).powf(gamma.into()) * t * y.ln();
+            mean(&|y, t| of(clipped(y), t), i) * features as f64
+        }
+        Loss::BinaryFocal { gamma, alpha } => {
+            let of = |p: f64, alpha: f64| -alpha * (1.0 - p).powf(gamma.into()) * p.ln();
+            let alpha = f64::from(alpha);
+            mean(&|y, t| if t == 1.0 { of(clipped(y), alpha) } else { of(1.0 - clipped(y), 1.0 - alpha) }, i)
+        }
+        Loss::KlDivergence => mean(&|y, t| if t > 0.0 { t * (t / clipped(y)).ln() } else { 0.0 }, i) * features as f64,
+        Loss::Cosine => {
+            let sum = |f: &dyn Fn(f64, f64) -> f64| mean(f, i) * features as f64;
+            let lengths = (sum(&|y, _| y * y) + 1e-12) * (sum(&|_, t| t * t) + 1e-12);
+            1.0 - sum(&|y, t| y * t) / lengths.sqrt()
+        }
+        Loss::Dice { smooth } => {
+            let sum = |f: &dyn Fn(f64, f64) -> f64| mean(f, i) * features as f64;
+            let smooth = f64::from(smooth);
+            1.0 - (2.0 * sum(&|y, t| y * t) + smooth) / (sum(&|y, t| y + t) + smooth)
+        }
+        Loss::Contrastive { margin } => {
+            mean(&|y, t| t * y * y + (1.0 - t) * (f64::from(margin) - y).max(0.0).powi(2), i)
+        }
+        Loss::Triplet { margin } => {
+            let (y, width) = (&y[i * features..][..features], features / 3);
+            let distance = |from: usize| (0..width).map(|at| (y[at] - y[from + at] + 1e-6).powi(2)).sum::<f64>().sqrt();
+            (distance(width) - distance(2 * width) + f64::from(margin)).max(0.0)
+        }
     };
     let weight = |i: usize| weights.map_or(1.0, |weights| f64::from(weights[i]));
     let value = (0..n).map(|i| weight(i) * row(i)).sum::<f64>() / n as f64;
@@ -52,12 +73,38 @@ fn tensors(random: &mut Random, kind: Loss, n: usize, features: usize) -> (Tenso
     let y = Tensor::random(random, 1, n, features, 3);
     let t = Tensor::random(random, 1, n, features, 1);
     match kind {
-        Loss::CategoricalCrossentropy | Loss::BinaryCrossentropy => {
+        Loss::CategoricalCrossentropy
+        | Loss::BinaryCrossentropy
+        | Loss::CategoricalFocal { .. }
+        | Loss::KlDivergence
+        | Loss::Dice { .. } => {
             (Tensor::of(&y, |i, p, c| 0.5 + 0.45 * y.at(i, p, c)), Tensor::of(&t, |i, p, c| t.at(i, p, c).abs()))
         }
+        Loss::BinaryFocal { .. } => (
+            Tensor::of(&y, |i, p, c| 0.5 + 0.45 * y.at(i, p, c)),
+            Tensor::of(&t, |i, p, c| f64::from(u8::from(t.at(i, p, c) > 0.0))),
+        ),
+        Loss::Contrastive { .. } => (
+            Tensor::of(&y, |i, p, c| 0.9 + y.at(i, p, c).abs()),
+            Tensor::of(&t, |i, p, c| f64::from(u8::from(t.at(i, p, c) > 0.0))),
+        ),
         Loss::BinaryHinge => (y, Tensor::of(&t, |i, p, c| t.at(i, p, c).signum())),
         _ => (y, t),
     }
+}
+
+/// Every loss, and those that have other settings than the defaults.
+fn every() -> impl Iterator<Item = Loss> {
+    let others = [
+        Loss::Huber { delta: 0.25 },
+        Loss::CategoricalFocal { gamma: 0.5, alpha: 0.5 },
+        Loss::BinaryFocal { gamma: 2.0, alpha: 0.25 },
+        Loss::BinaryFocal { gamma: 1.5, alpha: 0.75 },
+        Loss::Dice { smooth: 1.0 },
+        Loss::Contrastive { margin: 1.25 },
+        Loss::Triplet { margin: 0.5 },
+    ];
+    Loss::ALL.into_iter().chain(others)
 }
 
 /// Computed by hand: three pixels whose classes have probabilities 0.8, 0.5 and 0.25, and an unlabelled one.
@@ -79,7 +126,8 @@ fn rows_of_weight_0_are_ignored_even_with_nan_targets() {
     // (probability - target) * weight / 4 rows.
     let expected = [-0.2, 0.2, 0.25, -0.25, 0.375, -0.375, 0.0, 0.0].map(|value: f32| value / 3.0);
     assert!(dx.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-6), "{dx:?} instead of {expected:?}");
-    for kind in Loss::ALL.map(|(_, kind)| kind) {
+    // Embeddings are three of a size.
+    for kind in every().filter(|kind| !matches!(kind, Loss::Triplet { .. })) {
         let mut dy = [7.0f32; 8];
         let out = ViewMut { data: &mut dy, ld: 2, image: 2 };
         let value = loss(kind, view(&y), view(&t), Some(&weights), 4, 2);
@@ -95,8 +143,12 @@ fn rows_of_weight_0_are_ignored_even_with_nan_targets() {
 fn losses_and_gradients_match_the_reference() {
     const STEP: f64 = 1e-6;
     let mut random = Random(81);
-    for kind in ALL {
+    for kind in every() {
         for (n, features, weighted) in [(1, 1, false), (5, 3, true), (4, 17, false), (3, 2, true), (1500, 9, true)] {
+            let is_triplet = matches!(kind, Loss::Triplet { .. });
+            if is_triplet && features % 3 != 0 || kind == Loss::Cosine && features == 1 {
+                continue;
+            }
             let (y, t) = tensors(&mut random, kind, n, features);
             let weights: Vec<f32> = random.floats(n).iter().map(|w| w.abs() + 0.1).collect();
             let weights = weighted.then_some(&weights[..]);
@@ -120,6 +172,123 @@ fn losses_and_gradients_match_the_reference() {
             }
         }
     }
+}
+
+/// PyTorch 2.15 in float64: `HuberLoss`, `CosineEmbeddingLoss` with a target of 1, `KLDivLoss(reduction="batchmean")` of the
+/// logarithm, torchvision's `sigmoid_focal_loss` of the logit, `TripletMarginLoss`; Keras' formulas of
+/// `CategoricalFocalCrossentropy` and `Dice`, and Hadsell's, by PyTorch's autograd.
+#[test]
+fn losses_are_those_of_pytorch() {
+    const ERRORS: ([f32; 6], [f32; 6]) = ([0.5, -2.0, 1.25, 3.0, 0.25, -0.75], [0.75, 1.0, 1.0, 0.5, 0.25, -1.0]);
+    const CLASSES: [f32; 6] = [0.5, 0.25, 0.25, 0.125, 0.75, 0.125];
+    const BINARY: ([f32; 6], [f32; 6]) = ([0.5, 0.25, 0.875, 0.125, 0.75, 0.0625], [1.0, 0.0, 0.0, 0.0, 1.0, 1.0]);
+    let cases: [(Loss, ([f32; 6], [f32; 6]), f64, [f64; 6]); 8] = [
+        (
+            Loss::Huber { delta: 1.0 },
+            ERRORS,
+            0.765625,
+            [
+                -0.041666666666666664,
+                -0.16666666666666666,
+                0.041666666666666664,
+                0.16666666666666666,
+                0.0,
+                0.041666666666666664,
+            ],
+        ),
+        (
+            Loss::Huber { delta: 0.5 },
+            ERRORS,
+            0.4322916666666667,
+            [
+                -0.041666666666666664,
+                -0.08333333333333333,
+                0.041666666666666664,
+                0.08333333333333333,
+                0.0,
+                0.041666666666666664,
+            ],
+        ),
+        (
+            Loss::Cosine,
+            ERRORS,
+            0.723270167959307,
+            [
+                -0.10134600493605561,
+                -0.11283885085664291,
+                -0.14000375939619975,
+                0.031058335386226932,
+                -0.02671930323669048,
+                0.1153269071327227,
+            ],
+        ),
+        (
+            Loss::KlDivergence,
+            (CLASSES, [0.25, 0.75, 0.0, 0.5, 0.25, 0.25]),
+            0.621226662447,
+            [-0.25, -1.5, 0.0, -2.0, -0.16666666666666666, -1.0],
+        ),
+        (
+            Loss::CategoricalFocal { gamma: 2.0, alpha: 0.25 },
+            (CLASSES, [1.0, 0.0, 0.0, 0.0, 0.0, 1.0]),
+            0.22066990318607632,
+            [-0.14914339756999317, 0.0, 0.0, 0.0, 0.0, -1.220502837242464],
+        ),
+        (
+            Loss::BinaryFocal { gamma: 2.0, alpha: 0.25 },
+            BINARY,
+            0.31102206020767237,
+            [
+                -0.049714465856664385,
+                0.028396796194902985,
+                1.220502837242464,
+                0.006404998876659193,
+                -0.009465598731634323,
+                -0.802545993924983,
+            ],
+        ),
+        (
+            Loss::Dice { smooth: 1.0 },
+            BINARY,
+            0.39080459770114945,
+            [
+                -0.19976218787158145,
+                0.07609988109393578,
+                0.07609988109393578,
+                0.08465608465608465,
+                -0.1693121693121693,
+                -0.1693121693121693,
+            ],
+        ),
+        (
+            Loss::Triplet { margin: 1.0 },
+            ([0.5, -1.0, 0.25, -0.5, 0.75, 0.0], [0.0; 6]),
+            0.528241353436415,
+            [
+                0.6897506823546418,
+                0.07571655366305708,
+                -0.44721574212564564,
+                0.8944261176838522,
+                -0.2425349402289962,
+                -0.9701426713469072,
+            ],
+        ),
+    ];
+    for (kind, (y, t), expected, slopes) in cases {
+        let features = if matches!(kind, Loss::Triplet { .. }) { 6 } else { 3 };
+        let found = loss(kind, view(&y, features), view(&t, features), None, 6 / features, features);
+        close(found, expected, 1e-6, &format!("{kind:?}"));
+        for (found, slope) in gradient(kind, &y, &t, features).into_iter().zip(slopes) {
+            close(f64::from(found), slope, 1e-6, &format!("gradient of {kind:?}"));
+        }
+    }
+    let (y, t) = ([0.25, 0.5, 1.5, 0.75], [1.0, 0.0, 0.0, 1.0]);
+    let kind = Loss::Contrastive { margin: 1.0 };
+    close(loss(kind, view(&y, 1), view(&t, 1), None, 4, 1), 0.21875, 1e-6, "contrastive");
+    assert_eq!(gradient(kind, &y, &t, 1), [0.125, -0.25, 0.0, 0.375]);
+    // A triplet whose negative is far enough has no loss.
+    let far = [1.0, 1.0, 1.0, 1.25, 5.0, -3.0];
+    assert_eq!(gradient(Loss::Triplet { margin: 1.0 }, &far, &[0.0; 6], 6), [0.0; 6]);
 }
 
 fn view(data: &[f32], features: usize) -> View<'_> {

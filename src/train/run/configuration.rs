@@ -1,0 +1,103 @@
+//! What a recipe means for the training loop and the compiled step.
+
+use super::prepare::PreparedRun;
+use super::samples::OutputTask;
+use super::train_config::{OutputConfig, TrainConfig};
+use crate::kernels::training::loss::Loss;
+use crate::train::autodiff::recipe_check::applies;
+use crate::train::autodiff::unfreezing::Stage;
+use crate::train::autodiff::{OutputSettings, Settings};
+use crate::train::evaluation::class_weights::SampleWeights;
+use crate::train::evaluation::task::TargetKind;
+use crate::train::recipe::Metric;
+use crate::train::recipe::keep_policy::KeepPolicy;
+use crate::train::recipe::losses::OutputLoss;
+use std::path::Path;
+
+impl PreparedRun {
+    /// The epoch whose parameters are kept.
+    pub(super) fn keep_policy(&self) -> KeepPolicy {
+        self.recipe.keep.unwrap_or_else(|| KeepPolicy::default_for(self.data.validation.is_some(), self.recipe.stop))
+    }
+
+    /// What the training loop does.
+    pub(super) fn config(&self, folder: &Path) -> TrainConfig {
+        let recipe = &self.recipe;
+        let keep = self.keep_policy();
+        let output = |(output, loss): (&OutputTask, &OutputLoss)| {
+            let OutputTask { name, task, labels } = output.clone();
+            let asked = recipe.metrics.clone().unwrap_or_else(|| match task.kind {
+                TargetKind::Classes | TargetKind::Binary => vec![Metric::Accuracy],
+                // The distances of a triplet have no targets.
+                TargetKind::Numbers if matches!(task.loss, Loss::Triplet { .. }) => Vec::new(),
+                TargetKind::Numbers => vec![Metric::Rmse],
+            });
+            let mut metrics: Vec<Metric> = Vec::with_capacity(asked.len() + 1);
+            for metric in asked.into_iter().chain(keep.metric()) {
+                if applies(metric, task.kind, task.is_labelled()) && !metrics.contains(&metric) {
+                    metrics.push(metric);
+                }
+            }
+            OutputConfig { name, task, labels, metrics, factor: loss.factor }
+        };
+        let outputs = self.data.outputs.iter().zip(&self.losses).map(output).collect();
+        TrainConfig {
+            epochs: recipe.epochs,
+            batch: recipe.batch.min(self.data.train.len()),
+            seed: recipe.seed,
+            shuffle: recipe.shuffle,
+            learning_rate: recipe.optimizer.step,
+            schedule: recipe.schedule.clone(),
+            stop: recipe.stop,
+            keep,
+            checkpoint: recipe.checkpoint,
+            outputs,
+            accumulate: recipe.accumulate,
+            label_smoothing: recipe.label_smoothing,
+            mixup: recipe.mixup,
+            threads: self.options.threads,
+            folder: folder.to_path_buf(),
+        }
+    }
+
+    /// The number of updates before the first one of each parameter that an epoch unfreezes.
+    pub(super) fn begun(&self, stages: &[Stage], config: &TrainConfig) -> Vec<(String, u64)> {
+        let updates = self.data.train.len().div_ceil(config.batch * config.accumulate) as u64;
+        let mut begun = Vec::new();
+        for pair in stages.windows(2) {
+            let parameters = pair[0].net.parameters.iter().zip(&pair[1].net.parameters);
+            let unfrozen = parameters.filter(|(before, now)| before.frozen && !now.frozen);
+            let count = (pair[1].first_epoch - 1) as u64 * updates;
+            begun.extend(unfrozen.map(|(_, parameter)| (parameter.path(), count)));
+        }
+        begun
+    }
+
+    /// The settings of the training step; `weights` and `evaluation_weights` are those of each output.
+    pub(super) fn settings(
+        &self,
+        weights: &[SampleWeights],
+        evaluation_weights: &[SampleWeights],
+        begun: &[(String, u64)],
+    ) -> Settings {
+        let outputs = self.losses.iter().zip(weights).zip(evaluation_weights);
+        let outputs = outputs.map(|((loss, weights), evaluation_weights)| OutputSettings {
+            loss: loss.loss,
+            factor: loss.factor,
+            weighted: weights.is_weighted(),
+            evaluation_weighted: evaluation_weights.is_weighted(),
+        });
+        Settings {
+            outputs: outputs.collect(),
+            rule: self.recipe.optimizer.rule,
+            penalty: self.recipe.regularizer.clone(),
+            clip: self.recipe.optimizer.clip_value,
+            norm: self.recipe.optimizer.clip_norm,
+            rates: self.recipe.rates.iter().map(|(name, _, rate)| (name.clone(), *rate)).collect(),
+            accumulated: self.recipe.accumulate > 1,
+            average: self.recipe.average,
+            begun: begun.to_vec(),
+            seed: self.recipe.seed,
+        }
+    }
+}

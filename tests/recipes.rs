@@ -1,0 +1,365 @@
+//! What each entry of a recipe does: runs of small nets on arrays, their weights, records and logs.
+
+mod program;
+
+use ndarray::{ArrayD, IxDyn};
+use netc::data::arrays::array_file;
+use netc::train::run::record::RunRecord;
+use program::{done, netc, refused, text};
+use std::fs;
+use std::path::Path;
+use tempfile::TempDir;
+
+/// Numbers from -1 to 1 that look random.
+fn noise(at: usize) -> f32 {
+    ((at * 7919 + 13) % 1009) as f32 / 504.5 - 1.0
+}
+
+fn array(folder: &Path, name: &str, shape: &[usize], value: impl Fn(usize) -> f32) {
+    let values = (0..shape.iter().product()).map(value).collect();
+    let array = ArrayD::from_shape_vec(IxDyn(shape), values).expect("an array");
+    array_file::write(&folder.join(name), &[("a", array.view())]).expect("a file");
+}
+
+const SAMPLES: usize = 22;
+
+/// A spec `m.net` with data: four inputs, classes of two, numbers of three.
+fn project(net: &str, recipe: &str) -> TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    array(folder.path(), "x.npy", &[SAMPLES, 4], noise);
+    array(folder.path(), "y.npy", &[SAMPLES], |row| f32::from(noise(row * 4) > 0.0));
+    array(folder.path(), "b.npy", &[SAMPLES, 3], |at| noise(at * 3 + 1));
+    fs::write(folder.path().join("m.net"), format!("net m = {net}\ntrain m {{\n{recipe}\n}}\n")).expect("a spec");
+    folder
+}
+
+const NET: &str = "Input(4) >> Tanh(5) as a >> Softmax(2) as b";
+const DATA: &str = "data = arrays(x=\"x.npy\", y=\"y.npy\"), batch = 4, optimizer = Adam(step=0.05)";
+
+fn run(net: &str, recipe: &str, arguments: &[&str]) -> TempDir {
+    let folder = project(net, recipe);
+    done(&netc(folder.path(), &[&["train", "m.net"], arguments].concat()));
+    folder
+}
+
+fn weights(folder: &TempDir, name: &str) -> Vec<f32> {
+    array_file::read(&folder.path().join("m.h5"), Some(name)).expect("weights").into_iter().collect()
+}
+
+fn bytes(folder: &TempDir) -> Vec<u8> {
+    fs::read(folder.path().join("m.h5")).expect("weights")
+}
+
+fn record(folder: &TempDir) -> RunRecord {
+    RunRecord::read(&folder.path().join("m.run")).expect("a record")
+}
+
+fn near(found: &[f32], expected: &[f32], tolerance: f32) -> bool {
+    found.len() == expected.len() && found.iter().zip(expected).all(|(a, b)| (a - b).abs() <= tolerance)
+}
+
+/// The same bytes on one and three threads, and where a run of half the epochs is resumed.
+#[track_caller]
+fn is_deterministic(net: &str, recipe: &str, epochs: usize) {
+    let whole = run(net, recipe, &["--set", &format!("epochs={epochs}"), "--threads", "1"]);
+    let threads = run(net, recipe, &["--set", &format!("epochs={epochs}"), "--threads", "3"]);
+    assert_eq!(bytes(&whole), bytes(&threads), "threads change the weights");
+    let half = run(net, recipe, &["--set", &format!("epochs={}", epochs / 2)]);
+    done(&netc(half.path(), &["train", "m.net", "--resume", "--set", &format!("epochs={epochs}")]));
+    assert_eq!(bytes(&whole), bytes(&half), "a resumed run has other weights");
+    let losses = |folder: &TempDir| record(folder).epochs.iter().map(|epoch| epoch.loss).collect::<Vec<_>>();
+    assert_eq!(losses(&whole), losses(&half));
+}
+
+#[test]
+fn entries_are_set_from_the_command_line() {
+    let recipe = format!("{DATA}\nepochs = 3");
+    let written = run(NET, &recipe.replace("epochs = 3", "epochs = 2").replace("0.05", "0.01"), &[]);
+    let set = run(NET, &recipe, &["--set", "epochs=2", "--set", "optimizer.step=0.01"]);
+    assert_eq!(bytes(&written), bytes(&set));
+    let record = record(&set);
+    assert_eq!(record.set, ["epochs=2", "optimizer.step=0.01"]);
+    let entry = |key: &str| record.recipe.iter().find(|(known, _)| known == key).map(|(_, value)| value.as_str());
+    assert_eq!((entry("epochs"), entry("optimizer")), (Some("2"), Some("Adam(step=0.01)")));
+    // An entry that the spec does not have, an argument by its position, data, and one entry after the other.
+    let added = run(
+        NET,
+        &recipe.replace("Adam(step=0.05)", "Adam(0.05)"),
+        &["--set", "optimizer.step=0.01", "--set", "epochs=1", "--set", "epochs=2"],
+    );
+    assert_eq!(bytes(&written), bytes(&added));
+    let momentum = run(
+        NET,
+        "batch = 4, epochs = 1",
+        &["--set", "data=arrays(x=\"x.npy\", y=\"y.npy\")", "--set", "optimizer.momentum=0.5"],
+    );
+    let entry = |key: &str| {
+        self::record(&momentum).recipe.iter().find(|(known, _)| known == key).map(|(_, value)| value.clone())
+    };
+    assert_eq!(entry("optimizer").as_deref(), Some("Momentum(momentum=0.5)"));
+    // Another setting belongs to another run.
+    refused(
+        &netc(set.path(), &["train", "m.net", "--resume", "--set", "epochs=4"]),
+        "E0605",
+        &["another net, recipe or data"],
+    );
+    done(&netc(set.path(), &["train", "m.net", "--resume", "--set", "epochs=4", "--set", "optimizer.step=0.01"]));
+}
+
+#[test]
+fn logs_have_a_row_for_each_epoch_also_after_a_resume() {
+    let folder =
+        run(NET, &format!("{DATA}\nvalidation = split(0.3), metrics = [accuracy, f1, auc, iou], epochs = 2"), &[]);
+    let table = |folder: &TempDir| fs::read_to_string(folder.path().join("m.run/metrics.csv")).expect("a table");
+    let header = "epoch,seconds,step,loss,penalty,accuracy,auc,f1,iou,validation_loss,validation_accuracy,validation_auc,validation_f1,validation_iou";
+    assert_eq!(table(&folder).lines().next(), Some(header));
+    assert_eq!(table(&folder).lines().count(), 3);
+    // A row behind the last checkpoint, as a killed run leaves it.
+    fs::write(folder.path().join("m.run/metrics.csv"), format!("{}3,1,2", table(&folder))).expect("a file");
+    done(&netc(folder.path(), &["train", "m.net", "--resume", "--set", "epochs=4"]));
+    let epochs: Vec<String> =
+        table(&folder).lines().skip(1).map(|row| row.split(',').next().expect("an epoch").into()).collect();
+    assert_eq!(epochs, ["1", "2", "3", "4"]);
+    let last = record(&folder).epochs[3].clone();
+    let row = table(&folder);
+    let row: Vec<&str> = row.lines().last().expect("a row").split(',').collect();
+    assert_eq!(row[3].parse(), Ok(last.loss));
+    assert_eq!(row[9].parse().ok(), last.validation_loss);
+    // Each start has a file of events of its own.
+    let files = fs::read_dir(folder.path().join("m.run")).expect("a folder");
+    let events = files.filter(|file| file.as_ref().expect("a file").file_name().to_string_lossy().contains("tfevents"));
+    assert_eq!(events.count(), 2);
+}
+
+#[test]
+fn accumulated_batches_are_one_large_batch() {
+    let recipe = |batch: usize, accumulate: usize, clip: &str| {
+        format!(
+            "data = arrays(x=\"x.npy\", y=\"y.npy\"), batch = {batch}, accumulate = {accumulate}, epochs = 3, optimizer = Adam(step=0.05{clip})"
+        )
+    };
+    for clip in ["", ", clip_norm=0.1"] {
+        let large = run(NET, &recipe(12, 1, clip), &[]);
+        let small = run(NET, &recipe(3, 4, clip), &[]);
+        for name in ["a/weight", "b/bias"] {
+            let (found, expected) = (weights(&small, name), weights(&large, name));
+            assert!(near(&found, &expected, 1e-4), "{name}: {found:?} for {expected:?}");
+        }
+        let other = run(NET, &recipe(3, 1, clip), &[]);
+        assert!(!near(&weights(&other, "a/weight"), &weights(&large, "a/weight"), 1e-3));
+    }
+    is_deterministic("Input(4) >> Tanh(5) as a >> Dropout(0.3) >> Softmax(2) as b", &recipe(3, 4, ""), 4);
+}
+
+#[test]
+fn averages_follow_the_weights() {
+    // An average that forgets all is the weights themselves.
+    let plain = run(NET, &format!("{DATA}\nepochs = 3"), &[]);
+    let zero = run(NET, &format!("{DATA}\nepochs = 3, average = 0"), &[]);
+    assert_eq!(bytes(&plain), bytes(&zero));
+    // Two updates of gradient descent by a gradient that hardly changes: the average lies between the two, at the rate.
+    let recipe =
+        "data = arrays(x=\"x.npy\", y=\"y.npy\"), batch = 22, shuffle = false, optimizer = GradientDescent(step=0.1)";
+    let after = |epochs: usize| weights(&run(NET, &format!("{recipe}, epochs = {epochs}"), &[]), "b/weight");
+    let averaged = weights(&run(NET, &format!("{recipe}, epochs = 2, average = 0.75"), &[]), "b/weight");
+    let (first, second) = (after(1), after(2));
+    let expected: Vec<f32> = first.iter().zip(&second).map(|(first, second)| 0.75 * first + 0.25 * second).collect();
+    assert!(near(&averaged, &expected, 1e-6), "{averaged:?} for {expected:?}");
+    is_deterministic(NET, &format!("{DATA}\naverage = 0.9, validation = split(0.3)"), 4);
+}
+
+#[test]
+fn rates_hold_for_layers_and_scopes() {
+    let net = "Input(4) >> (Tanh(5) as a >> Tanh(5) as c) as front >> Softmax(2) as b";
+    let start = weights(
+        &run(net, &format!("{DATA}\nepochs = 1"), &["--set", "optimizer=GradientDescent(step=1e-30)"]),
+        "front/a/weight",
+    );
+    let still = run(net, &format!("{DATA}\nepochs = 2, rates = {{ \"front\" = 0, \"front/c\" = 1 }}"), &[]);
+    assert_eq!(weights(&still, "front/a/weight"), start, "a rate of 0");
+    let recipe = "data = arrays(x=\"x.npy\", y=\"y.npy\"), batch = 22, epochs = 1";
+    let moved = |rest: &str, name: &str| {
+        let to = weights(&run(net, &format!("{recipe}, {rest}"), &[]), name);
+        let from = weights(&run(net, &format!("{recipe}, optimizer = GradientDescent(step=1e-30)"), &[]), name);
+        to.iter().zip(from).map(|(to, from)| to - from).collect::<Vec<f32>>()
+    };
+    let whole = moved("optimizer = GradientDescent(step=0.5)", "front/c/weight");
+    let tenth =
+        moved("optimizer = GradientDescent(step=0.5), rates = { \"front\" = 7, \"front/c\" = 0.1 }", "front/c/weight");
+    assert!(
+        near(&tenth, &whole.iter().map(|change| change * 0.1).collect::<Vec<_>>(), 1e-6),
+        "{tenth:?} for {whole:?}"
+    );
+    is_deterministic(net, &format!("{DATA}\nrates = {{ \"b\" = 0.5 }}"), 2);
+}
+
+#[test]
+fn frozen_layers_are_trained_from_their_epoch_on() {
+    let net = "frozen(Input(4) >> Tanh(5) as a >> Tanh(5) as c) >> Softmax(2) as b";
+    let recipe = format!("{DATA}\nvalidation = split(0.3), keep = last, unfreeze = {{ 3 = \"c..\", 4 = \"a\" }}");
+    let after = |epochs: &str| {
+        let folder = project(net, &recipe.replace(", 4 = \"a\"", if epochs == "2" { "" } else { ", 4 = \"a\"" }));
+        let recipe = fs::read_to_string(folder.path().join("m.net")).expect("a spec");
+        let recipe = if epochs == "2" { recipe.replace(", unfreeze = { 3 = \"c..\" }", "") } else { recipe };
+        fs::write(folder.path().join("m.net"), recipe).expect("a spec");
+        done(&netc(folder.path(), &["train", "m.net", "--set", &format!("epochs={epochs}")]));
+        (weights(&folder, "a/weight"), weights(&folder, "c/weight"), weights(&folder, "b/weight"))
+    };
+    let (two, six) = (after("2"), after("6"));
+    assert!(two.0 != six.0 && two.1 != six.1 && two.2 != six.2);
+    // Before their epochs they are as they begin.
+    let three = project(net, &recipe.replace(", 4 = \"a\"", ""));
+    done(&netc(three.path(), &["train", "m.net", "--set", "epochs=3"]));
+    assert_eq!(weights(&three, "a/weight"), two.0);
+    assert_ne!(weights(&three, "c/weight"), two.1);
+    // A run that is resumed at the end of a stage, within one and in the last one.
+    let whole = run(net, &recipe, &["--set", "epochs=6"]);
+    let resumed = project(net, &recipe);
+    done(&netc(resumed.path(), &["train", "m.net", "--set", "epochs=4"]));
+    for epochs in [5, 6] {
+        done(&netc(resumed.path(), &["train", "m.net", "--resume", "--set", &format!("epochs={epochs}")]));
+    }
+    assert_eq!(bytes(&whole), bytes(&resumed));
+    assert_eq!(record(&whole).epochs.len(), 6);
+    let threads = run(net, &recipe, &["--set", "epochs=6", "--threads", "3"]);
+    assert_eq!(bytes(&whole), bytes(&threads));
+}
+
+#[test]
+fn smoothed_and_mixed_targets_change_training_alone() {
+    let plain = run(NET, &format!("{DATA}\nvalidation = split(0.3), epochs = 1"), &[]);
+    for change in ["label_smoothing = 0.2", "mixup = 0.4"] {
+        let recipe = format!("{DATA}\nvalidation = split(0.3), {change}");
+        let changed = run(NET, &recipe, &["--set", "epochs=1"]);
+        assert_ne!(record(&plain).epochs[0].loss, record(&changed).epochs[0].loss, "{change}");
+        // Validation has the targets as they are: the same loss as an evaluation of the weights.
+        let told = done(&netc(changed.path(), &["train", "m.net", "--resume", "--set", "epochs=1"]));
+        assert!(told.starts_with("validation: accuracy"), "{told}");
+        is_deterministic(NET, &recipe, 4);
+    }
+}
+
+const TWO: &str = "Input(4) >> Tanh(5) as a >> (Softmax(2) as species | Dense(3) as box)";
+const TWO_DATA: &str =
+    "data = arrays(x=\"x.npy\", y={ box = \"b.npy\", species = \"y.npy\" }), batch = 4, optimizer = Adam(step=0.02)";
+
+#[test]
+fn several_outputs_have_losses_and_metrics_of_their_own() {
+    let recipe = format!(
+        "{TWO_DATA}\nloss = {{ species = categorical_crossentropy, box = 0.5 * huber(delta=0.5) }}\nvalidation = split(0.3), metrics = [accuracy, rmse, auc]"
+    );
+    let folder = project(TWO, &recipe);
+    let told = done(&netc(folder.path(), &["train", "m.net", "--set", "epochs=6"]));
+    assert!(told.starts_with("species, validation: accuracy") && told.contains("box, validation: loss"), "{told}");
+    let run = record(&folder);
+    for epoch in &run.epochs {
+        let total = epoch.losses["species"] + 0.5 * epoch.losses["box"];
+        assert!((epoch.loss - total).abs() < 1e-12, "{epoch:?}");
+        let total = epoch.validation_losses["species"] + 0.5 * epoch.validation_losses["box"];
+        assert!((epoch.validation_loss.expect("a loss") - total).abs() < 1e-12, "{epoch:?}");
+        let names: Vec<&str> = epoch.validation.keys().map(String::as_str).collect();
+        assert_eq!(names, ["box/rmse", "species/accuracy", "species/auc"]);
+    }
+    assert!(run.epochs[5].loss < run.epochs[0].loss, "it learns");
+    for name in ["box/rmse", "species/accuracy", "box/loss", "loss"] {
+        assert!(run.metrics.contains_key(name), "{name}: {:?}", run.metrics);
+    }
+    let table = fs::read_to_string(folder.path().join("m.run/metrics.csv")).expect("a table");
+    assert!(table.starts_with("epoch,seconds,step,loss,penalty,box/loss,species/loss,box/rmse"), "{table}");
+    // What is built of it gives both.
+    let predicted = netc(folder.path(), &["predict", "m.netb", "x.npy", "-o", "out.npz"]);
+    done(&predicted);
+    is_deterministic(TWO, &recipe, 4);
+    // A net of one output alone learns the same from its loss as it does beside an output that does not count.
+    let keep = record(&folder).keep;
+    assert_eq!(keep, "best by validation loss");
+}
+
+#[test]
+fn a_list_of_photos_has_targets_for_several_outputs() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut list = "path,kind,left,top\n".to_string();
+    for number in 0..8u8 {
+        let picture = image::RgbImage::from_fn(8, 8, |x, y| image::Rgb([number * 30, x as u8 * 20, y as u8 * 20]));
+        picture.save(folder.path().join(format!("{number}.png"))).expect("a photo");
+        list += &format!("{number}.png,{},{}.5,{}\n", if number < 4 { "owl" } else { "tit" }, number, 8 - number);
+    }
+    fs::write(folder.path().join("list.csv"), &list).expect("a list");
+    let spec = "net m = Input(8x8x3, image=Unit) >> Flatten >> (Softmax(2) as species | Dense(2) as corner)\ntrain m {\n\
+        data = csv(\"list.csv\", y={ species = \"kind\", corner = [\"left\", \"top\"] })\n\
+        loss = { species = categorical_crossentropy, corner = 0.01 * mse }, epochs = 2, batch = 3\n}\n";
+    fs::write(folder.path().join("m.net"), spec).expect("a spec");
+    let told = done(&netc(folder.path(), &["train", "m.net"]));
+    assert!(told.contains("owl") && told.contains("corner, training: loss"), "{told}");
+    fs::write(folder.path().join("m.net"), spec.replace("\"top\"", "\"bottom\"")).expect("a spec");
+    refused(&netc(folder.path(), &["train", "m.net"]), "E0706", &["no column `bottom`", "kind, left, top"]);
+}
+
+#[test]
+fn nets_of_embeddings_learn_by_distances() {
+    let folder = project(
+        "Input(4) >> Tanh(5) as a >> Dense(6) as b",
+        "data = arrays(x=\"x.npy\"), loss = triplet(margin=2), epochs = 8, batch = 6, optimizer = Adam(step=0.02)",
+    );
+    done(&netc(folder.path(), &["train", "m.net"]));
+    let epochs = record(&folder).epochs;
+    assert!(epochs[7].loss < 0.7 * epochs[0].loss, "{} after {}", epochs[7].loss, epochs[0].loss);
+    assert!(epochs[0].metrics.is_empty());
+    let folder = run(
+        "Input(4) >> Tanh(5) as a >> Dense(1) as b",
+        "data = arrays(x=\"x.npy\", y=\"y.npy\"), loss = contrastive, epochs = 30, batch = 6, optimizer = Adam(step=0.02)",
+        &[],
+    );
+    let epochs = record(&folder).epochs;
+    assert!(epochs[29].loss < epochs[0].loss, "{} after {}", epochs[29].loss, epochs[0].loss);
+}
+
+/// Each loss and metric in a run, by its name with its defaults.
+#[test]
+fn every_loss_and_metric_trains() {
+    for (end, loss, target) in [
+        ("Dense(3)", "huber(delta=0.5)", "b.npy"),
+        ("Dense(3)", "cosine", "b.npy"),
+        ("Softmax(2)", "focal(gamma=1)", "y.npy"),
+        ("Sigmoid(1)", "focal", "y.npy"),
+        ("Softmax(2)", "kl_divergence", "y.npy"),
+        ("Sigmoid(1)", "dice(smooth=1)", "y.npy"),
+        ("Softmax(2)", "dice", "y.npy"),
+    ] {
+        let metrics = if target == "y.npy" { "[accuracy, f1, auc, iou]" } else { "[mae, rmse, r2]" };
+        let recipe = format!(
+            "data = arrays(x=\"x.npy\", y=\"{target}\"), loss = {loss}, metrics = {metrics}, epochs = 20, batch = 6, optimizer = Adam(step=0.02)"
+        );
+        let folder = run(&format!("Input(4) >> Tanh(5) >> {end}"), &recipe, &[]);
+        let epochs = record(&folder).epochs;
+        assert!(epochs[19].loss < epochs[0].loss, "{loss} behind {end}: {} after {}", epochs[19].loss, epochs[0].loss);
+        assert_eq!(epochs[0].metrics.len(), if target == "y.npy" { 4 } else { 3 }, "{loss}");
+        assert!(epochs[0].metrics.values().all(|value| value.is_finite()));
+    }
+}
+
+/// `netc check` refuses what `netc train` refuses before it opens data.
+#[test]
+fn a_check_proves_a_recipe() {
+    for (net, recipe) in [
+        (TWO, format!("{TWO_DATA}, loss = mse")),
+        (TWO, TWO_DATA.to_string()),
+        (TWO, format!("{TWO_DATA}, loss = {{ species = categorical_crossentropy }}")),
+        ("frozen(Input(4) >> Softmax(2))", DATA.to_string()),
+        ("Input(?) >> Relu >> Softmax(2)", DATA.to_string()),
+        (NET, format!("{DATA}, rates = {{ \"z\" = 0.1 }}")),
+        (NET, format!("{DATA}, unfreeze = {{ 2 = \"a..\" }}")),
+        (NET, format!("{DATA}, metrics = rmse")),
+        (NET, format!("{DATA}, loss = triplet")),
+        ("Input(4) >> Dense(2)", format!("{DATA}, loss = mse, label_smoothing = 0.1")),
+    ] {
+        let folder = project(net, &recipe);
+        let errors = |command: &str| {
+            let output = netc(folder.path(), &[command, "m.net"]);
+            assert_eq!(output.status.code(), Some(1), "{command} accepts {recipe} of {net}: {}", text(&output.stderr));
+            let told = text(&output.stderr);
+            told.lines().filter(|line| line.starts_with("error")).map(str::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(errors("check"), errors("train"), "{recipe} of {net}");
+    }
+}

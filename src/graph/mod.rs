@@ -13,7 +13,9 @@ mod verify;
 
 pub use axis::{AxisRule, ParameterKind};
 pub use initializer::Initializer;
-pub use operation::{Affine, Arity, FusionRole, Lowered, Lowering, Operation, ParameterSpec, ShapeError, Supports};
+pub use operation::{
+    Affine, Arity, FusionRole, Lowered, Lowering, Operation, ParameterSpec, Part, PartInput, ShapeError, Supports,
+};
 pub use signature::argument::Argument;
 pub use signature::call::Arguments;
 pub use signature::category::Category;

@@ -1,7 +1,7 @@
 //! [`Operation`]: the semantics of a layer, one trait that each type in `ops` implements.
 
 use super::training::{Backward, Forward};
-use super::{AxisRule, Category, Definition, Epilogue, Initializer, NodeId, ParameterKind};
+use super::{AxisRule, Category, Definition, Epilogue, Initializer, NodeId, ParameterId, ParameterKind};
 use crate::diagnostics::Code;
 use crate::kernels::elementwise::activation::Activation;
 use crate::plan::kernel::Kernel;
@@ -186,6 +186,47 @@ pub enum Lowered {
     Concatenate { rows: usize },
 }
 
+/// One of the layers that a layer is split into: see [`Operation::decompose`].
+#[derive(Clone, Debug)]
+pub struct Part {
+    /// What it computes of the layer: `qkv`. The last part has the layer's own name.
+    pub name: &'static str,
+    pub operation: Arc<dyn Operation>,
+    pub inputs: Vec<PartInput>,
+    /// The indices of the layer's parameters that it takes, in its own order.
+    pub parameters: Vec<usize>,
+}
+
+/// What a part reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PartInput {
+    /// An input of the layer.
+    Layer(usize),
+    /// The output of an earlier part.
+    Part(usize),
+}
+
+impl Part {
+    /// The nodes that it reads, given the layer's inputs and the nodes of the parts before it.
+    pub fn input_nodes(&self, layer: &[NodeId], parts: &[NodeId]) -> Vec<NodeId> {
+        let node = |input: &PartInput| match *input {
+            PartInput::Layer(index) => layer[index],
+            PartInput::Part(index) => parts[index],
+        };
+        self.inputs.iter().map(node).collect()
+    }
+
+    /// The parameters that it takes of the layer's.
+    pub fn parameter_ids(&self, layer: &[ParameterId]) -> Vec<ParameterId> {
+        self.parameters.iter().map(|&index| layer[index]).collect()
+    }
+
+    /// The name of its node in a layer of this name, of which it is the last part or not.
+    pub fn node_name(&self, layer: &str, is_last: bool) -> String {
+        if is_last { layer.to_string() } else { format!("{layer}/{}", self.name) }
+    }
+}
+
 /// The semantics of a layer. One type implements it for each kind of layer.
 pub trait Operation: Debug + Send + Sync + Any {
     /// Its names, arguments and documentation.
@@ -237,7 +278,13 @@ pub trait Operation: Debug + Send + Sync + Any {
     /// Applies to the first [`Operation::changes`] of its parameters what it changes in them, in f64 by plain loops.
     fn evaluate_changes(&self, _inputs: &[&ArrayD<f64>], _parameters: &mut [ArrayD<f64>]) {}
 
-    /// The kernel that computes it.
+    /// The layers that compute it together, in topological order, for valid inputs: the output of the last is the layer's.
+    /// `None` if it has a kernel of its own. Passes and training then see the parts in its place, which share its parameters.
+    fn decompose(&self, _inputs: &[&TensorType]) -> Option<Vec<Part>> {
+        None
+    }
+
+    /// The kernel that computes it. It is not asked of a layer that is decomposed.
     ///
     /// # Errors
     /// Why no plan can compute it.

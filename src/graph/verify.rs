@@ -103,8 +103,9 @@ impl Graph {
         }
         for (spec, parameter) in specs.iter().zip(&node.parameters) {
             let parameter = &self.parameters[parameter.0];
-            if spec.role != parameter.role || spec.shape != parameter.shape {
-                let (declared, found) = ((spec.role, &spec.shape), (parameter.role, &parameter.shape));
+            // A part of a layer calls a parameter otherwise than the layer does.
+            if spec.kind != parameter.kind || spec.shape != parameter.shape {
+                let (declared, found) = ((spec.kind, &spec.shape), (parameter.kind, &parameter.shape));
                 return Err(format!("its operation declares the parameter {declared:?}, but it has {found:?}"));
             }
         }

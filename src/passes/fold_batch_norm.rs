@@ -1,7 +1,7 @@
 //! Constant folding of batch normalisation into the layer before it.
 
 use super::{Pass, UseCounts, fuse_into, remove_dead_nodes};
-use crate::graph::{Derivation, Graph, Node, NodeId, Parameter, ParameterId};
+use crate::graph::{Derivation, Graph, Node, NodeId, Parameter, ParameterId, ParameterKind};
 use std::sync::Arc;
 
 pub const PASS: Pass = Pass {
@@ -49,16 +49,20 @@ fn fold(graph: &mut Graph, producer: NodeId, norm: NodeId) -> Vec<ParameterId> {
     let layer = before.name.clone();
     let base = graph.parameters[weight.0].clone();
     let filters = base.shape.last().copied().unwrap_or(0);
-    let derive = |role, shape, derivation| Parameter {
+    let derive = |role, kind, shape, derivation| Parameter {
         layer: layer.clone(),
         role,
+        kind,
         shape,
         derived: Some(derivation),
         ..base.clone()
     };
     let scaled = Derivation::ScaledWeight { weight, norm: Arc::clone(&operation), parameters: parameters.clone() };
     let shifted = Derivation::ShiftedBias { bias, norm: operation, parameters };
-    let folded = [derive("weight", base.shape.clone(), scaled), derive("bias", vec![filters], shifted)];
+    let folded = [
+        derive("weight", base.kind, base.shape.clone(), scaled),
+        derive("bias", ParameterKind::Vector, vec![filters], shifted),
+    ];
     let first = graph.parameters.len();
     graph.parameters.extend(folded);
     vec![ParameterId(first), ParameterId(first + 1)]

@@ -3,6 +3,7 @@
 
 mod common_subgraphs;
 mod dead_code;
+mod decompose;
 mod fold_batch_norm;
 mod fuse_epilogue;
 mod fuse_residual;
@@ -30,6 +31,7 @@ impl Pass {
 
 /// The passes for inference, in order.
 pub static INFERENCE: &[Pass] = &[
+    decompose::PASS,
     dead_code::PASS,
     remove_identity::PASS,
     common_subgraphs::PASS,
@@ -42,6 +44,7 @@ pub static INFERENCE: &[Pass] = &[
 
 /// The passes for a training step and for evaluating its loss: trained parameters are not folded.
 pub static TRAINING: &[Pass] = &[
+    decompose::PASS,
     remove_identity::PASS,
     fold_batch_norm::FROZEN,
     fuse_residual::PASS,

@@ -7,7 +7,7 @@ mod reference;
 pub use lowered_op::LoweredOp;
 
 use super::type_inference::infer;
-use super::{Epilogue, Graph, Lowered, Lowering, Node, NodeId, Operation, Origin, ParameterId};
+use super::{Epilogue, Graph, Lowered, Lowering, Node, NodeId, Operation, Origin, ParameterId, Part};
 use crate::plan::kernel::Kernel;
 use crate::tensor::{Size, TensorType};
 use std::sync::Arc;
@@ -43,6 +43,9 @@ impl Graph {
         NodeId(self.nodes.len() - 1)
     }
 }
+
+/// The bits of an index of random values that tell layers apart; the upper ones tell the parts of a layer apart.
+const PART_BITS: u32 = 24;
 
 /// A layer of the forward pass, with what its gradient needs.
 #[derive(Clone, Debug)]
@@ -84,21 +87,46 @@ impl Forward<'_> {
         sizes(self.graph, self.inputs[input])
     }
 
-    /// Adds the layer as it is at inference.
+    /// Adds the layer as it is at inference, or the training-time forms of the layers that it is split into.
     ///
     /// # Errors
-    /// If it does not take its inputs.
+    /// If it does not take its inputs, or a part cannot be trained.
     pub fn add_unchanged(&mut self) -> Result<NodeId, String> {
+        let types: Vec<&TensorType> = self.inputs.iter().map(|&input| &self.graph.node(input).output).collect();
+        if let Some(parts) = self.operation.decompose(&types) {
+            return self.add_parts(&parts);
+        }
         let (operation, inputs, parameters) =
             (Arc::clone(&self.operation), self.inputs.clone(), self.parameters.clone());
         self.add_layer(operation, &inputs, &parameters)
     }
 
-    /// Adds a layer that is a part of this one.
+    /// Adds the training-time forms of the layers that this one is split into; the last one gives its output.
     ///
     /// # Errors
-    /// If it does not take these inputs.
-    pub fn add_layer(
+    /// If a part cannot be trained.
+    pub fn add_parts(&mut self, parts: &[Part]) -> Result<NodeId, String> {
+        let mut nodes: Vec<NodeId> = Vec::with_capacity(parts.len());
+        for (index, part) in parts.iter().enumerate() {
+            let mut forward = Forward {
+                graph: self.graph,
+                tape: self.tape,
+                operation: Arc::clone(&part.operation),
+                name: part.node_name(&self.name, index + 1 == parts.len()),
+                inputs: part.input_nodes(&self.inputs, &nodes),
+                parameters: part.parameter_ids(&self.parameters),
+                frozen: self.frozen,
+                origin: self.origin.clone(),
+                update: self.update,
+                seed: self.seed,
+                layer_index: self.layer_index ^ (index as u32) << PART_BITS,
+            };
+            nodes.push(part.operation.train(&mut forward)?);
+        }
+        nodes.last().copied().ok_or_else(|| "it is split into nothing".into())
+    }
+
+    fn add_layer(
         &mut self,
         operation: Arc<dyn Operation>,
         inputs: &[NodeId],

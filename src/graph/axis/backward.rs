@@ -27,7 +27,9 @@ impl AxisRule {
                 }
                 _ => None,
             },
-            AxisRule::Unknown | AxisRule::AlongTime | AxisRule::Features | AxisRule::Sequence => None,
+            // A convolution along the time before it gives its features last.
+            AxisRule::Sequence => (rank == 2).then_some(Order::Same),
+            AxisRule::Unknown | AxisRule::AlongTime | AxisRule::Features => None,
         }
     }
 }

@@ -56,6 +56,9 @@ fn files_of_frameworks_give_what_they_compute() {
         ("dense_reshape_conv_pytorch", "channels first: permuted columns of g, values of g"),
         ("embedding_pytorch", "16 parameters"),
         ("safetensors_of_flax", "its `format` is flax: read as channels-last"),
+        ("sequence_convolutions_pytorch", "channels-first: permuted rows of d"),
+        ("transposed_convolutions_pytorch", "576 parameters"),
+        ("keras_conv1d_and_transposed", "parameters"),
     ];
     for (case, expected) in cases {
         let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data/axis_order").join(case);

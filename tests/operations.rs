@@ -16,6 +16,8 @@ use std::collections::HashSet;
 use std::fs::File;
 use std::sync::Arc;
 
+mod shape_layers;
+
 const TOLERANCE: f64 = 1e-5;
 
 fn span() -> Span {
@@ -315,6 +317,96 @@ fn resizing() {
     assert_eq!(check("ZeroPad", vec![("", sizes(&[0, 2]))], &[3, 5, 7]), [3, 9, 7]);
     assert_eq!(check("ZeroPad", vec![("", list(&[0, 1, 2, 3]))], &[3, 5, 7]), [4, 10, 7]);
     assert!([int(-1), list(&[1, 2, 3])].into_iter().all(|size| build("ZeroPad", vec![("", size)]).is_err()));
+}
+
+#[test]
+fn images_in_other_sizes() {
+    let float = |number: f64| value(ValueKind::Float(number));
+    assert_eq!(check("Resize", vec![("", sizes(&[7, 3]))], &[3, 5, 7]), [7, 3, 7]);
+    assert_eq!(check("Resize", vec![("scale", float(1.5)), ("mode", word("bicubic"))], &[3, 5, 2]), [4, 7, 2]);
+    assert_eq!(check("Resize", vec![("", int(40)), ("mode", word("bilinear"))], &[60, 50, 17]), [40, 40, 17]);
+    assert!(refused("Resize", vec![("scale", float(0.1))], &[5, 50, 2]).contains("leaves nothing"));
+    assert!(refused("Resize", vec![("", int(4))], &[5, 50]).contains("needs an image"));
+    for wrong in [
+        vec![],
+        vec![("", int(4)), ("scale", int(2))],
+        vec![("", int(0))],
+        vec![("scale", int(0))],
+        vec![("scale", int(-2))],
+        vec![("scale", list(&[1, 2, 3]))],
+        vec![("scale", word("twice"))],
+        vec![("scale", float(1e30))],
+        vec![("", int(4)), ("align_corners", yes_no(true))],
+    ] {
+        assert!(build("Resize", wrong.clone()).is_err(), "{wrong:?}");
+    }
+    let mode = |mode: &str| ("mode", word(mode));
+    assert_eq!(check("Pad", vec![("", int(2)), mode("reflect")], &[3, 5, 7]), [7, 9, 7]);
+    assert_eq!(check("Pad", vec![("", list(&[0, 4, 9, 1])), mode("edge")], &[3, 5, 2]), [7, 15, 2]);
+    assert_eq!(check("Pad", vec![("", int(1))], &[3, 5, 2]), [5, 7, 2]);
+    assert!(refused("Pad", vec![("", int(3)), mode("reflect")], &[3, 5, 7]).contains("wider than the image"));
+    assert_eq!(check("Crop", vec![("", int(1))], &[3, 5, 7]), [1, 3, 7]);
+    assert_eq!(check("Crop", vec![("", list(&[0, 1, 2, 1]))], &[3, 5, 7]), [2, 2, 7]);
+    assert!(refused("Crop", vec![("", int(2))], &[9, 4, 7]).contains("leaves nothing"));
+    assert_eq!(check("Shuffle", vec![("", int(3))], &[3, 5, 12]), [3, 5, 12]);
+    assert!(refused("Shuffle", vec![("", int(5))], &[3, 5, 12]).contains("12 channels"));
+    for order in ["dcr", "crd"] {
+        let given = |block| vec![("", int(block)), ("order", word(order))];
+        assert_eq!(check("SpaceToDepth", given(2), &[6, 4, 5]), [3, 2, 20]);
+        assert_eq!(check("DepthToSpace", given(3), &[2, 3, 18]), [6, 9, 2]);
+        assert!(refused("SpaceToDepth", given(2), &[6, 5, 5]).contains("blocks of 2x2"));
+        assert!(refused("DepthToSpace", given(2), &[6, 5, 5]).contains("5 channels"));
+    }
+}
+
+#[test]
+fn transposed_convolutions() {
+    let given = |more: Given<'static>| {
+        let mut given = vec![("", sizes(&[3, 3])), ("", int(6))];
+        given.extend(more);
+        given
+    };
+    assert_eq!(check("ConvTranspose", given(vec![("stride", int(2))]), &[5, 7, 3]), [11, 15, 6]);
+    let halves = vec![("stride", int(2)), ("padding", int(1)), ("output_padding", int(1)), ("groups", int(3))];
+    assert_eq!(check("ConvTranspose", given(halves), &[5, 7, 9]), [10, 14, 6]);
+    assert_eq!(check("ConvTranspose", given(vec![("padding", list(&[1, 2, 0, 3]))]), &[5, 7, 3]), [4, 6, 6]);
+    assert_eq!(check("ConvTranspose", given(vec![("dilation", int(2)), ("stride", int(3))]), &[2, 4, 3]), [8, 14, 6]);
+    let same = || vec![("stride", int(2)), ("padding", word("same"))];
+    assert_eq!(check("ConvTranspose", given(same()), &[5, 7, 3]), [10, 14, 6]);
+    assert!(refused("ConvTranspose", given(vec![("groups", int(2))]), &[5, 7, 3]).contains("3 channels"));
+    assert!(refused("ConvTranspose", given(vec![("padding", int(9))]), &[5, 7, 3]).contains("crops more"));
+    let message = |more| build("ConvTranspose", given(more)).unwrap_err();
+    assert!(message(vec![("output_padding", int(1))]).contains("smaller than the stride"));
+    assert!(message([same(), vec![("output_padding", int(1))]].concat()).contains("changes nothing"));
+    assert!(message(vec![("groups", int(4))]).contains("must divide the 6 filters"));
+}
+
+#[test]
+fn windows_along_sequences() {
+    assert_eq!(check("Conv", vec![("", int(3)), ("", int(5))], &[9, 4]), [7, 5]);
+    assert_eq!(check("Conv", vec![("", int(1)), ("", int(5))], &[9, 4]), [9, 5]);
+    let strided = vec![("", int(4)), ("", int(6)), ("stride", int(2)), ("padding", word("same")), ("groups", int(2))];
+    assert_eq!(check("Conv", strided, &[11, 4]), [6, 6]);
+    assert_eq!(check("DWConv", vec![("", int(3)), ("padding", int(2)), ("dilation", int(2))], &[9, 17]), [9, 17]);
+    for layer in ["MaxPool", "AvgPool"] {
+        assert_eq!(check(layer, vec![("", int(2))], &[9, 4]), [4, 4]);
+        assert_eq!(check(layer, vec![("", int(3)), ("stride", int(1)), ("padding", word("same"))], &[9, 4]), [9, 4]);
+        assert!(refused(layer, vec![("", int(10))], &[9, 4]).contains("larger than the sequence"));
+        assert!(refused(layer, vec![("", sizes(&[2, 2]))], &[9, 4]).contains("single numbers"));
+    }
+    for function in ["avg", "max", "sum"] {
+        assert_eq!(check("GlobalPool", vec![("", word(function))], &[9, 4]), [4]);
+    }
+    for wrong in [
+        vec![("", sizes(&[3, 3])), ("", int(5))],
+        vec![("", int(3)), ("", int(5)), ("stride", list(&[1, 1]))],
+        vec![("", int(3)), ("", int(5)), ("padding", list(&[1, 1, 1, 1]))],
+    ] {
+        assert!(refused("Conv", wrong, &[9, 4]).contains("single numbers"));
+    }
+    assert_eq!(check("Conv", vec![("", int(3)), ("", int(5))], &[9, 8, 4]), [7, 6, 5]);
+    assert_eq!(check("BatchNorm", vec![], &[9, 4]), [9, 4]);
+    assert_eq!(check("GroupNorm", vec![("", int(2))], &[9, 4]), [9, 4]);
 }
 
 #[test]

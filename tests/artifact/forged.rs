@@ -20,9 +20,10 @@ const MAX_WORK: usize = 1 << 26;
 const GUARD: usize = 1 << 10;
 
 /// In addition to [`NETS`], so that every kind of step that an artifact may contain is covered.
-const MORE: [&str; 7] = [
+const MORE: [&str; 8] = [
     "Input(4x4x3) >> (Identity | Relu) >> Concatenate",
     "Input(6x5x4) >> (Upscale(2) >> ZeroPad([1, 0, 2, 1]) | Upscale(2) >> ZeroPad([0, 1, 1, 2])) >> Add >> GroupNorm(2) >> Swish >> LocalResponseNorm >> Normalize >> Transpose([0, 3, 1, 2])",
+    "Input(6x5x4) >> Resize(7x9, mode=bicubic) >> Pad(2, mode=reflect) >> Crop([1, 0, 2, 1]) >> Resize(scale=0.5, mode=bilinear)",
     "Input(8x8x4) >> Conv(3x3, 4, padding=same) >> (Identity | GlobalPool(avg) >> Sigmoid(4)) >> Multiply >> BatchNorm >> Tanh >> (GlobalPool(max) >> Softmax(2) | GlobalPool(avg) >> Dense(3) | GlobalPool(sum) >> Dense(3)) >> GatedAverage >> Relu(9) >> PRelu(3)",
     "Input(7) >> Embedding(20, 6) >> (LSTM(5, only_return_final=false, peepholes=true) | GRU(5, only_return_final=false)) >> Concatenate >> Softmax",
     "Input(5x6) >> ClassToken >> PositionEmbedding >> LayerNorm >> Attention(2) >> (Dense(4) | Dense(6) | Flatten >> Slice(0, 6)) >> Attention(2, causal=true)",

@@ -97,12 +97,13 @@ const RECIPES: [&str; 4] = [
 const LISTS: [&str; 4] =
     ["a.jpg,cat\nb.jpg,dog\n", "path,label\n\"a, b.png\",1.5\n", "cat\ndog\nbird\n", "path,x,y\nnone.jpg,0.5,1\n"];
 
-const NETS: [&str; 5] = [
+const NETS: [&str; 6] = [
     "Input(6x6x3, image=Unit) >> Conv(3x3, 4, padding=same) >> BatchNorm >> Relu >> MaxPool(2x2) >> Flatten >> Softmax(5)",
     "Input(9x9x16) >> (Conv(3x3, 16, padding=same) >> Relu | Conv(1x1, 16)) >> Add >> (GlobalPool(avg) | GlobalPool(max)) >> Concatenate >> Relu(7) >> Dense(3)",
     "Input(8x8x6) >> (DepthwiseConv(3x3) | Conv(3x3, 6, groups=2) | Slice(0, 3) >> Deconvolution(2x2, 6, stride=2) >> MaxPool(11x11, stride=1)) >> Concatenate >> PRelu",
     "Input(6x5) >> (LSTM(4) | GRU(4)) >> (Add >> Sigmoid(2) | Concatenate)",
     "Input(4x4x2) >> Upscale(2x2) >> ZeroPad(1) >> Transpose([0, 2, 1, 3]) >> GroupNorm(1) >> Reshape(200) >> Dense(2)",
+    "Input(4x4x4) >> Resize(5x7, mode=bicubic) >> Pad(2, mode=reflect) >> Crop([1, 0, 2, 1]) >> ConvTranspose(3x3, 2, stride=2, groups=2)",
 ];
 
 fn artifact(expression: &str) -> Vec<u8> {

@@ -5,7 +5,8 @@ pub const SPEC: &[u8] =
     b" >> ~ | ~(~)~{~}~[~]~[..~..]~=~,~\"~?~\n~\r~#~\xc3\xa4~-1~0~1.5~true~net ~let ~share ~use ~ as ~\
     repeat(3) { Relu }~frozen(~if true { Relu } else { Tanh }~3x3~Input(4)~Input(8x8x3)~Input(20x64)~\
     Input(?x?x3)~Conv(3x3, 4)~Dense(3)~Flatten~Add~Concatenate~Softmax~Reshape(3x5)~Slice(0, 20)~\
-    Upscale(2x2)~ZeroPad(1)~Deconv(3x3, 4, stride=2)~GlobalPool(avg)~MaxPool(2x2)~LSTM(4)~GRU(4)~BatchNorm~\
+    Upscale(2x2)~ZeroPad(1)~Deconv(3x3, 4, stride=2)~GlobalPool(avg)~MaxPool(2x2)~Resize(scale=1.5)~mode=bilinear~\
+    Pad(1, mode=reflect)~Crop(1)~Shuffle(2)~DepthToSpace(2)~ConvTranspose(3x3, 4, stride=2)~Conv(3, 4)~MaxPool(2)~LSTM(4)~GRU(4)~BatchNorm~\
     Embedding(10, 4)~Transpose([0, 2, 1])~padding=same~stride=2~bias=false~image=Caffe~weights m = \"x.h5\"~\
     labels m = \"x.txt\"~expect m: (?, 4) -> (?, 2)~train m {~data = images(\"x\")~batch = 8~epochs = 3~\
     optimizer = Momentum(step=0.1)~Adam(~loss = mse~validation = split(0.1)~augment = flip~resnet50~\

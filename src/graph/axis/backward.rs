@@ -29,7 +29,9 @@ impl AxisRule {
                 _ => None,
             },
             AxisRule::Steps => Some(Order::Same),
-            AxisRule::Unknown | AxisRule::AlongTime | AxisRule::Features | AxisRule::Sequence => None,
+            // A convolution along time before it has its features last.
+            AxisRule::Sequence => (rank == 2).then_some(Order::Same),
+            AxisRule::Unknown | AxisRule::AlongTime | AxisRule::Features => None,
         }
     }
 }

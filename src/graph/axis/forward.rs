@@ -71,16 +71,19 @@ impl AxisRule {
                     AS_IMAGE,
                 ),
             },
-            AxisRule::AlongTime => match is_sequence(&orders[0], inputs[0]) {
-                true if output.sizes.len() > 1 => Ok(wanted.cloned().unwrap_or(Order::ChannelsFirst)),
-                true => Ok(Order::Same),
-                false => {
-                    other(format!("takes {} for a sequence, in an order that it does not have", inputs[0]), MIRROR)
+            AxisRule::AlongTime => {
+                let last = orders[0].agrees(&Order::Same, inputs[0]);
+                match last || orders[0].agrees(&Order::ChannelsFirst, inputs[0]) {
+                    true if output.sizes.len() > 1 => Ok(wanted.cloned().unwrap_or(Order::ChannelsFirst)),
+                    true => Ok(Order::Same),
+                    false => {
+                        other(format!("takes {} for a sequence, in an order that it does not have", inputs[0]), MIRROR)
+                    }
                 }
-            },
+            }
             AxisRule::Features => Ok(wanted.cloned().unwrap_or(Order::Same)),
             AxisRule::Sequence | AxisRule::Steps => {
-                match orders.iter().zip(inputs).all(|(order, of)| is_sequence(order, of)) {
+                match orders.iter().zip(inputs).all(|(order, of)| order.agrees(&Order::Same, of)) {
                     true => Ok(Order::Same),
                     false => other(
                         format!("takes {} in an order that the file's framework does not have", inputs[0]),
@@ -114,11 +117,6 @@ impl AxisRule {
             AxisRule::Concatenate { axis } => concatenated(*axis, edges),
         }
     }
-}
-
-/// Whether values are in an order of a sequence, its features first or last: what has another transposes it.
-fn is_sequence(order: &Order, of: &TensorType) -> bool {
-    order.agrees(&Order::Same, of) || of.sizes.len() == 2 && order.agrees(&Order::ChannelsFirst, of)
 }
 
 /// Whether a tensor is a sequence whose steps are the pixels of an image.

@@ -1,18 +1,25 @@
 //! Benchmarks of single kernels at the sizes of real networks: convolution algorithms on VGG16's layers, dense layers,
-//! depthwise convolutions, pooling, GEMM. `cargo bench --profile release --bench kernels -- vgg16/conv3` runs those whose name
-//! contains the word.
+//! depthwise convolutions, pooling, activations, reductions, GEMM. `cargo bench --profile release --bench kernels -- vgg16/conv3`
+//! runs those whose name contains the word.
 
 use netc::kernels::conv::Algorithm;
 use netc::kernels::conv::depthwise::Depthwise;
+use netc::kernels::elementwise::activation::Activation;
 use netc::kernels::gemm::{self, Backend, Operand, Product};
+use netc::kernels::movement::resample::{Interpolation, Resize, ResizeAxis};
 use netc::kernels::parallel::thread_pool::ThreadPool;
+use netc::kernels::reduce::Axes;
 use netc::kernels::tensor_view::{Convolution, ViewMut, Window};
 use netc::plan::Kernel;
 use netc::plan::epilogue::Epilogue;
 use netc::plan::kernel_timing::KernelTiming;
 use netc::plan::steps::convolution::ConvolutionStep;
 use netc::plan::steps::dense::DenseStep;
+use netc::plan::steps::gradient::resize_gradient::ResizeGradientStep;
+use netc::plan::steps::pointwise::ActivationStep;
 use netc::plan::steps::pool::{PoolStep, Reduction};
+use netc::plan::steps::reduce::{ReduceStep, SoftmaxAlongStep};
+use netc::plan::steps::resize::ResizeStep;
 use std::time::{Duration, Instant};
 
 fn window(size: usize, kernel: usize, stride: usize, pad: usize) -> Window {
@@ -127,6 +134,57 @@ fn pools(bench: &Bench) {
     }
 }
 
+/// Elementwise functions on an image of 56x56x64.
+fn activations(bench: &Bench) {
+    let functions = [
+        Activation::Relu { alpha: 0.0 },
+        Activation::Gelu,
+        Activation::GeluTanh,
+        Activation::Exp,
+        Activation::Log,
+        Activation::Sqrt,
+        Activation::Power { exponent: 3.0 },
+        Activation::Power { exponent: 1.0 / 3.0 },
+    ];
+    for activation in functions {
+        let step = ActivationStep { pixels: 56 * 56, channels: 64, activation };
+        bench.measure(&format!("activation/{activation}"), &Kernel::Activation(step), 1);
+    }
+}
+
+/// Reductions and softmax along axes of an image of 56x56x64.
+fn reductions(bench: &Bench) {
+    let axes = [("height", 1, 56, 56), ("width", 56, 56, 1), ("channels", 56 * 56, 1, 1)];
+    for (name, outer, len, inner) in axes {
+        let axes = Axes { outer, len, inner, channels: 64, over_channels: len == 1 };
+        for reduction in [Reduction::Average, Reduction::Maximum] {
+            let name = format!("reduce/{} over {name}", reduction.name());
+            bench.measure(&name, &Kernel::Reduce(ReduceStep { axes, reduction }), 1);
+        }
+        if !axes.over_channels {
+            bench.measure(&format!("softmax/{name}"), &Kernel::SoftmaxAlong(SoftmaxAlongStep { axes }), 1);
+        }
+    }
+}
+
+fn resizes(bench: &Bench) {
+    let axis = |input: usize, output: usize| ResizeAxis { input, output, ratio: input as f64 / output as f64 };
+    for (input, output, channels) in [(56, 112, 64), (32, 64, 256), (640, 224, 3), (100, 224, 3)] {
+        for interpolation in Interpolation::ALL {
+            let axis = axis(input, output);
+            let resize = Resize { rows: axis, columns: axis, channels, interpolation, half_pixels: true };
+            let name = format!("resize/{input} to {output}x{channels} {}", interpolation.name());
+            let forward = ResizeStep { resize };
+            bench.measure(
+                &format!("{name} gradient"),
+                &Kernel::ResizeGradient(ResizeGradientStep { forward: forward.clone() }),
+                1,
+            );
+            bench.measure(&name, &Kernel::Resize(forward), 1);
+        }
+    }
+}
+
 /// GEMMs of training, by each backend in turn: `(rows, columns, depth)` and which operands are transposed.
 fn products(bench: &Bench) {
     let shapes = [
@@ -187,6 +245,9 @@ fn main() {
     dense_layers(&bench);
     depthwise(&bench);
     pools(&bench);
+    activations(&bench);
+    reductions(&bench);
+    resizes(&bench);
     println!("BLAS: {}", gemm::blas::name().as_deref().unwrap_or("none"));
     products(&bench);
 }

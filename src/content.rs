@@ -14,6 +14,9 @@ pub const NPY: &[u8] = b"\x93NUMPY";
 /// The first bytes of an HDF5 file; a user block may precede them.
 pub const HDF5: [u8; 8] = *b"\x89HDF\r\n\x1a\n";
 
+/// JSON, in words.
+pub const JSON: &str = "JSON";
+
 /// The content of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Content {
@@ -120,7 +123,7 @@ impl Content {
         } else if start.starts_with("<svg") || (start.starts_with("<?xml") && start.contains("<svg")) {
             Content::OtherPicture("an SVG")
         } else if start.starts_with(['{', '[']) {
-            Content::Other("JSON")
+            Content::Other(JSON)
         } else {
             Content::Other("text")
         })

@@ -10,7 +10,7 @@
 //! [`passes::optimize`], [`lower::lower`], [`compile::Build::write`], [`artifact::Artifact::open`], [`runtime::Session::run`].
 //! [`compile::build`] goes the whole road. Each type has a deterministic text form, which `netc build --emit` prints.
 //!
-//! A room uses only rooms below it: `cli`, `lsp`, `view`, `check`, `train`, `compile`, `data`, `runtime`, `artifact`, `lower`, `passes`,
+//! A room uses only rooms below it: `cli`, `lsp`, `view`, `export`, `check`, `train`, `compile`, `data`, `runtime`, `artifact`, `lower`, `passes`,
 //! `weights`, `elaborate`, `syntax`, `request`, `ops`, `graph`, `plan`, `kernels`, `diagnostics`, `h5`, `file`, `source`, `tensor`, `element`,
 //! `content` and `size`.
 //!
@@ -40,6 +40,7 @@ pub mod data;
 pub mod diagnostics;
 pub mod elaborate;
 pub mod element;
+pub mod export;
 pub mod file;
 pub mod graph;
 pub mod h5;

@@ -14,31 +14,58 @@ pub const WEIGHTS_OPTIONS: [&str; 6] = ["layout", "missing", "rename", "sha256",
 /// The value of the option `layout` that detects it; the others are the names of [`Layout::ALL`].
 pub const DETECT_LAYOUT: &str = "auto";
 
-/// The layouts of weights files: how a file arranges its tensors.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Layout {
+macro_rules! layouts {
+    ($($(#[$doc:meta])* $layout:ident: $name:literal, $writer:literal;)*) => {
+        /// The layouts of weights files: how a file arranges its tensors.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Layout {
+            $($(#[$doc])* $layout,)*
+        }
+
+        impl Layout {
+            /// All layouts, in the order in which messages list them.
+            pub const ALL: &[Layout] = &[$(Layout::$layout),*];
+
+            /// Its name in the option `layout` and in messages.
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Layout::$layout => $name,)*
+                }
+            }
+
+            /// The programs that write it.
+            pub const fn writer(self) -> &'static str {
+                match self {
+                    $(Layout::$layout => $writer,)*
+                }
+            }
+        }
+    };
+}
+
+layouts! {
     /// NeuPy's `storage.save`: a group per layer, the order in the JSON attribute `layer_names`.
-    Neupy,
+    Neupy: "neupy", "NeuPy, or netc";
     /// Keras 1 and 2 (and `.h5` files of Keras 3): weights alone or a full model.
-    Keras,
+    Keras: "keras", "Keras 1 or 2";
     /// Keras 3: `.weights.h5` and `.keras` archives.
-    Keras3,
-    /// Hugging Face's safetensors: a JSON header, then the bytes.
-    Safetensors,
+    Keras3: "keras3", "Keras 3";
+    /// Hugging Face's safetensors: a JSON header, then the bytes; or the index of several such files.
+    Safetensors: "safetensors", "safetensors (PyTorch, Hugging Face)";
+    /// PyTorch's `torch.save` of a state dict: `.pth`, `.pt`.
+    PyTorch: "pytorch", "PyTorch";
 }
 
 impl Layout {
-    /// All layouts, in the order in which messages list them.
-    pub const ALL: [Layout; 4] = [Layout::Neupy, Layout::Keras, Layout::Keras3, Layout::Safetensors];
+    /// Whether a layer's parameters may have PyTorch's names: a norm's `weight` and `bias`.
+    pub const fn has_torch_names(self) -> bool {
+        matches!(self, Layout::Safetensors | Layout::PyTorch)
+    }
 
-    /// Its name in the option `layout` and in messages.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Layout::Neupy => "neupy",
-            Layout::Keras => "keras",
-            Layout::Keras3 => "keras3",
-            Layout::Safetensors => "safetensors",
-        }
+    /// All names in a list for messages: `neupy, keras and safetensors`.
+    pub fn list() -> String {
+        let names: Vec<&str> = Layout::ALL.iter().map(|layout| layout.name()).collect();
+        names.split_last().map_or_else(String::new, |(last, others)| format!("{} and {last}", others.join(", ")))
     }
 }
 
@@ -52,9 +79,8 @@ impl FromStr for Layout {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        Layout::ALL.into_iter().find(|layout| layout.name() == text).ok_or_else(|| {
-            format!("'{text}' is not a weights layout; the layouts are {}", Layout::ALL.map(Layout::name).join(", "))
-        })
+        let known = Layout::ALL.iter().copied().find(|layout| layout.name() == text);
+        known.ok_or_else(|| format!("'{text}' is not a weights layout; the layouts are {}", Layout::list()))
     }
 }
 

@@ -67,7 +67,7 @@ impl RandomChoices {
 
 /// The text of a seed and the codes of its diagnostics; checks that its expansion stays within the limits.
 fn expand(seed: u64) -> (String, BTreeSet<Code>) {
-    let text = RandomChoices { state: seed }.text();
+    let text = RandomChoices::new(seed).text();
     let spec = load_text(Path::new("top.net"), &text, &from_disk);
     assert!(spec.errors.is_empty(), "{text}");
     let checked = check::check(&spec, None);

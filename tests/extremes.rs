@@ -2,6 +2,7 @@
 //! Overflowing arithmetic ends a test build.
 
 use netc::check::check;
+use netc::data::SeededRng;
 use netc::elaborate::load_text;
 use netc::elaborate::project::source_files::from_disk;
 use netc::ops::LAYERS;
@@ -56,13 +57,8 @@ const BEFORE: [&str; 14] = [
 
 #[test]
 fn every_layer_is_fitted_or_refused() {
-    let mut state = 0x2545_f491_4f6c_dd1du64;
-    let mut random = |below: usize| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        (state >> 20) as usize % below
-    };
+    let mut rng = SeededRng::new([0; 4]);
+    let mut random = |below: usize| rng.below(below);
     let mut panics = Vec::new();
     for layer in LAYERS {
         for before in BEFORE {

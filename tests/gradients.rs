@@ -3,6 +3,7 @@
 
 use ndarray::{ArrayD, IxDyn};
 use netc::compile::{Values, graph};
+use netc::data::SeededRng;
 use netc::elaborate::load;
 use netc::graph::training::LoweredOp;
 use netc::graph::{Graph, Initializer, ParameterId, reference};
@@ -28,14 +29,8 @@ struct Case {
 
 /// Pseudo-random numbers from -1 to 1.
 fn noise(len: usize, seed: u64) -> Vec<f32> {
-    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
-    let mut next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        (state >> 40) as f32 / (1u64 << 23) as f32 - 1.0
-    };
-    (0..len).map(|_| next()).collect()
+    let mut rng = SeededRng::new([seed, 0, 0, 0]);
+    (0..len).map(|_| rng.between(-1.0, 1.0) as f32).collect()
 }
 
 fn array(sizes: &[usize], values: &[f32]) -> ArrayD<f64> {
@@ -261,9 +256,27 @@ const NETS: &[&str] = &[
     "Input(5) >> Elu(6) >> Softplus(4)",
     "Input(5) >> Swish(6) >> Gelu(4)",
     "Input(5) >> HardSwish(6) >> HardSigmoid(4) >> Relu6(3)",
+    "Input(5) >> HardSigmoid(6, alpha=1.0/6, beta=0.4) >> LeakyRelu(4, alpha=0.3) >> Gelu(3, tanh=true)",
+    "Input(5) >> Dense(6) >> Clip(-0.7, 0.8) >> Dense(4) >> Exp >> Dense(3)",
+    "Input(5) >> Softplus(6) >> Log >> Softplus(4) >> Sqrt >> Dense(3) >> Square",
+    "Input(5) >> Softplus(6) >> Power(1.0/3) >> Dense(4) >> Power(3) >> Dense(3) >> Affine(-1.5, 0.25)",
+    "Input(5) >> Softplus(6) >> Power(-2) >> Dense(4)",
     "Input(5) >> PRelu(6) >> Dense(4)",
     "Input(5x4x3) >> Conv(1x1, 4) >> PRelu(alpha_axes=[1, 3]) >> Flatten >> Dense(2)",
     "Input(5) >> Softmax(6) >> Dense(4)",
+    "Input(4x5x3) >> Conv(1x1, 4) >> Softmax(axis=height) >> Flatten >> Dense(2)",
+    "Input(4x5x3) >> Conv(1x1, 4) >> Softmax(axis=width) >> Flatten >> Dense(2)",
+    "Input(4x5) >> LSTM(3, only_return_final=false) >> Softmax(axis=time) >> Flatten >> Dense(2)",
+    "Input(4x5x3) >> Conv(1x1, 4) >> Mean(height) >> Flatten >> Dense(2)",
+    "Input(4x5x3) >> Conv(1x1, 4) >> Mean([channels, width]) >> Flatten >> Dense(2)",
+    "Input(4x5x3) >> Conv(1x1, 4) >> Sum([height, width]) >> Dense(2)",
+    "Input(4x5x3) >> Conv(1x1, 4) >> Sum(channels) >> Flatten >> Dense(2)",
+    "Input(4x5x3) >> Conv(1x1, 4) >> Max(width) >> Flatten >> Dense(2)",
+    "Input(4x5x3) >> Conv(1x1, 4) >> Max([height, channels]) >> Flatten >> Dense(2)",
+    "Input(4x5) >> LSTM(3, only_return_final=false) >> (Mean(time) | Max(time)) >> Concatenate >> Dense(2)",
+    "Input(5) >> Tanh(6) >> Scale >> Dense(4)",
+    "Input(4x5x3) >> (Conv(3x3, 3, padding=same) >> Scale(0.5) | Identity) >> Add >> Flatten >> Dense(2)",
+    "Input(4x5x3) >> Conv(1x1, 4) >> frozen(Scale(0.5)) >> Flatten >> Dense(2)",
     "Input(6x7x3) >> Conv(3x3, 4, padding=same) >> Tanh >> Conv(3x3, 5, padding=same) >> Flatten >> Dense(2)",
     "Input(6x7x3) >> Conv(3x3, 4) >> Conv(1x1, 5) >> GlobalPool(avg)",
     "Input(9x8x3) >> Conv(1x1, 4) >> Conv(3x3, 5, stride=2, padding=same) >> GlobalPool(sum)",
@@ -291,6 +304,9 @@ const NETS: &[&str] = &[
     "Input(5) >> (Dense(4) | Tanh(4)) >> Maximum >> Dense(2)",
     "Input(5) >> (Dense(4) | Tanh(4) | Sigmoid(4)) >> Minimum >> Dense(2)",
     "Input(5) >> (Dense(4) | Tanh(4) | Sigmoid(4)) >> Subtract >> Dense(2)",
+    "Input(5) >> (Dense(4) | Softplus(4) | Sigmoid(4)) >> Divide >> Dense(2)",
+    "Input(4x5x3) >> Conv(1x1, 4) >> (Identity | GlobalPool(avg) >> Softplus(4)) >> Divide >> Flatten >> Dense(2)",
+    "Input(4x5x3) >> Conv(1x1, 4) >> Softplus >> (GlobalPool(avg) >> Tanh(4) | Identity) >> Divide >> Flatten >> Dense(2)",
     "Input(4x5x3) >> Conv(1x1, 4) >> (Identity | GlobalPool(avg) >> Tanh(4)) >> Subtract >> Flatten >> Dense(2)",
     "Input(4x5x3) >> Conv(1x1, 4) >> (GlobalPool(avg) >> Tanh(4) | Identity) >> Subtract >> Flatten >> Dense(2)",
     "Input(4x5x3) >> Conv(1x1, 4) >> (GlobalPool(avg) >> Tanh(4) | Identity) >> Minimum >> Flatten >> Dense(2)",

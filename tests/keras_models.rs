@@ -1,5 +1,5 @@
 //! The model configuration in a Keras file is compared with the spec and names its layers; the compiled net computes the same as
-//! Keras. `tests/data/keras_models/make.py` and `make_torch.py` wrote the files.
+//! Keras. `make.py`, `make_torch.py` and `make_functions.py` in `tests/data/keras_models` wrote the files.
 
 use ndarray::{ArrayD, IxDyn};
 use ndarray_npy::ReadNpyExt;
@@ -212,6 +212,40 @@ fn a_separable_convolution_is_two_layers() {
     refused(plain, "separable.h5", "", Code::WeightsMismatch, &["a separable convolution", "as pointwise) as sep"]);
     let other = net.replace("stride=2", "stride=2, padding=1").replace("Flatten", "MaxPool(2x2, stride=1) >> Flatten");
     refused(&other, "separable.h5", "", Code::WeightsConfiguration, &["sep/depthwise", "padding in the file: valid"]);
+}
+
+/// One name, two functions.
+#[test]
+fn a_hard_sigmoid_is_that_of_its_keras() {
+    let net = |arguments: &str| format!("Input(4) >> HardSigmoid(3{arguments}) as gate");
+    let (keras2, keras3) = (net(""), net(", alpha=1.0/6"));
+    binds(&keras2, "hard_sigmoid_2", &["hard_sigmoid_2.h5"], "");
+    binds(&keras3, "hard_sigmoid_3", &["hard_sigmoid_3.h5"], "");
+    let says = ["hard_sigmoid of Keras 3", "hard sigmoid"];
+    refused(&keras2, "hard_sigmoid_3.h5", "", Code::WeightsConfiguration, &says);
+    refused(
+        &keras3,
+        "hard_sigmoid_2.h5",
+        "",
+        Code::WeightsConfiguration,
+        &["hard sigmoid(alpha=0.16666667, beta=0.5)"],
+    );
+}
+
+#[test]
+fn layer_scales_bind_by_the_names_of_their_makers() {
+    let net = |conv: &str, scale: &str| {
+        format!("Input(5x6x4) >> (Identity | DWConv(3x3, padding=same) as {conv} >> Scale as {scale}) >> Add")
+    };
+    let makers = [
+        ("torchvision", "features.1.0.block.0", "features.1.0"),
+        ("timm", "stages.0.blocks.0.conv_dw", "stages.0.blocks.0"),
+        ("transformers", "layers.0.dwconv", "layers.0"),
+    ];
+    for (maker, conv, scale) in makers {
+        let name = format!("layer_scale_{maker}");
+        binds(&net(conv, scale), &name, &[&format!("{name}.safetensors")], "");
+    }
 }
 
 #[test]

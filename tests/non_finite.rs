@@ -61,11 +61,11 @@ fn a_prediction_names_images_without_numbers_and_prints_the_others() {
 fn training_names_a_sample_without_a_number() {
     let data = "data = arrays(x=\"good.npy\", y=\"y.npy\"), validation = arrays(x=\"x.npy\", y=\"y.npy\"), epochs = 1";
     let folder = project(&format!("train m {{ {data} }}\n"));
-    refused(&netc(folder.path(), &["train", "m.net"]), "E0707", &["sample 10"]);
+    refused(&netc(folder.path(), &["train", "m.net"]), "E0707", &["sample 10", "`square`"]);
     // Features of a frozen front that are not finite are not trained on either.
     let nets = "net m = frozen(Input(3) >> square >> Dense(4) as a >> Softmax) >> Dense(2) as b\n\
                 net square = { let y = Identity  (y | y) >> Multiply as square }\n";
     let recipe = "train m { data = arrays(x=\"x.npy\", y=\"y.npy\"), epochs = 1, batch = 4 }\n";
     std::fs::write(folder.path().join("m.net"), format!("{nets}{recipe}")).expect("a spec");
-    refused(&netc(folder.path(), &["train", "m.net"]), "E0707", &["sample 10"]);
+    refused(&netc(folder.path(), &["train", "m.net"]), "E0707", &["sample 10", "`square`"]);
 }

@@ -198,7 +198,7 @@ impl Writer {
 }
 
 fn text_by_chance(seed: u64) -> (String, Vec<usize>) {
-    let mut writer = Writer { random: RandomChoices { state: seed }, sizes: Vec::new(), text: String::new() };
+    let mut writer = Writer { random: RandomChoices::new(seed), sizes: Vec::new(), text: String::new() };
     writer.net();
     (writer.text, writer.sizes)
 }

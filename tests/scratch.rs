@@ -106,6 +106,8 @@ const NETS: &[&str] = &[
     "Input(30x40) >> LSTM(64) >> Dense(2)",
     "Input(5) >> (Dense(4) >> Tanh | Dense(4)) >> Add >> Softmax",
     "Input(5x5x2) >> Tanh >> Softmax",
+    "Input(4x5x3) >> Conv(1x1, 4) >> Softmax(axis=height) >> Mean(width) >> Max(channels) >> Flatten >> Dense(2)",
+    "Input(4x5x3) >> Conv(1x1, 4) >> Tanh >> Scale >> Flatten >> Dense(2)",
     // Large enough for bands of rows.
     "Input(64x64x8) >> Conv(1x1, 48) >> Relu >> DepthwiseConv(3x3, stride=2, padding=same) >> Relu >> Conv(1x1, 8) >> GlobalPool(avg)",
 ];

@@ -2,7 +2,8 @@
 
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, counted};
 use crate::elaborate::Spec;
-use crate::graph::{Graph, Node, NodeId, Parameter, ParameterKind};
+use crate::graph::{FusionRole, Graph, Node, NodeId, Parameter, ParameterKind};
+use crate::kernels::elementwise::activation::Activation;
 use crate::ops::dense::{Dense, Function};
 use crate::ops::input::Input;
 use crate::ops::norm::batch_norm::BatchNorm;
@@ -35,6 +36,7 @@ impl Spec {
         let consumers = graph.consumers();
         for id in graph.ids().filter(|&id| self.is_own(graph.node(id).origin.span)) {
             softmax_twice(graph, id, &mut diagnostics);
+            activation_without_effect(graph, id, &mut diagnostics);
             huge_dense(graph, id, &mut diagnostics);
             pool_drops_border(graph, id, &mut diagnostics);
         }
@@ -196,14 +198,47 @@ fn is_softmax(node: &Node) -> bool {
     node.operation.as_any().downcast_ref::<Dense>().is_some_and(|dense| dense.function == Function::Softmax)
 }
 
-fn softmax_twice(graph: &Graph, id: NodeId, diagnostics: &mut Diagnostics) {
-    let node = graph.node(id);
+/// The layer before a layer; layers that are identities at inference, such as dropout, are skipped.
+fn before<'g>(graph: &'g Graph, node: &Node) -> Option<&'g Node> {
     let mut before = node.inputs.first();
-    // Skips layers that are identities in inference, such as dropout.
     while let Some(inner) = before.filter(|&&inner| graph.node(inner).operation.fusion_role().is_identity()) {
         before = graph.node(*inner).inputs.first();
     }
-    let Some(earlier) = before.map(|&before| graph.node(before)).filter(|earlier| is_softmax(earlier)) else { return };
+    before.map(|&before| graph.node(before))
+}
+
+/// The elementwise function that a layer is or ends with, unless it is linear.
+fn function(node: &Node) -> Option<Activation> {
+    match node.operation.as_any().downcast_ref::<Dense>()?.function {
+        Function::Elementwise(function) => Some(function).filter(|function| *function != Activation::Linear),
+        _ => None,
+    }
+}
+
+fn activation_without_effect(graph: &Graph, id: NodeId, diagnostics: &mut Diagnostics) {
+    let node = graph.node(id);
+    let (Some(earlier), FusionRole::Activation(second)) = (before(graph, node), node.operation.fusion_role()) else {
+        return;
+    };
+    let Some(first) = function(earlier).filter(|_| second != Activation::Linear) else { return };
+    let stays = |x: f64| {
+        let y = first.exact(x);
+        y.is_nan() || second.exact(y) == y
+    };
+    if (-400..=400).all(|step| stays(f64::from(step) * 0.25)) {
+        let message = format!("`{}` has no effect: {second} after {first}", node.name);
+        diagnostics.push(
+            Diagnostic::new(Code::NoEffect, message)
+                .at(node.origin.span, "gives what it gets")
+                .and(earlier.origin.span, format!("{first} before it"))
+                .help("remove it, or write the function that is meant"),
+        );
+    }
+}
+
+fn softmax_twice(graph: &Graph, id: NodeId, diagnostics: &mut Diagnostics) {
+    let node = graph.node(id);
+    let Some(earlier) = before(graph, node).filter(|earlier| is_softmax(earlier)) else { return };
     if is_softmax(node) {
         let diagnostic =
             Diagnostic::new(Code::SoftmaxTwice, format!("`{}` takes probabilities as features", node.name))

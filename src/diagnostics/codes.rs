@@ -125,7 +125,7 @@ codes! {
         "Most layers take a single tensor. Merge parallel branches first, with `Concatenate`, `Add`, `Multiply`, `Average` or `GatedAverage`: `(a | b) >> Concatenate`.",
         "Input(4) >> (Relu(4) | Tanh(4)) >> Softmax(2)";
     Window = "E0305", "a window is larger than its input",
-        "With `padding=valid` the window of a convolution or pool must fit into the input at least once. Use `padding=same`, a smaller window, or fewer pools before it.",
+        "With `padding=valid` the window of a convolution or pool must fit into the input at least once. Use `padding=same`, a smaller window, or fewer pools before it. What `Crop` cuts off, a reflected border of `Pad`, and the blocks of `SpaceToDepth` must fit into the image too.",
         "Input(4x4x3) >> Conv(5x5, 8)";
     Reshape = "E0306", "a reshape changes the number of values",
         "A reshape keeps all values: the product of the new sizes must equal that of the old ones. One size can be open (`?`).",
@@ -134,7 +134,7 @@ codes! {
         "A `?` in `Input` leaves a size open. Layers whose parameters depend on the size need a known one, and so does a plan.",
         "Input(?x?x3) >> Flatten >> Softmax(10)";
     Channels = "E0308", "invalid channels or groups",
-        "In a grouped convolution the input channels and the output channels must both be multiples of `groups`.",
+        "In a grouped convolution the input channels and the output channels must both be multiples of `groups`. `Shuffle` needs a multiple of its groups, `DepthToSpace` a multiple of the pixels of a block.",
         "Input(28x28x3) >> Conv(3x3, 8, groups=2)";
     TooLarge = "E0309", "a tensor is too large",
         "The output of a layer and each of its parameters can have up to 2^33 values per image, and a compiled net can take up to 2^46 multiply-adds per image. A size is probably mistyped.",
@@ -146,7 +146,7 @@ codes! {
         "The path in `weights NAME = \"file\"` starts at the folder of the spec. `--weights NAME=path` on the command line overrides it.",
         "weights vgg16 = \"no_such_file.h5\"   # reported by `netc build`; `netc check` warns\n\nnet bird = vgg16[..dropout-2] >> Softmax(10)";
     WeightsUnreadable = "E0402", "the weights file cannot be read",
-        "Weights are read from HDF5 files (NeuPy, Keras), `.keras` archives and safetensors. The message says what this file looks like.",
+        "Weights are read from HDF5 files (NeuPy, Keras), `.keras` archives, safetensors and PyTorch archives (`.pth`). The message says what this file looks like.",
         "$ netc build bird.net --weights vgg16=photo.jpg";
     WeightsMismatch = "E0403", "the weights do not fit the net",
         "Every parameter of the net must be in the file, with exactly the same shape. All mismatches are listed, with the nearest names in the file. `rename = { \"name in the file\" = \"layer\" }` maps names; `missing = initialize` initialises missing parameters.",
@@ -155,7 +155,7 @@ codes! {
         "The file is truncated or inconsistent. Download it again and compare its checksum; `sha256 = \"…\"` pins it.",
         "$ netc build bird.net --weights vgg16=half_a_download.h5";
     WeightsLayout = "E0405", "the layout of the weights is unknown",
-        "netc reads the layouts of NeuPy, Keras 1 to 3 and safetensors, and detects which one a file has. `layout = …` requires one.",
+        "netc reads the layouts of NeuPy, Keras 1 to 3, safetensors and PyTorch, and detects which one a file has. `layout = …` requires one.",
         "weights vgg16 = \"vgg16.h5\" { layout = neupy }   # but the file has a Keras layout";
     WeightsDigest = "E0406", "the weights file is not the pinned one",
         "`sha256 = \"…\"` in the weights block pins the digest of the file, and the digest of this file differs.",
@@ -286,6 +286,9 @@ codes! {
     KerasOrder = "W1013", "Keras may swap layers of different branches",
         "`load_weights` of Keras matches layers by their order, not by their names, and orders them by their depth in the Keras model. Layers of the same shape in different branches may be swapped silently if that model has a layer more or less in a branch. `by_name=True` matches by name; the names are those of the spec.",
         "$ netc train two.net --layout keras   # two branches with layers of the same shape";
+    NoEffect = "W1014", "an activation without effect",
+        "The activation leaves the output of the one before it unchanged: `Relu` after `Relu` or `Exp`, `Clip(0, 1)` after `Sigmoid`. One of the two is probably meant to be another function, or to be elsewhere.",
+        "Input(20) >> Relu(8) >> Relu >> Softmax(2)";
 }
 
 impl Code {

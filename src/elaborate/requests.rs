@@ -177,7 +177,7 @@ impl Spec {
                 ("layout", kind) => match layout_option(kind) {
                     Some(layout) => request.layout = layout,
                     None => errors.push(wrong(&suggest::one_of(
-                        std::iter::once(DETECT_LAYOUT).chain(Layout::ALL.map(Layout::name)),
+                        std::iter::once(DETECT_LAYOUT).chain(Layout::ALL.iter().map(|layout| layout.name())),
                     ))),
                 },
                 ("missing", ValueKind::Word(word)) if word == "error" || word == "initialize" => {

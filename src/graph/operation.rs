@@ -129,7 +129,7 @@ pub enum FusionRole<'a> {
     Activation(Activation),
     /// Softmax over the last axis, without parameters.
     Softmax,
-    /// The maximum over 2x2 pixels without overlap, borders dropped.
+    /// On an image, the maximum over 2x2 pixels without overlap, borders dropped.
     MaxPool2x2,
     /// The sum of its inputs.
     Sum,

@@ -136,7 +136,8 @@ fn epilogue(epilogue: &Epilogue, mut output: ArrayD<f64>, residual: Option<&Arra
         output = pool_2x2(&output);
     }
     if epilogue.softmax {
-        softmax(&mut output);
+        let last = output.ndim().saturating_sub(1);
+        softmax(&mut output, last);
     }
     output
 }
@@ -149,10 +150,9 @@ fn pool_2x2(x: &ArrayD<f64>) -> ArrayD<f64> {
     })
 }
 
-/// Softmax over the last axis, in place.
-pub fn softmax(x: &mut ArrayD<f64>) {
-    let last = Axis(x.ndim().saturating_sub(1));
-    for mut row in x.lanes_mut(last) {
+/// Softmax along an axis, in place.
+pub fn softmax(x: &mut ArrayD<f64>, axis: usize) {
+    for mut row in x.lanes_mut(Axis(axis)) {
         let max = row.fold(f64::NEG_INFINITY, |a, &b| a.max(b));
         row.mapv_inplace(|value| (value - max).exp());
         let sum = row.sum();

@@ -2,8 +2,8 @@
 
 use super::MAX_TEXT_BYTES;
 use super::error::Hdf5Error;
-use super::guard::Guard;
 use super::links;
+use super::metadata::Metadata;
 use crate::element::{Element, Kind};
 use hdf5_reader::error::{Error, Result};
 use hdf5_reader::global_heap::GlobalHeapCollection;
@@ -29,11 +29,11 @@ pub enum Attribute {
 
 /// The names of the attributes of an object, sorted.
 pub(super) fn names(
-    guard: &Guard,
+    metadata: &Metadata,
     header: &ObjectHeader,
     location: &str,
 ) -> std::result::Result<Vec<String>, Hdf5Error> {
-    let messages = messages(guard, header).map_err(|error| Hdf5Error::of_reader(location, error))?;
+    let messages = messages(metadata, header).map_err(|error| Hdf5Error::of_reader(location, error))?;
     let mut names: Vec<String> = messages.into_iter().map(|message| message.name).collect();
     names.sort_unstable();
     Ok(names)
@@ -41,26 +41,31 @@ pub(super) fn names(
 
 /// The value of the attribute `name` of the object at `location`; `None` if it has no such attribute.
 pub(super) fn read(
-    guard: &Guard,
+    metadata: &Metadata,
     header: &ObjectHeader,
     location: &str,
     name: &str,
 ) -> std::result::Result<Option<Attribute>, Hdf5Error> {
-    let messages = messages(guard, header).map_err(|error| Hdf5Error::of_reader(location, error))?;
+    let messages = messages(metadata, header).map_err(|error| Hdf5Error::of_reader(location, error))?;
     let Some(message) = messages.into_iter().find(|message| message.name == name) else { return Ok(None) };
     let location = format!("attribute '{name}' of {location}");
-    value(guard, &message, &location).map(Some)
+    value(metadata, &message, &location).map(Some)
 }
 
-fn messages(guard: &Guard, header: &ObjectHeader) -> Result<Vec<AttributeMessage>> {
+fn messages(metadata: &Metadata, header: &ObjectHeader) -> Result<Vec<AttributeMessage>> {
     let mut found = Vec::new();
     for message in &header.messages {
         match message {
             HdfMessage::Attribute(attribute) => found.push(attribute.clone()),
             HdfMessage::AttributeInfo(info) => {
-                for object in links::indexed(guard, info.fractal_heap_address, &[info.btree_name_index_address])? {
+                for object in links::indexed(metadata, info.fractal_heap_address, &[info.btree_name_index_address])? {
                     let mut cursor = Cursor::new(&object);
-                    found.push(attribute::parse(&mut cursor, guard.offset_size(), guard.length_size(), object.len())?);
+                    found.push(attribute::parse(
+                        &mut cursor,
+                        metadata.offset_size(),
+                        metadata.length_size(),
+                        object.len(),
+                    )?);
                 }
             }
             _ => {}
@@ -69,7 +74,7 @@ fn messages(guard: &Guard, header: &ObjectHeader) -> Result<Vec<AttributeMessage
     Ok(found)
 }
 
-fn value(guard: &Guard, message: &AttributeMessage, location: &str) -> std::result::Result<Attribute, Hdf5Error> {
+fn value(metadata: &Metadata, message: &AttributeMessage, location: &str) -> std::result::Result<Attribute, Hdf5Error> {
     let space = &message.dataspace;
     let count = match space.dataspace_type {
         DataspaceType::Null => Some(0),
@@ -83,7 +88,7 @@ fn value(guard: &Guard, message: &AttributeMessage, location: &str) -> std::resu
     let size = match &message.datatype {
         Datatype::String { size: StringSize::Fixed(size), .. } => *size as usize,
         Datatype::VarLen { kind: VarLenKind::String, base, .. } if base.is_vlen_string_base() => {
-            8 + usize::from(guard.offset_size())
+            8 + usize::from(metadata.offset_size())
         }
         Datatype::Enum { base, .. } => element(base).map_or(0, Element::size),
         other => element(other).map_or(0, Element::size),
@@ -103,7 +108,7 @@ fn value(guard: &Guard, message: &AttributeMessage, location: &str) -> std::resu
             .chunks_exact(size)
             .map(|text| utf8(trimmed(text, *padding), location))
             .collect::<std::result::Result<_, _>>()?,
-        Datatype::VarLen { .. } => from_heaps(guard, bytes, size, location)?,
+        Datatype::VarLen { .. } => from_heaps(metadata, bytes, size, location)?,
         Datatype::Enum { .. } if count == 1 && is_bool(&message.datatype) => return Ok(Attribute::Bool(bytes[0] != 0)),
         Datatype::Enum { base, .. } => return Ok(numbers(base, bytes)),
         other => return Ok(numbers(other, bytes)),
@@ -117,7 +122,7 @@ fn value(guard: &Guard, message: &AttributeMessage, location: &str) -> std::resu
 
 /// The texts that these references point to, in global heaps.
 fn from_heaps(
-    guard: &Guard,
+    metadata: &Metadata,
     references: &[u8],
     size: usize,
     location: &str,
@@ -128,17 +133,17 @@ fn from_heaps(
     for reference in references.chunks_exact(size) {
         let mut cursor = Cursor::new(reference);
         let length = cursor.read_u32_le().map_err(fail)? as usize;
-        let address = cursor.read_offset(guard.offset_size()).map_err(fail)?;
+        let address = cursor.read_offset(metadata.offset_size()).map_err(fail)?;
         let index = cursor.read_u32_le().map_err(fail)?;
-        if index == 0 || Cursor::is_undefined_offset(address, guard.offset_size()) {
+        if index == 0 || Cursor::is_undefined_offset(address, metadata.offset_size()) {
             texts.push(String::new());
             continue;
         }
         let heap = match heaps.entry(address) {
             Entry::Occupied(heap) => heap.into_mut(),
             Entry::Vacant(free) => {
-                let (offsets, lengths) = (guard.offset_size(), guard.length_size());
-                let heap = GlobalHeapCollection::parse_at_storage(guard.storage(), address, offsets, lengths);
+                let (offsets, lengths) = (metadata.offset_size(), metadata.length_size());
+                let heap = GlobalHeapCollection::parse_at_storage(metadata.storage(), address, offsets, lengths);
                 free.insert(heap.map_err(|error| in_heap(location, error))?)
             }
         };
@@ -148,7 +153,7 @@ fn from_heaps(
         };
         // Many references may point to the same text.
         total += length as u64;
-        guard.take(length as u64).map_err(fail)?;
+        metadata.take(length as u64).map_err(fail)?;
         if total > MAX_TEXT_BYTES {
             return Err(Hdf5Error::too_large(location, format!("it has more than {MAX_TEXT_BYTES} bytes of text")));
         }

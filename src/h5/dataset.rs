@@ -2,7 +2,7 @@
 
 use super::attribute::{self, Attribute, element, is_bool};
 use super::error::Hdf5Error;
-use super::guard::Guard;
+use super::metadata::Metadata;
 use super::{MAX_CHUNK_BYTES, MAX_DATASET_BYTES, MAX_EXPANSION};
 use crate::element::{Element, Kind};
 use hdf5_reader::chunk_index::{self, ChunkEntry};
@@ -82,7 +82,7 @@ impl Dataset {
 
 /// The dataset at `location`, with this header.
 pub(super) fn of_header(
-    guard: &Guard,
+    metadata: &Metadata,
     header: &ObjectHeader,
     address: u64,
     location: &str,
@@ -106,8 +106,8 @@ pub(super) fn of_header(
     check_filters(filters, location)?;
     let element = match element(kind) {
         _ if is_bool(kind) => Element::new(Kind::Bool, 1, false),
-        Some(element) => in_format(element, guard.raw_type(address, location)?.get(1..).unwrap_or_default()),
-        None if is_bfloat16_of_keras(guard, header, kind, location)? => Element::new(Kind::Bfloat16, 2, false),
+        Some(element) => in_format(element, metadata.raw_type(address, location)?.get(1..).unwrap_or_default()),
+        None if is_bfloat16_of_keras(metadata, header, kind, location)? => Element::new(Kind::Bfloat16, 2, false),
         None => None,
     };
     let untyped = matches!(kind, Datatype::Opaque { .. });
@@ -121,16 +121,15 @@ pub(super) fn of_header(
     else {
         return Err(Hdf5Error::too_large(location, format!("its shape is {shape:?}, with {size} bytes per element")));
     };
-    let stored = stored(guard, layout, space, declared, size, location)?;
+    let stored = stored(metadata, layout, space, declared, size, location)?;
     let dataset = Dataset { path: location.to_owned(), address, shape, element, untyped, stored };
-    guard.count(&dataset)?;
     Ok(dataset)
 }
 
 /// NumPy has no bfloat16, so Keras 3 stores two untyped bytes and states the type in an attribute, except in its `.h5` files.
 
 fn is_bfloat16_of_keras(
-    guard: &Guard,
+    metadata: &Metadata,
     header: &ObjectHeader,
     kind: &Datatype,
     location: &str,
@@ -138,7 +137,7 @@ fn is_bfloat16_of_keras(
     if !matches!(kind, Datatype::Opaque { size: 2, .. }) {
         return Ok(false);
     }
-    match attribute::read(guard, header, location, "dtype")? {
+    match attribute::read(metadata, header, location, "dtype")? {
         Some(Attribute::Text(text)) if text == "bfloat16" => Ok(true),
         Some(_) => Ok(false),
         None => {
@@ -175,7 +174,7 @@ fn check_filters(filters: Option<&FilterPipelineMessage>, location: &str) -> std
 
 /// Compares the size that a dataset declares with what the file contains.
 fn stored(
-    guard: &Guard,
+    metadata: &Metadata,
     layout: &DataLayout,
     space: &DataspaceMessage,
     declared: u64,
@@ -192,11 +191,11 @@ fn stored(
             if declared == 0 {
                 return Ok(Stored::Contiguous { offset: 0 });
             }
-            if Cursor::is_undefined_offset(*address, guard.offset_size()) {
+            if Cursor::is_undefined_offset(*address, metadata.offset_size()) {
                 return Err(short(0));
             }
-            let available = guard.length().saturating_sub(*address).min(*size);
-            let offset = address.checked_add(guard.base()).filter(|_| available >= declared);
+            let available = metadata.length().saturating_sub(*address).min(*size);
+            let offset = address.checked_add(metadata.base()).filter(|_| available >= declared);
             offset.map(|offset| Stored::Contiguous { offset }).ok_or_else(|| short(available))
         }
         DataLayout::Chunked { address, dims, chunk_indexing, .. } => {
@@ -217,11 +216,11 @@ fn stored(
             if declared == 0 {
                 return Ok(Stored::Chunked);
             }
-            let bytes = match Cursor::is_undefined_offset(*address, guard.offset_size()) {
+            let bytes = match Cursor::is_undefined_offset(*address, metadata.offset_size()) {
                 true => 0,
                 false => {
-                    let chunks = chunks(guard, *address, sides, chunk_indexing.as_ref(), space, chunk, size);
-                    stored_in(guard, &chunks.map_err(|error| Hdf5Error::of_reader(location, error))?, location)?
+                    let chunks = chunks(metadata, *address, sides, chunk_indexing.as_ref(), space, chunk, size);
+                    stored_in(metadata, &chunks.map_err(|error| Hdf5Error::of_reader(location, error))?, location)?
                 }
             };
             if bytes == 0 {
@@ -237,18 +236,18 @@ fn stored(
 }
 
 /// The total size of the chunks, which must be within the file and not overlap.
-fn stored_in(guard: &Guard, chunks: &[ChunkEntry], location: &str) -> std::result::Result<u64, Hdf5Error> {
+fn stored_in(metadata: &Metadata, chunks: &[ChunkEntry], location: &str) -> std::result::Result<u64, Hdf5Error> {
     let (mut total, mut addresses) = (0u64, HashSet::new());
     for chunk in chunks {
         if !addresses.insert(chunk.address) {
             return Err(Hdf5Error::damaged(location, "two of its chunks have the same address"));
         }
-        if chunk.address.checked_add(chunk.size).is_none_or(|end| end > guard.length()) {
+        if chunk.address.checked_add(chunk.size).is_none_or(|end| end > metadata.length()) {
             return Err(Hdf5Error::short(location, "one of its chunks extends past the end of the file"));
         }
         total = total.saturating_add(chunk.size);
     }
-    match total > guard.length() {
+    match total > metadata.length() {
         true => Err(Hdf5Error::damaged(location, "its chunks overlap")),
         false => Ok(total),
     }
@@ -256,7 +255,7 @@ fn stored_in(guard: &Guard, chunks: &[ChunkEntry], location: &str) -> std::resul
 
 /// The chunks listed in the index of the dataset.
 fn chunks(
-    guard: &Guard,
+    metadata: &Metadata,
     address: u64,
     sides: &[u32],
     index: Option<&ChunkIndexing>,
@@ -264,7 +263,7 @@ fn chunks(
     chunk: u64,
     size: u64,
 ) -> Result<Vec<ChunkEntry>> {
-    let (storage, offsets, lengths) = (guard.storage(), guard.offset_size(), guard.length_size());
+    let (storage, offsets, lengths) = (metadata.storage(), metadata.offset_size(), metadata.length_size());
     let rank = space.dims.len();
     match index {
         None => {
@@ -292,7 +291,7 @@ fn chunks(
         }
         Some(ChunkIndexing::Implicit) => {
             let size = usize::try_from(size).unwrap_or(usize::MAX);
-            chunk_index::collect_implicit_chunk_entries(address, &space.dims, sides, size, None, guard.length())
+            chunk_index::collect_implicit_chunk_entries(address, &space.dims, sides, size, None, metadata.length())
         }
         Some(ChunkIndexing::FixedArray { .. }) => fixed_array::collect_fixed_array_chunk_entries_storage(
             storage,

@@ -1,10 +1,11 @@
 //! An HDF5 file, opened for reading.
 
 use super::attribute::{self, Attribute};
-use super::backend::{self, Backend, Values};
+use super::backend::{self, Backend};
 use super::dataset::{self, Dataset};
 use super::error::Hdf5Error;
 use super::guard::{Guard, Target};
+use super::values::Values;
 use std::fs;
 use std::io;
 use std::ops::Range;
@@ -85,8 +86,8 @@ impl File {
     /// # Errors
     /// If there is no object at the path, or its header is damaged.
     pub fn attributes(&self, path: &str) -> Result<Vec<String>, Hdf5Error> {
-        let header = self.guard.header(self.address(path)?, path)?;
-        attribute::names(&self.guard, &header, path)
+        let header = self.guard.metadata().header(self.address(path)?, path)?;
+        attribute::names(self.guard.metadata(), &header, path)
     }
 
     /// The attribute `name` of a group or dataset; `None` if there is no such attribute.
@@ -94,8 +95,8 @@ impl File {
     /// # Errors
     /// If there is no object at the path, or the attribute is damaged or too large.
     pub fn attribute(&self, path: &str, name: &str) -> Result<Option<Attribute>, Hdf5Error> {
-        let header = self.guard.header(self.address(path)?, path)?;
-        attribute::read(&self.guard, &header, path, name)
+        let header = self.guard.metadata().header(self.address(path)?, path)?;
+        attribute::read(self.guard.metadata(), &header, path, name)
     }
 
     /// The dataset at the path, with its declaration checked; no values are read.
@@ -106,8 +107,10 @@ impl File {
         match self.guard.find(path)? {
             Some(Target::Dataset(address)) => {
                 let location = format!("/{}", path.trim_start_matches('/'));
-                let header = self.guard.header(address, &location)?;
-                dataset::of_header(&self.guard, &header, address, &location)
+                let header = self.guard.metadata().header(address, &location)?;
+                let dataset = dataset::of_header(self.guard.metadata(), &header, address, &location)?;
+                self.guard.count(&dataset)?;
+                Ok(dataset)
             }
             Some(Target::Group(_)) => Err(Hdf5Error::damaged(path, "it is a group where a dataset is expected")),
             Some(_) => Err(Hdf5Error::damaged(path, "it is not a dataset")),

@@ -3,19 +3,13 @@
 use super::dataset::Dataset;
 use super::error::Hdf5Error;
 use super::links::{self, Link};
-use super::storage::Metered;
+use super::metadata::Metadata;
 use super::{MAX_DEPTH, MAX_EXPANSION, MAX_LINKS};
 use hdf5_reader::messages::HdfMessage;
 use hdf5_reader::object_header::ObjectHeader;
-use hdf5_reader::storage::Storage;
-use hdf5_reader::{Hdf5File, OpenOptions};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fs;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-
-/// The maximum size of an object header: its messages, with attributes of up to 64 KiB each.
-const MAX_HEADER_BYTES: usize = 1 << 20;
 
 /// The target of a link.
 #[derive(Clone, Debug)]
@@ -42,9 +36,7 @@ pub(super) struct Group {
 
 /// The structure of a file, and access to the rest of it.
 pub(super) struct Guard {
-    /// Reopened for each object, so that no headers are cached.
-    storage: Arc<Metered>,
-    file: Hdf5File,
+    metadata: Metadata,
     groups: Vec<Group>,
     /// The bytes declared by the datasets opened so far.
     declared: AtomicU64,
@@ -53,15 +45,9 @@ pub(super) struct Guard {
 impl Guard {
     /// Walks the file.
     pub fn of(file: fs::File) -> Result<Guard, Hdf5Error> {
-        let fail = |error| Hdf5Error::of_reader("/", error);
-        let storage = Arc::new(Metered::new(file).map_err(fail)?);
-        let file = open(&storage).map_err(fail)?;
-        let (end, length) = (file.superblock().eof_address, storage.len());
-        if end > length {
-            return Err(Hdf5Error::short("/", format!("it has {length} of {end} bytes")));
-        }
-        let root = file.superblock().root_object_header_address().map_err(fail)?;
-        let mut guard = Guard { storage, file, groups: Vec::new(), declared: AtomicU64::new(0) };
+        let metadata = Metadata::of(file)?;
+        let root = metadata.root()?;
+        let mut guard = Guard { metadata, groups: Vec::new(), declared: AtomicU64::new(0) };
         guard.walk(root)?;
         Ok(guard)
     }
@@ -75,17 +61,17 @@ impl Guard {
         while let Some((group, depth)) = waiting.pop_front() {
             let Group { address, location, .. } = &self.groups[group];
             let (address, location) = (*address, location.clone());
-            let header = self.header(address, &location)?;
+            let header = self.metadata.header(address, &location)?;
             if !is_group(&header) {
                 return Err(Hdf5Error::damaged(&location, "it is not a group"));
             }
-            let found = links::of_group(self, &header, &location)?;
+            let found = links::of_group(&self.metadata, &header, &location)?;
             left = left
                 .checked_sub(found.len())
                 .ok_or_else(|| Hdf5Error::too_large(&location, format!("the file has more than {MAX_LINKS} links")))?;
             for (name, link) in found {
                 let path = if group == 0 { format!("/{name}") } else { format!("{location}/{name}") };
-                self.take(path.len() as u64).map_err(|error| Hdf5Error::of_reader(&location, error))?;
+                self.metadata.take(path.len() as u64).map_err(|error| Hdf5Error::of_reader(&location, error))?;
                 let target = match link {
                     Link::Soft => Target::Refused("it is a soft link, which can point anywhere".to_owned()),
                     Link::External => {
@@ -119,7 +105,7 @@ impl Guard {
 
     /// The object at an address that the walk reaches for the first time.
     fn target(&self, address: u64, location: &str) -> Result<Target, Hdf5Error> {
-        match self.header(address, location) {
+        match self.metadata.header(address, location) {
             Ok(header) if is_group(&header) => Ok(Target::Group(self.groups.len())),
             Ok(header) if header.messages.iter().any(|message| matches!(message, HdfMessage::DataLayout(_))) => {
                 Ok(Target::Dataset(address))
@@ -181,66 +167,23 @@ impl Guard {
         Ok(found)
     }
 
+    /// The headers and heaps of the file.
+    pub fn metadata(&self) -> &Metadata {
+        &self.metadata
+    }
+
     /// Adds the dataset to those opened.
     pub fn count(&self, dataset: &Dataset) -> Result<(), Hdf5Error> {
         let bytes = dataset.declared();
         let total = self.declared.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
-        match total > self.length().saturating_mul(MAX_EXPANSION) {
+        match total > self.metadata.length().saturating_mul(MAX_EXPANSION) {
             true => Err(Hdf5Error::too_large(
                 dataset.path(),
-                format!("in total the datasets declare {total} bytes, but the file has {}", self.length()),
+                format!("in total the datasets declare {total} bytes, but the file has {}", self.metadata.length()),
             )),
             false => Ok(()),
         }
     }
-
-    /// The header of the object at `location`.
-    pub fn header(&self, address: u64, location: &str) -> Result<Arc<ObjectHeader>, Hdf5Error> {
-        let parsed = open(&self.storage).and_then(|file| file.get_or_parse_header(address));
-        parsed.map_err(|error| Hdf5Error::of_reader(location, error))
-    }
-
-    /// The encoded datatype of the dataset at `location`; the parsed datatype lacks the bit layout of numbers.
-    pub fn raw_type(&self, address: u64, location: &str) -> Result<Vec<u8>, Hdf5Error> {
-        let dataset = self.file.dataset(location).map_err(|error| Hdf5Error::of_reader(location, error))?;
-        if dataset.address() != address {
-            return Err(Hdf5Error::damaged(location, "its path is ambiguous"));
-        }
-        dataset.raw_datatype().map_err(|error| Hdf5Error::of_reader(location, error))
-    }
-
-    /// The bytes of the file, by HDF5 address.
-    pub fn storage(&self) -> &dyn Storage {
-        self.file.storage()
-    }
-
-    /// Counts bytes that are copied from what has been read.
-    pub fn take(&self, bytes: u64) -> hdf5_reader::error::Result<()> {
-        self.storage.take(bytes)
-    }
-
-    /// The number of bytes after the user block.
-    pub fn length(&self) -> u64 {
-        self.storage().len()
-    }
-
-    /// The offset of address zero: after the user block.
-    pub fn base(&self) -> u64 {
-        self.file.superblock().base_address
-    }
-
-    pub fn offset_size(&self) -> u8 {
-        self.file.superblock().offset_size
-    }
-
-    pub fn length_size(&self) -> u8 {
-        self.file.superblock().length_size
-    }
-}
-
-fn open(storage: &Arc<Metered>) -> hdf5_reader::error::Result<Hdf5File> {
-    let options = OpenOptions::default().with_max_object_header_bytes(MAX_HEADER_BYTES);
-    Hdf5File::from_storage_with_options(storage.clone(), options)
 }
 
 fn is_group(header: &ObjectHeader) -> bool {

@@ -1,9 +1,9 @@
 //! Reading values and writing files with libhdf5.
 
-use super::backend::{Values, reserve};
 use super::dataset::Dataset;
 use super::error::Hdf5Error;
 use super::rust_values::RustValues;
+use super::values::{Values, reserve};
 use super::writer::{Value, Writer};
 use crate::element::Kind;
 use hdf5::dataset::Layout;

@@ -2,7 +2,7 @@
 //! messages in the header, or a fractal heap with an index.
 
 use super::error::Hdf5Error;
-use super::guard::Guard;
+use super::metadata::Metadata;
 use hdf5_reader::btree_v1;
 use hdf5_reader::btree_v2::{self, BTreeV2Header, BTreeV2Record};
 use hdf5_reader::error::{Error, Result};
@@ -26,11 +26,11 @@ pub(super) enum Link {
 
 /// The links of the group at `location`, with this header.
 pub(super) fn of_group(
-    guard: &Guard,
+    metadata: &Metadata,
     header: &ObjectHeader,
     location: &str,
 ) -> std::result::Result<Vec<(String, Link)>, Hdf5Error> {
-    let links = collect(guard, header).map_err(|error| Hdf5Error::of_reader(location, error))?;
+    let links = collect(metadata, header).map_err(|error| Hdf5Error::of_reader(location, error))?;
     for (name, _) in &links {
         if name.is_empty() || name == "." || name == ".." || name.contains(['/', '\0']) {
             return Err(Hdf5Error::damaged(location, format!("a link in it is named '{}'", name.escape_debug())));
@@ -39,18 +39,18 @@ pub(super) fn of_group(
     Ok(links)
 }
 
-fn collect(guard: &Guard, header: &ObjectHeader) -> Result<Vec<(String, Link)>> {
+fn collect(metadata: &Metadata, header: &ObjectHeader) -> Result<Vec<(String, Link)>> {
     let mut links = Vec::new();
     for message in &header.messages {
         match message {
             HdfMessage::SymbolTable(table) => {
-                symbol_table(guard, table.btree_address, table.heap_address, &mut links)?;
+                symbol_table(metadata, table.btree_address, table.heap_address, &mut links)?;
             }
             HdfMessage::Link(link) => links.push((link.name.clone(), of_target(&link.target))),
             HdfMessage::LinkInfo(info) => {
-                for object in indexed(guard, info.fractal_heap_address, &[info.btree_name_index_address])? {
+                for object in indexed(metadata, info.fractal_heap_address, &[info.btree_name_index_address])? {
                     let mut cursor = Cursor::new(&object);
-                    let link = link::parse(&mut cursor, guard.offset_size(), guard.length_size(), object.len())?;
+                    let link = link::parse(&mut cursor, metadata.offset_size(), metadata.length_size(), object.len())?;
                     links.push((link.name, of_target(&link.target)));
                 }
             }
@@ -68,8 +68,8 @@ fn of_target(target: &LinkTarget) -> Link {
     }
 }
 
-fn symbol_table(guard: &Guard, tree: u64, heap: u64, links: &mut Vec<(String, Link)>) -> Result<()> {
-    let (storage, offsets, lengths) = (guard.storage(), guard.offset_size(), guard.length_size());
+fn symbol_table(metadata: &Metadata, tree: u64, heap: u64, links: &mut Vec<(String, Link)>) -> Result<()> {
+    let (storage, offsets, lengths) = (metadata.storage(), metadata.offset_size(), metadata.length_size());
     let leaves = btree_v1::collect_btree_v1_leaves_storage(storage, tree, offsets, lengths, None, &[], None)?;
     let (mut nodes, mut names) = (HashSet::new(), None);
     for (_, address) in leaves {
@@ -90,7 +90,7 @@ fn symbol_table(guard: &Guard, tree: u64, heap: u64, links: &mut Vec<(String, Li
             }
             let names: &[u8] = names.as_deref().unwrap_or_default();
             let name = text_at(names, entry.link_name_offset)?;
-            guard.take(name.len() as u64)?;
+            metadata.take(name.len() as u64)?;
             let link = if entry.cache_type == 2 { Link::Soft } else { Link::Hard(entry.object_header_address) };
             links.push((name, link));
         }
@@ -108,8 +108,8 @@ fn text_at(heap: &[u8], at: u64) -> Result<String> {
 }
 
 /// The objects of a heap listed by the first of these indices that exists: encoded link or attribute messages.
-pub(super) fn indexed(guard: &Guard, heap: u64, indices: &[u64]) -> Result<Vec<Vec<u8>>> {
-    let (storage, offsets, lengths) = (guard.storage(), guard.offset_size(), guard.length_size());
+pub(super) fn indexed(metadata: &Metadata, heap: u64, indices: &[u64]) -> Result<Vec<Vec<u8>>> {
+    let (storage, offsets, lengths) = (metadata.storage(), metadata.offset_size(), metadata.length_size());
     let index = indices.iter().find(|address| !Cursor::is_undefined_offset(**address, offsets));
     let (false, Some(&index)) = (Cursor::is_undefined_offset(heap, offsets), index) else {
         return Ok(Vec::new());
@@ -127,7 +127,7 @@ pub(super) fn indexed(guard: &Guard, heap: u64, indices: &[u64]) -> Result<Vec<V
             continue;
         };
         let object = heap.get_object_storage_cached(heap_id, storage, offsets, lengths, &mut blocks)?;
-        guard.take(object.len() as u64)?;
+        metadata.take(object.len() as u64)?;
         objects.push(object);
     }
     Ok(objects)

@@ -36,19 +36,21 @@ mod guard;
 #[cfg(feature = "hdf5")]
 mod library;
 mod links;
+mod metadata;
 mod rust_values;
 mod rust_writer;
 mod storage;
 #[cfg(test)]
 mod tests;
+mod values;
 mod writer;
 
 pub use attribute::Attribute;
-pub use backend::Backend;
+pub use backend::{Backend, writer};
 pub use dataset::{Dataset, Stored};
 pub use error::Hdf5Error;
 pub use file::{File, Kind};
-pub use writer::{Value, Writer, writer};
+pub use writer::{Value, Writer};
 
 /// The maximum number of links in a file.
 pub const MAX_LINKS: usize = 100_000;

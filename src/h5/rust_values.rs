@@ -1,9 +1,9 @@
 //! Reading values with hdf5-reader or, if they are contiguous, directly from the file.
 
 use super::MAX_CHUNK_BYTES;
-use super::backend::{Values, reserve};
 use super::dataset::{Dataset, Stored};
 use super::error::Hdf5Error;
+use super::values::{Values, reserve};
 use crate::element::Element;
 use bytemuck::{Pod, Zeroable};
 use hdf5_reader::error::{Error, Result};

@@ -1,8 +1,6 @@
 //! Writing HDF5 files, as far as the layouts of NeuPy and Keras and array files need it.
 
-use super::backend::Backend;
 use super::error::Hdf5Error;
-use std::path::Path;
 
 /// The value of an attribute to write.
 #[derive(Clone, Copy, Debug)]
@@ -43,16 +41,4 @@ pub trait Writer {
     /// # Errors
     /// I/O errors.
     fn finish(self: Box<Self>) -> Result<(), Hdf5Error>;
-}
-
-/// Creates a file at `path`.
-///
-/// # Errors
-/// Of the file system.
-pub fn writer(path: &Path, backend: Backend) -> Result<Box<dyn Writer>, Hdf5Error> {
-    match backend {
-        #[cfg(feature = "hdf5")]
-        Backend::Library => Ok(Box::new(super::library::LibraryWriter::create(path)?)),
-        Backend::Rust => Ok(Box::new(super::rust_writer::RustWriter::create(path))),
-    }
 }

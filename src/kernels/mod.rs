@@ -12,6 +12,7 @@ pub mod norm;
 pub mod parallel;
 pub mod pool;
 pub mod recurrent;
+pub mod reduce;
 pub mod simd;
 pub mod target;
 pub mod tensor_view;

@@ -67,6 +67,10 @@ fn fuse_pair(before: &PendingStep, pending_step: &PendingStep, exact: bool) -> O
 /// The convolution of a step with an algorithm that a chain can run, if that is about the fastest.
 fn link(kernel: &Kernel, exact: bool) -> Option<ConvolutionStep> {
     let Kernel::Convolution(step) = kernel else { return None };
+    // A sequence is an image of one row, which has no bands.
+    if step.geometry.window.in_h == 1 {
+        return None;
+    }
     let mut step = step.clone();
     cost_model::convolution(&mut step, cost_model::MAX_IMAGES, exact);
     if matches!(step.algorithm, Algorithm::Pointwise(_)) {

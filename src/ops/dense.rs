@@ -2,8 +2,10 @@
 //! with parameters; `Relu` is the activation alone.
 
 use super::convolution::window::known_channels;
+use super::named_axis::{NamedAxis, axes};
 use crate::diagnostics::{Code, Diagnostic};
 use crate::graph::signature::definition::Default;
+use crate::graph::signature::value::number_text;
 use crate::graph::training::{Backward, Forward};
 use crate::graph::{
     Argument, Arguments, AxisRule, Category, Definition, FusionRole, Initializer, Lowered, Lowering, NodeId, Operation,
@@ -16,7 +18,9 @@ use crate::plan::kernel::Kernel;
 use crate::plan::steps::dense::DenseStep;
 use crate::plan::steps::gradient::dense_gradient::{BiasGradientStep, DenseInputGradientStep, DenseWeightGradientStep};
 use crate::plan::steps::gradient::pointwise_gradient::{ActivationGradientStep, SoftmaxGradientStep};
+use crate::plan::steps::gradient::reduce_gradient::SoftmaxAlongGradientStep;
 use crate::plan::steps::pointwise::{ActivationStep, SoftmaxStep};
+use crate::plan::steps::reduce::SoftmaxAlongStep;
 use crate::size::product;
 use crate::tensor::{Size, TensorType};
 use ndarray::{Array2, ArrayD, Ix1, Ix2};
@@ -29,6 +33,29 @@ pub enum Function {
     Elementwise(Activation),
     /// Softmax over the last axis.
     Softmax,
+    /// Softmax along another axis; never after a product.
+    SoftmaxAlong(NamedAxis),
+}
+
+impl Function {
+    /// The numbers in effect, under the names that definitions give them, as they are written in specs.
+    fn arguments(self) -> Vec<(&'static str, String)> {
+        // The shortest digits that give the same `f32`.
+        let text = |value: f32| number_text(value.to_string().parse().unwrap_or(f64::from(value)));
+        match self {
+            Function::SoftmaxAlong(axis) => vec![("axis", axis.to_string())],
+            Function::Softmax => Vec::new(),
+            Function::Elementwise(function) => match function {
+                Activation::Relu { alpha } => vec![("alpha", text(alpha))],
+                Activation::HardSigmoid { alpha, beta } => vec![("alpha", text(alpha)), ("beta", text(beta))],
+                Activation::GeluTanh => vec![("tanh", "true".into())],
+                Activation::Clip { min, max } => vec![("min", text(min)), ("max", text(max))],
+                Activation::Power { exponent } => vec![("p", text(exponent))],
+                Activation::Affine { scale, shift } => vec![("scale", text(scale)), ("shift", text(shift))],
+                _ => Vec::new(),
+            },
+        }
+    }
 }
 
 /// A dense layer, an activation, or both.
@@ -42,28 +69,26 @@ pub struct Dense {
     pub bias: Option<Initializer>,
 }
 
-const UNITS: Argument = Argument {
+pub(super) const UNITS: Argument = Argument {
     name: "units",
     takes: "integer",
     default: Default::Absent("the function alone, without parameters"),
     doc: "output features of the dense layer before the function",
 };
-const WEIGHT: Argument = Argument {
+pub(super) const WEIGHT: Argument = Argument {
     name: "weight",
     takes: "initialiser",
     default: Default::Absent("HeNormal(gain=1), for rectifiers gain=2"),
     doc: "initial weights",
 };
-const BIAS: Argument = Argument {
+pub(super) const BIAS: Argument = Argument {
     name: "bias",
     takes: "true, false or initialiser",
     default: Default::Bool(true),
     doc: "a bias per unit",
 };
-const DETAILS: &str = "With a size: (?, n) -> (?, units), the function of x * weight + bias; weight (n, units), bias (units). \
-    Without one: the function of each value, the shape stays.";
-
-fn build(
+/// A layer of the family from its arguments; `gain` is that of its initial weights.
+pub(super) fn build(
     arguments: &Arguments,
     definition: &'static Definition,
     function: Function,
@@ -99,12 +124,8 @@ family! {
         Function::Elementwise(Activation::Linear), gain 1.0, "Input(784) >> Dense(10)";
     SIGMOID: "Sigmoid" [], "Sigmoid", "The logistic function, alone or after a dense layer.", "1 / (1 + exp(-x))",
         Function::Elementwise(Activation::Sigmoid), gain 1.0, "Input(20) >> Relu(8) >> Sigmoid(1)";
-    HARD_SIGMOID: "HardSigmoid" [], "HardSigmoid", "A piecewise linear sigmoid.", "clip(0.2 x + 0.5, 0, 1)",
-        Function::Elementwise(Activation::HardSigmoid), gain 1.0, "Input(20) >> HardSigmoid(4)";
     TANH: "Tanh" [], "Tanh", "The hyperbolic tangent, alone or after a dense layer.", "tanh(x)",
         Function::Elementwise(Activation::Tanh), gain 1.0, "Input(20) >> Tanh(8) >> Dense(1)";
-    LEAKY_RELU: "LeakyRelu" [], "LeakyRelu", "A rectifier with the slope 0.01 below zero.", "max(0, x) + 0.01 min(0, x)",
-        Function::Elementwise(Activation::Relu { alpha: 0.01 }), gain 1.0, "Input(20) >> LeakyRelu(8)";
     ABSOLUTE: "Absolute" ["Abs"], "Absolute", "The distance from zero.", "|x| = max(0, x) - min(0, x)",
         Function::Elementwise(Activation::Relu { alpha: -1.0 }), gain 1.0, "Input(20) >> Dense(8) >> Absolute";
     RELU6: "Relu6" [], "Relu6", "A rectifier capped at six (MobileNet).", "min(max(0, x), 6)",
@@ -117,32 +138,13 @@ family! {
         Function::Elementwise(Activation::Swish), gain 1.0, "Input(32x32x3) >> Conv(3x3, 8) >> Swish";
     HARD_SWISH: "HardSwish" [], "HardSwish", "A piecewise form of swish (MobileNetV3).", "x * relu6(x + 3) / 6",
         Function::Elementwise(Activation::HardSwish), gain 1.0, "Input(32x32x3) >> Conv(3x3, 8) >> HardSwish";
-    GELU: "Gelu" [], "Gelu", "The Gaussian error linear unit, exact form.", "x * Phi(x)",
-        Function::Elementwise(Activation::Gelu), gain 1.0, "Input(20) >> Gelu(8)";
-    SOFTMAX: "Softmax" [], "Softmax", "Probabilities that sum to one, alone or after a dense layer.", "exp(x) / sum(exp(x)) over the last axis",
-        Function::Softmax, gain 1.0, "Input(4096) >> Softmax(10)";
 }
 
-/// `Relu(alpha=0)`, `Relu(64)`
-pub static RELU: Definition = Definition {
-    name: "Relu",
-    aliases: &[],
-    kind: "Relu",
-    category: Category::Activation,
-    summary: "The rectifier, alone or after a dense layer.",
-    arguments: &[
-        UNITS,
-        Argument { name: "alpha", takes: "number", default: Default::Int(0), doc: "slope below zero" },
-        BIAS,
-        WEIGHT,
-    ],
-    details: DETAILS,
-    example: "Input(784) >> Relu(100) >> Softmax(10)",
-    build: |arguments| {
-        let alpha = arguments.number("alpha")? as f32;
-        build(arguments, &RELU, Function::Elementwise(Activation::Relu { alpha }), 2.0)
-    },
-};
+/// The kernel of a softmax along an axis of a tensor of these sizes.
+fn softmax_along(axis: NamedAxis, sizes: &[usize]) -> Result<SoftmaxAlongStep, String> {
+    let place = axis.place(sizes.len()).ok_or("its input does not have the axis")?;
+    Ok(SoftmaxAlongStep { axes: axes(sizes, &[place], false) })
+}
 
 impl Dense {
     /// Whether it is a dense layer without a function.
@@ -164,18 +166,22 @@ impl Operation for Dense {
                 list.push(("bias", "false".into()));
             }
         }
-        if let Function::Elementwise(Activation::Relu { alpha }) = self.function
-            && alpha != 0.0
-            && self.definition.name == RELU.name
-        {
-            list.push(("alpha", alpha.to_string()));
-        }
+        // Those that the definition has, unless they are its defaults.
+        list.extend(self.function.arguments().into_iter().filter(|(name, text)| {
+            let defined = self.definition.arguments.iter().find(|argument| argument.name == *name);
+            defined.is_some_and(|argument| argument.signature() != format!("{name}={text}"))
+        }));
         list
     }
 
     fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, ShapeError> {
-        let Some(units) = self.units else { return Ok(inputs[0].clone()) };
         let name = self.definition.name;
+        let Some(units) = self.units else {
+            if let Function::SoftmaxAlong(axis) = self.function {
+                axis.place_in(name, inputs[0])?;
+            }
+            return Ok(inputs[0].clone());
+        };
         match inputs[0].sizes[..] {
             [_] => Ok(TensorType::batched([Size::Known(units)])),
             _ => {
@@ -211,7 +217,8 @@ impl Operation for Dense {
         match (self.units, self.function) {
             (Some(_), _) => AxisRule::Features,
             (None, Function::Softmax) => AxisRule::Channels,
-            (None, Function::Elementwise(_)) => AxisRule::Pointwise,
+            // Another axis than the last is the same axis in both frameworks.
+            (None, Function::Elementwise(_) | Function::SoftmaxAlong(_)) => AxisRule::Pointwise,
         }
     }
 
@@ -236,7 +243,15 @@ impl Operation for Dense {
         }
         match self.function {
             Function::Elementwise(function) => y.mapv_inplace(|x| function.exact(x)),
-            Function::Softmax => reference::softmax(&mut y),
+            Function::Softmax => {
+                let last = y.ndim().saturating_sub(1);
+                reference::softmax(&mut y, last);
+            }
+            Function::SoftmaxAlong(axis) => {
+                if let Some(place) = axis.place(y.ndim().saturating_sub(1)) {
+                    reference::softmax(&mut y, place + 1);
+                }
+            }
         }
         y
     }
@@ -252,6 +267,9 @@ impl Operation for Dense {
                     Function::Elementwise(Activation::Linear) => {}
                     Function::Elementwise(function) => epilogue.activation = function,
                     Function::Softmax => epilogue.softmax = true,
+                    Function::SoftmaxAlong(_) => {
+                        return Err("it has a product before a softmax along another axis".into());
+                    }
                 }
                 Lowered::Step(Kernel::Dense(DenseStep::new(len, units, self.bias.is_some(), epilogue)))
             }
@@ -260,6 +278,7 @@ impl Operation for Dense {
                 Lowered::InPlace(Kernel::Activation(ActivationStep { pixels, channels, activation }))
             }
             (None, Function::Softmax) => Lowered::InPlace(Kernel::Softmax(SoftmaxStep { pixels, channels })),
+            (None, Function::SoftmaxAlong(axis)) => Lowered::InPlace(Kernel::SoftmaxAlong(softmax_along(axis, sizes)?)),
         })
     }
 
@@ -302,6 +321,10 @@ impl Operation for Dense {
                     &[],
                 );
             }
+            (None, Function::SoftmaxAlong(axis)) => {
+                let step = SoftmaxAlongGradientStep { layer: softmax_along(axis, &cx.sizes(0))? };
+                cx.grad_input_in_place(0, Kernel::SoftmaxAlongGradient(step), &[dy, y], &[]);
+            }
         }
         Ok(())
     }
@@ -314,7 +337,7 @@ impl Operation for Dense {
         match (self.units, self.function) {
             (None, Function::Elementwise(function)) => FusionRole::Activation(function),
             (None, Function::Softmax) => FusionRole::Softmax,
-            (Some(_), _) => FusionRole::None,
+            (Some(_), _) | (None, Function::SoftmaxAlong(_)) => FusionRole::None,
         }
     }
 

@@ -4,15 +4,21 @@
 pub mod convolution;
 pub mod dense;
 pub mod embedding;
+pub mod functions;
 pub mod input;
 pub mod merge;
+pub mod named_axis;
 pub mod norm;
 pub mod output_kind;
+pub mod pad;
 pub mod pool;
 pub mod prelu;
 pub mod preprocessing;
+pub mod rearrange;
 pub mod recurrent;
+pub mod reduce;
 pub mod resize;
+pub mod scale;
 pub mod shape;
 pub mod stochastic;
 
@@ -22,28 +28,46 @@ use crate::graph::Definition;
 pub static LAYERS: &[&Definition] = &[
     &input::INPUT,
     &dense::DENSE,
-    &dense::RELU,
-    &dense::LEAKY_RELU,
+    &functions::RELU,
+    &functions::LEAKY_RELU,
     &dense::RELU6,
     &dense::ABSOLUTE,
     &prelu::PRELU,
     &dense::ELU,
     &dense::SIGMOID,
-    &dense::HARD_SIGMOID,
+    &functions::HARD_SIGMOID,
     &dense::TANH,
     &dense::SOFTPLUS,
     &dense::SWISH,
     &dense::HARD_SWISH,
-    &dense::GELU,
-    &dense::SOFTMAX,
+    &functions::GELU,
+    &functions::SOFTMAX,
+    &functions::CLIP,
+    &functions::EXP,
+    &functions::LOG,
+    &functions::SQRT,
+    &functions::SQUARE,
+    &functions::POWER,
+    &functions::AFFINE,
+    &scale::SCALE,
     &convolution::CONVOLUTION,
     &convolution::DEPTHWISE,
+    &convolution::transposed_convolution::CONV_TRANSPOSE,
     &convolution::transposed_convolution::DECONVOLUTION,
     &resize::UPSCALE,
-    &resize::ZERO_PAD,
+    &resize::RESIZE,
+    &pad::ZERO_PAD,
+    &pad::PAD,
+    &pad::CROP,
+    &rearrange::SPACE_TO_DEPTH,
+    &rearrange::DEPTH_TO_SPACE,
+    &rearrange::SHUFFLE,
     &pool::MAX_POOLING,
     &pool::AVERAGE_POOLING,
     &pool::GLOBAL_POOLING,
+    &reduce::MEAN,
+    &reduce::SUM,
+    &reduce::MAX,
     &norm::batch_norm::BATCH_NORM,
     &norm::GROUP_NORM,
     &norm::LOCAL_RESPONSE_NORM,
@@ -62,6 +86,7 @@ pub static LAYERS: &[&Definition] = &[
     &merge::concatenate::CONCATENATE,
     &merge::ADD,
     &merge::MULTIPLY,
+    &merge::DIVIDE,
     &merge::AVERAGE,
     &merge::MAXIMUM,
     &merge::MINIMUM,

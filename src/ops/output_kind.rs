@@ -40,8 +40,10 @@ impl OutputKind {
         if let Some(dense) = operation.downcast_ref::<Dense>().filter(|_| !role.is_identity()) {
             return match dense.function {
                 Function::Softmax => OutputKind::Classes,
-                Function::Elementwise(Activation::Sigmoid | Activation::HardSigmoid) => OutputKind::Probabilities,
-                Function::Elementwise(_) => OutputKind::Numbers,
+                Function::Elementwise(Activation::Sigmoid | Activation::HardSigmoid { .. }) => {
+                    OutputKind::Probabilities
+                }
+                Function::Elementwise(_) | Function::SoftmaxAlong(_) => OutputKind::Numbers,
             };
         }
         let gate = operation.downcast_ref::<GatedAverage>().map(|one| one.gate_index);

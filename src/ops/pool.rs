@@ -1,5 +1,6 @@
-//! Pooling: the maximum or the average of a window, or of the entire image.
+//! Pooling: the maximum or the average of a window, or of the entire image or sequence.
 
+use super::convolution::sequence::{as_images, is_single, reshaped, resolve, sequence_sizes, slide};
 use super::convolution::window::{PADDING, Padding, Sliding, image_sizes};
 use crate::graph::signature::definition::Default;
 use crate::graph::training::Backward;
@@ -20,6 +21,8 @@ use std::sync::Arc;
 pub struct Pool {
     pub average: bool,
     pub window: Sliding,
+    /// Whether the window is given by single numbers, so that it slides along sequences too.
+    pub single: bool,
 }
 
 const SIZE: Argument = Argument {
@@ -50,9 +53,10 @@ pub static MAX_POOLING: Definition = Definition {
     category: Category::Pool,
     summary: "The maximum of each window.",
     arguments: &[SIZE, STRIDE, PADDING, CEIL],
-    details: "(?, h, w, c) -> (?, h', w', c). `valid` gives ceil((d - f + 1) / s), `same` ceil(d / s); padding counts as minus infinity.",
+    details: "(?, h, w, c) -> (?, h', w', c). `valid` gives ceil((d - f + 1) / s), `same` ceil(d / s); padding counts as minus infinity. On a \
+        sequence (?, t, f) a window of one number slides along t.",
     example: "Input(32x32x3) >> Conv(3x3, 16) >> Relu >> MaxPool(2x2)",
-    build: |arguments| Ok(Arc::new(Pool { average: false, window: window(arguments)? })),
+    build: |arguments| Ok(Arc::new(Pool { average: false, window: window(arguments)?, single: is_single(arguments) })),
 };
 
 /// `AveragePooling(2x2)`
@@ -63,9 +67,10 @@ pub static AVERAGE_POOLING: Definition = Definition {
     category: Category::Pool,
     summary: "The mean of each window.",
     arguments: &[SIZE, STRIDE, PADDING, CEIL],
-    details: "(?, h, w, c) -> (?, h', w', c). Sizes as for MaxPooling. Padding is not counted: the sum is divided by the real pixels.",
+    details: "(?, h, w, c) -> (?, h', w', c). Sizes as for MaxPooling, and on a sequence (?, t, f) along t. Padding is not counted: the sum is \
+        divided by the real pixels.",
     example: "Input(32x32x3) >> Conv(3x3, 16) >> Relu >> AvgPool(2x2)",
-    build: |arguments| Ok(Arc::new(Pool { average: true, window: window(arguments)? })),
+    build: |arguments| Ok(Arc::new(Pool { average: true, window: window(arguments)?, single: is_single(arguments) })),
 };
 
 fn window(arguments: &Arguments) -> Result<Sliding, crate::diagnostics::Diagnostic> {
@@ -99,22 +104,23 @@ impl Operation for Pool {
     }
 
     fn settings(&self) -> Vec<(&'static str, String)> {
-        self.window.settings(self.window.size)
+        self.window.settings(self.window.size, self.single)
     }
 
     fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, ShapeError> {
-        let [height, width] = self.window.infer(self.definition().name, inputs[0])?;
-        Ok(TensorType::batched([height, width, inputs[0].channels()]))
+        let mut sizes = slide(&self.window, self.single, self.definition().name, inputs[0])?;
+        sizes.push(inputs[0].channels());
+        Ok(TensorType::batched(sizes))
     }
 
-    fn axis_rule(&self, _: &[&TensorType]) -> AxisRule {
-        AxisRule::Image
+    fn axis_rule(&self, inputs: &[&TensorType]) -> AxisRule {
+        if inputs[0].image().is_some() { AxisRule::Image } else { AxisRule::AlongTime }
     }
 
     fn evaluate(&self, inputs: &[&ArrayD<f64>], _: &[&ArrayD<f64>]) -> ArrayD<f64> {
-        let x = inputs[0];
-        let Some(window) = self.window.resolve(x.shape()[1], x.shape()[2]) else { return x.clone() };
-        ArrayD::from_shape_fn(IxDyn(&[x.shape()[0], window.out_h, window.out_w, x.shape()[3]]), |at| {
+        let Some((window, _)) = resolve(&self.window, &inputs[0].shape()[1..]) else { return inputs[0].clone() };
+        let x = as_images(inputs[0]);
+        let y = ArrayD::from_shape_fn(IxDyn(&[x.shape()[0], window.out_h, window.out_w, x.shape()[3]]), |at| {
             let (mut sum, mut largest, mut count) = (0.0, f64::NEG_INFINITY, 0.0);
             for (row, column) in taps(&window, at[1], at[2]) {
                 let value = x[[at[0], row, column, at[3]]];
@@ -123,12 +129,15 @@ impl Operation for Pool {
                 count += 1.0;
             }
             if self.average { sum / count } else { largest }
-        })
+        });
+        match inputs[0].ndim() {
+            4 => y,
+            _ => reshaped(&y, &[y.shape()[0], y.shape()[2], y.shape()[3]]),
+        }
     }
 
     fn lower(&self, cx: &Lowering) -> Result<Lowered, String> {
-        let [height, width, channels] = cx.inputs[0][..] else { return Err("its input is not an image".into()) };
-        let window = self.window.resolve(height, width).ok_or("its window is larger than the image")?;
+        let (window, channels) = resolve(&self.window, &cx.inputs[0]).ok_or("its window is larger than its input")?;
         Ok(Lowered::Step(Kernel::Pool(PoolStep { window, channels, reduction: self.reduction() })))
     }
 
@@ -182,14 +191,14 @@ pub static GLOBAL_POOLING: Definition = Definition {
     aliases: &["GlobalPool"],
     kind: "GlobalPooling",
     category: Category::Pool,
-    summary: "One value per channel, over the entire image.",
+    summary: "One value per channel, over the entire image or sequence.",
     arguments: &[Argument {
         name: "function",
         takes: "avg, max or sum",
         default: Default::Word("avg"),
-        doc: "reduction over all pixels of a channel",
+        doc: "reduction over all pixels or steps of a channel",
     }],
-    details: "(?, h, w, c) -> (?, c). Features (?, n) pass through, as in NeuPy.",
+    details: "(?, h, w, c) -> (?, c), and of a sequence (?, t, f) -> (?, f). Features (?, n) pass through, as in NeuPy.",
     example: "Input(32x32x3) >> Conv(3x3, 16) >> Relu >> GlobalPool(avg) >> Softmax(10)",
     build: |arguments| {
         let reduction = match arguments.word("function", &["avg", "max", "sum"])? {
@@ -214,16 +223,23 @@ impl Operation for GlobalPool {
         if inputs[0].sizes.len() == 1 {
             return Ok(inputs[0].clone());
         }
+        if let Some((_, features)) = sequence_sizes(inputs[0]) {
+            return Ok(TensorType::batched([features]));
+        }
         let (_, _, channels) = image_sizes(self.definition().name, inputs[0])?;
         Ok(TensorType::batched([channels]))
     }
 
     fn axis_rule(&self, inputs: &[&TensorType]) -> AxisRule {
-        if inputs[0].image().is_some() { AxisRule::Image } else { AxisRule::Pointwise }
+        match inputs[0].sizes.len() {
+            3 => AxisRule::Image,
+            2 => AxisRule::AlongTime,
+            _ => AxisRule::Pointwise,
+        }
     }
 
     fn evaluate(&self, inputs: &[&ArrayD<f64>], _: &[&ArrayD<f64>]) -> ArrayD<f64> {
-        let x = inputs[0];
+        let x = &as_images(inputs[0]);
         if x.ndim() != 4 {
             return x.clone();
         }
@@ -240,8 +256,8 @@ impl Operation for GlobalPool {
 
     fn lower(&self, cx: &Lowering) -> Result<Lowered, String> {
         Ok(match cx.inputs[0][..] {
-            [height, width, channels] => Lowered::Step(Kernel::GlobalPool(GlobalPoolStep {
-                pixels: height * width,
+            [ref pixels @ .., channels] if !pixels.is_empty() => Lowered::Step(Kernel::GlobalPool(GlobalPoolStep {
+                pixels: pixels.iter().product(),
                 channels,
                 reduction: self.reduction,
             })),

@@ -214,12 +214,8 @@ impl Operation for Transpose {
     }
 
     fn differentiate(&self, cx: &mut Backward<'_>) -> Result<(), String> {
-        let mut order = vec![0; self.order.len() - 1];
-        for (place, axis) in self.order[1..].iter().enumerate() {
-            order[axis - 1] = place;
-        }
-        let back = TransposeStep { sizes: cx.output_sizes(), order };
-        cx.grad_input(0, Kernel::Transpose(back), &[cx.gradient], &[]);
+        let Lowered::Step(Kernel::Transpose(forward)) = self.lower(&cx.lowering())? else { return Ok(()) };
+        cx.grad_input(0, Kernel::Transpose(forward.inverse()), &[cx.gradient], &[]);
         Ok(())
     }
 

@@ -23,7 +23,9 @@ pub const POOL: Pass = Pass {
     explain: "The maximum over 2x2 pixels without overlap is taken before a convolution stores its result: a quarter of the writes.",
     run: |graph| {
         fuse(graph, |before, after| {
-            let is_pool = matches!(after.operation.fusion_role(), FusionRole::MaxPool2x2);
+            // Along a sequence it is a maximum over two steps.
+            let is_image = before.output.image().is_some();
+            let is_pool = is_image && matches!(after.operation.fusion_role(), FusionRole::MaxPool2x2);
             let fuses = is_pool && before.operation.supports().pool && !before.epilogue.pool;
             fuses.then_some(Epilogue { pool: true, ..before.epilogue })
         })

@@ -12,19 +12,20 @@ use super::steps::gradient::merge_gradient::{
     BroadcastGradientStep, GateGradientStep, GatedAverageGradientStep, MergeGradientStep,
 };
 use super::steps::gradient::norm_gradient::{
-    BatchNormGradientStep, BatchNormStep, BatchStatisticsStep, FixedNormGradientStep, GroupNormGradientStep,
-    GroupScaleGradientStep, GroupSumsStep, LocalResponseGradientStep, RunningStatsStep, ScaleGradientStep,
+    BatchNormGradientStep, BatchNormStep, BatchStatisticsStep, ChannelProductStep, FixedNormGradientStep,
+    GroupNormGradientStep, GroupScaleGradientStep, GroupSumsStep, LocalResponseGradientStep, RunningStatsStep,
+    ScaleGradientStep,
 };
 use super::steps::gradient::pointwise_gradient::{
     ActivationGradientStep, NormalizeGradientStep, PReluGradientStep, PReluSlopeStep, ScatterSliceStep,
     SoftmaxGradientStep,
 };
-use super::steps::gradient::pool_gradient::{
-    GlobalPoolGradientStep, PoolGradientStep, UpscaleGradientStep, ZeroPadGradientStep,
-};
+use super::steps::gradient::pool_gradient::{GlobalPoolGradientStep, PoolGradientStep, UpscaleGradientStep};
 use super::steps::gradient::recurrent_gradient::{
     RecurrentGatesStep, RecurrentGradientStep, RecurrentInputGradientStep,
 };
+use super::steps::gradient::reduce_gradient::{ReduceGradientStep, SoftmaxAlongGradientStep};
+use super::steps::gradient::resize_gradient::{PadGradientStep, ResizeGradientStep};
 use super::steps::merge::{BroadcastStep, GatedAverageStep, MergeStep};
 use super::steps::movement::{CopyStep, TransposeStep};
 use super::steps::norm::{GroupNormStep, LocalResponseStep, NormStep, NormalizeStep};
@@ -32,7 +33,8 @@ use super::steps::pointwise::{ActivationStep, SoftmaxStep};
 use super::steps::pool::{GlobalPoolStep, PoolStep};
 use super::steps::prelu::PReluStep;
 use super::steps::recurrent::{GruStep, LstmStep};
-use super::steps::resize::{UpscaleStep, ZeroPadStep};
+use super::steps::reduce::{ReduceStep, SoftmaxAlongStep};
+use super::steps::resize::{CropStep, PadStep, ResizeStep, UpscaleStep};
 use super::steps::training::dropout::NoiseStep;
 use super::steps::training::update::{GradientNormStep, LossGradientStep, LossStep, UpdateStep};
 use super::steps::transposed_convolution::TransposedConvolutionStep;
@@ -106,8 +108,10 @@ kernels! {
     Dense(DenseStep),
     Pool(PoolStep),
     GlobalPool(GlobalPoolStep),
+    Reduce(ReduceStep),
     Activation(ActivationStep),
     Softmax(SoftmaxStep),
+    SoftmaxAlong(SoftmaxAlongStep),
     Norm(NormStep),
     LocalResponse(LocalResponseStep),
     Merge(MergeStep),
@@ -118,7 +122,9 @@ kernels! {
     PRelu(PReluStep),
     TransposedConvolution(TransposedConvolutionStep),
     Upscale(UpscaleStep),
-    ZeroPad(ZeroPadStep),
+    Resize(ResizeStep),
+    Pad(PadStep),
+    Crop(CropStep),
     GroupNorm(GroupNormStep),
     Normalize(NormalizeStep),
     Embedding(EmbeddingStep),
@@ -131,6 +137,7 @@ kernels! {
     Noise(NoiseStep),
     ActivationGradient(ActivationGradientStep),
     SoftmaxGradient(SoftmaxGradientStep),
+    SoftmaxAlongGradient(SoftmaxAlongGradientStep),
     PReluGradient(PReluGradientStep),
     PReluSlope(PReluSlopeStep),
     NormalizeGradient(NormalizeGradientStep),
@@ -143,8 +150,10 @@ kernels! {
     EmbeddingGradient(EmbeddingGradientStep),
     PoolGradient(PoolGradientStep),
     GlobalPoolGradient(GlobalPoolGradientStep),
+    ReduceGradient(ReduceGradientStep),
     UpscaleGradient(UpscaleGradientStep),
-    ZeroPadGradient(ZeroPadGradientStep),
+    ResizeGradient(ResizeGradientStep),
+    PadGradient(PadGradientStep),
     MergeGradient(MergeGradientStep),
     BroadcastGradient(BroadcastGradientStep),
     GatedAverageGradient(GatedAverageGradientStep),
@@ -153,6 +162,7 @@ kernels! {
     RunningStats(RunningStatsStep),
     BatchNorm(BatchNormStep),
     ScaleGradient(ScaleGradientStep),
+    ChannelProduct(ChannelProductStep),
     BatchNormGradient(BatchNormGradientStep),
     FixedNormGradient(FixedNormGradientStep),
     GroupSums(GroupSumsStep),

@@ -34,6 +34,20 @@ impl Session {
     /// # Errors
     /// As [`Session::run`].
     pub fn origin(&mut self, inputs: &[&[f32]], batch: usize, image: usize) -> Result<Option<Origin>, RunError> {
+        self.origin_with(inputs, batch, image, &mut [])
+    }
+
+    /// [`Session::origin`] of a plan whose parameters are in `state`.
+    ///
+    /// # Errors
+    /// As [`Session::run_with`].
+    pub fn origin_with(
+        &mut self,
+        inputs: &[&[f32]],
+        batch: usize,
+        image: usize,
+        state: &mut [f32],
+    ) -> Result<Option<Origin>, RunError> {
         let artifact = self.artifact.clone();
         let plan = &artifact.manifest.plan;
         let of = |values: &&[f32]| {
@@ -49,7 +63,7 @@ impl Session {
         let given: Vec<&[f32]> = one.iter().map(Vec::as_slice).collect();
         let mut room: Vec<Vec<f32>> = plan.outputs.iter().map(|port| vec![0.0; port.floats(1)]).collect();
         let mut room: Vec<&mut [f32]> = room.iter_mut().map(Vec::as_mut_slice).collect();
-        let ran = self.run(1, &given, &mut room);
+        let ran = self.run_with(1, &given, &mut room, state);
         let outputs = std::mem::replace(&mut self.captured, captured).unwrap_or_default();
         ran?;
         let first = plan.steps.iter().zip(&outputs).find(|(step, values)| {

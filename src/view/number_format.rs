@@ -54,7 +54,9 @@ pub(crate) fn short_settings(graph: &Graph, id: NodeId) -> String {
     for (name, value) in &settings {
         match *name {
             "size" | "filters" | "units" | "n_units" | "n_groups" | "function" | "proba" | "keep_proba"
-            | "block_size" | "shape" | "perm" | "scale" | "input_size" | "output_size" => parts.push(value.clone()),
+            | "block_size" | "block" | "mode" | "shape" | "perm" | "scale" | "input_size" | "output_size" => {
+                parts.push(value.clone())
+            }
             "stride" | "dilation" | "groups" | "axis" | "multiplier" => parts.push(format!("{name} {value}")),
             "depth_radius" => parts.push(format!("radius {value}")),
             "backwards" => parts.push("backwards".into()),

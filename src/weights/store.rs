@@ -3,7 +3,7 @@
 //! [`open`](super::open()) opens one.
 
 use super::bind::axis_permutation::Framework;
-use super::keras_model::Model;
+use super::keras_model::model::Model;
 use crate::request::Layout;
 use std::fmt;
 use std::io;
@@ -190,7 +190,7 @@ pub enum StoreError {
     Truncated { location: String, what: String },
     #[error("{location} is damaged: {what}")]
     Corrupt { location: String, what: String },
-    #[error("{} has none of the layouts neupy, keras, keras3 and safetensors: {found}", path.display())]
+    #[error("{} has none of the layouts {}: {found}", path.display(), Layout::list())]
     UnknownLayout { path: PathBuf, found: String },
     #[error("{} does not have the layout {asked}; {found}", path.display())]
     OtherLayout { path: PathBuf, asked: Layout, found: String },

@@ -120,10 +120,10 @@ fn files_that_are_not_weights_are_identified() {
 
 #[test]
 fn layouts_have_names() {
-    for layout in Layout::ALL {
+    for &layout in Layout::ALL {
         assert_eq!(layout.to_string().parse(), Ok(layout));
     }
-    assert!("caffe".parse::<Layout>().unwrap_err().contains("neupy, keras, keras3, safetensors"));
+    assert!("caffe".parse::<Layout>().unwrap_err().contains("neupy, keras, keras3, safetensors and pytorch"));
 }
 
 #[test]

@@ -37,7 +37,7 @@ fn try_mutations(name: &str, count: usize) {
     let words: Vec<&[u8]> = target.words.split(|&byte| byte == b'~').collect();
     let begin = name.bytes().fold(7, |sum: u64, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
     let mutations = (0..count * times).map(|round| {
-        let mut random = RandomChoices { state: begin.wrapping_add(round as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) };
+        let mut random = RandomChoices::new(begin.wrapping_add(round as u64));
         mutate::mutate(&mut random, &seeds, &words)
     });
     let mut wrong = Vec::new();
@@ -85,6 +85,7 @@ tests! {
     safetensors: 2000,
     hdf5_weights: 1000,
     keras_archive: 1000,
+    pickle: 2000,
     npy: 5000,
     npz: 2000,
     hdf5_arrays: 1000,

@@ -4,7 +4,7 @@ use netc::compile::{BuildOptions, build};
 use netc::elaborate::load;
 use netc::elaborate::project::source_files::from_disk;
 use std::fs;
-use std::io::{Cursor, Write};
+use std::io::{Cursor, Read, Write};
 use std::path::{Path, PathBuf};
 
 /// The maximum size of a seed: larger ones make mutations slow.
@@ -53,6 +53,10 @@ fn good(target: &str) -> Vec<Vec<u8>> {
         }
         "keras_archive" => {
             vec![keras_archive(zip::CompressionMethod::Stored), keras_archive(zip::CompressionMethod::Deflated)]
+        }
+        "pickle" => {
+            let archives = ["state", "checkpoint", "strided", "parallel"];
+            archives.map(|name| pickle(&format!("tests/data/torch_archives/{name}.pth"))).to_vec()
         }
         "npy" => vec![
             npy(1, "<f4", false),
@@ -108,6 +112,15 @@ fn artifact(expression: &str) -> Vec<u8> {
     let path = folder.path().join("net.netb");
     build(&spec, &options).expect("a build").0.write(&path).expect("an artifact");
     fs::read(path).expect("its bytes")
+}
+
+/// The pickle of an archive that PyTorch wrote.
+fn pickle(path: &str) -> Vec<u8> {
+    let mut archive = zip::ZipArchive::new(fs::File::open(root(path)).expect("an archive")).expect("an archive");
+    let name = archive.file_names().find(|name| name.ends_with("data.pkl")).expect("a pickle").to_string();
+    let mut bytes = Vec::new();
+    archive.by_name(&name).expect("the pickle").read_to_end(&mut bytes).expect("its bytes");
+    bytes
 }
 
 fn safetensors() -> Vec<u8> {

@@ -26,7 +26,7 @@ use netc::weights::open;
 use netc::{check, lsp, syntax};
 use serde_json::{Value, json};
 use std::fs;
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tempfile::TempDir;
@@ -39,13 +39,14 @@ pub struct Target {
     pub words: &'static [u8],
 }
 
-pub static TARGETS: [Target; 13] = [
+pub static TARGETS: [Target; 14] = [
     Target { name: "spec", run: spec, words: words::SPEC },
     Target { name: "recipe", run: recipe, words: words::SPEC },
     Target { name: "editor", run: editor, words: words::SPEC },
     Target { name: "safetensors", run: weights, words: words::SAFETENSORS },
     Target { name: "hdf5_weights", run: weights, words: words::HDF5 },
     Target { name: "keras_archive", run: weights, words: words::ZIP },
+    Target { name: "pickle", run: pickle, words: words::PICKLE },
     Target { name: "npy", run: arrays, words: words::NPY },
     Target { name: "npz", run: arrays, words: words::NPY },
     Target { name: "hdf5_arrays", run: arrays, words: words::HDF5 },
@@ -191,10 +192,22 @@ pub fn editor(bytes: &[u8]) {
     }
 }
 
+/// The pickle of an archive of PyTorch, with the storages of `tests/data/torch_archives/state.pth`.
+pub fn pickle(bytes: &[u8]) {
+    let sizes = [432, 16, 16, 16, 16, 16, 8, 192, 12];
+    let mut archive = zip::ZipWriter::new(io::Cursor::new(Vec::new()));
+    let options = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
+    let storages = sizes.iter().enumerate().map(|(key, &size)| (format!("state/data/{key}"), vec![1; size]));
+    for (name, data) in std::iter::once(("state/data.pkl".to_string(), bytes.to_vec())).chain(storages) {
+        archive.start_file(name, options).and_then(|()| Ok(archive.write_all(&data)?)).expect("a member");
+    }
+    weights(archive.finish().expect("an archive").get_ref());
+}
+
 /// A weights file: its contents, and a net that is bound to it.
 pub fn weights(bytes: &[u8]) {
     let path = file("weights", bytes);
-    for layout in [Layout::Neupy, Layout::Keras, Layout::Keras3, Layout::Safetensors] {
+    for &layout in Layout::ALL {
         let _ = open(&path, Some(layout)).map_err(|error| error.to_string());
     }
     match open(&path, None) {

@@ -26,6 +26,12 @@ pub const ZIP: &[u8] =
     b"PK\x03\x04~PK\x01\x02~PK\x05\x06~PK\x06\x06~PK\x06\x07~config.json~model.weights.h5~metadata.json~../~/~\
     \x08\0~\0\0~\xff\xff\xff\xff";
 
+/// Pickles of PyTorch: opcodes, and functions by their names.
+pub const PICKLE: &[u8] =
+    b"\x80\x02~}q\0~(X\x01\0\0\0a~ctorch._utils\n_rebuild_tensor_v2\n~ccollections\nOrderedDict\n~ctorch\nFloatStorage\n~\
+    ctorch\nHalfStorage\n~cos\nsystem\n~X\x07\0\0\0storage~Q~R~)~\x85~\x86~\x87~t~u.~s~h\0~q\0~j\0\0\0\0~K\0~K\xff~J\xff\xff\xff\x7f~\
+    \x8a\x08\xff\xff\xff\xff\xff\xff\xff\x7f~\x88~N~2~0~b~\x93~\x94";
+
 /// Headers of NumPy.
 pub const NPY: &[u8] =
     b"\x93NUMPY\x01\0~\x93NUMPY\x02\0~{'descr': '<f4', ~'fortran_order': True, ~'shape': (3, 4), }~'>f8'~'|b1'~\

@@ -27,8 +27,7 @@ struct PendingFile {
 
 impl PendingFile {
     fn new(seed: u64) -> PendingFile {
-        let (mut state, mut random) =
-            (State::seeded(seed), RandomChoices { state: seed.wrapping_mul(0x2545_f491_4f6c_dd1d) });
+        let (mut state, mut random) = (State::seeded(seed), RandomChoices::new(seed));
         let sizes = match random.below(5) {
             0 => vec![4 + random.below(20)],
             _ => vec![2 + random.below(3), 3 + random.below(4), 3 + random.below(4)],

@@ -75,12 +75,12 @@ pub fn run(args: &Args) -> CommandResult {
         SamplesError::Dataset(error) => messages::fail_with(
             Diagnostic::new(Code::Photo, error.to_string()).help("`--skip` skips photos that cannot be read"),
         ),
-        SamplesError::BatchSource(BatchSourceError::NonFinite(sample)) => {
+        SamplesError::BatchSource(BatchSourceError::NonFinite { sample, origin }) => {
             let photo = match &photos.samples {
                 Samples::Photos(photos) => photos[sample].display().to_string(),
                 Samples::Arrays(_) => format!("sample {sample}"),
             };
-            messages::fail_with(non_finite(&photo, None))
+            messages::fail_with(non_finite(&photo, origin.as_ref()))
         }
         SamplesError::BatchSource(BatchSourceError::Run(cause)) => run_failed(&cause),
         SamplesError::BatchSource(cause) => error(Code::Array, cause.to_string()),

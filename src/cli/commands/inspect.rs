@@ -7,7 +7,6 @@ use crate::cli::output::output_guard::FileKind;
 use crate::cli::result::{CommandResult, Failed, Format};
 use crate::data::arrays::array_file;
 use crate::diagnostics::{Code, Diagnostic, counted};
-use crate::request::Layout;
 use crate::source::shown;
 use crate::weights;
 use crate::weights::bind::report::millions;
@@ -92,16 +91,6 @@ fn damaged(path: &Path) -> Option<StoreError> {
     (!is_other_file).then_some(error)
 }
 
-/// The programs that write a layout.
-fn maker(layout: Layout) -> &'static str {
-    match layout {
-        Layout::Neupy => "NeuPy, or netc",
-        Layout::Keras => "Keras 1 or 2",
-        Layout::Keras3 => "Keras 3",
-        Layout::Safetensors => "safetensors (PyTorch, Hugging Face)",
-    }
-}
-
 /// The tensors of a file of weights, layer by layer.
 fn weights(path: &Path, format: Format) -> CommandResult {
     let store = weights::open(path, None).map_err(|error| failed(Code::WeightsUnreadable, &error))?;
@@ -113,11 +102,11 @@ fn weights(path: &Path, format: Format) -> CommandResult {
         });
         let tensors: Vec<serde_json::Value> = tensors.collect();
         let document =
-            json!({ "layout": layout.to_string(), "maker": maker(layout), "parameters": values, "tensors": tensors });
+            json!({ "layout": layout.to_string(), "maker": layout.writer(), "parameters": values, "tensors": tensors });
         messages::print(format!("{document:#}\n"));
         return Ok(());
     }
-    let mut text = format!("{}: weights in the layout {layout} ({})\n", path.display(), maker(layout));
+    let mut text = format!("{}: weights in the layout {layout} ({})\n", path.display(), layout.writer());
     let _ = writeln!(text, "{}, {} parameters\n", counted(entries.len(), "tensor"), millions(values));
     let name = |one: &Entry| match &one.class {
         Some(class) => shown(&format!("{} ({class})", one.layer)).into_owned(),

@@ -9,6 +9,7 @@ mod diff;
 mod embed;
 mod eval;
 mod explain;
+mod export;
 mod fmt;
 mod help;
 mod inspect;
@@ -41,6 +42,8 @@ pub enum Command {
     Eval(eval::Args),
     /// List or delete the cached features of frozen fronts
     Cache(cache::Args),
+    /// Write a net's parameters for PyTorch (safetensors)
+    Export(export::Args),
     /// Compare the compiled net with its f64 reference, layer by layer
     Verify(verify::Args),
     /// Measure the speed of a compiled net on this machine
@@ -77,6 +80,7 @@ impl Command {
             Command::Embed(args) => embed::run(args),
             Command::Eval(args) => eval::run(args),
             Command::Cache(args) => cache::run(args),
+            Command::Export(args) => export::run(args),
             Command::Verify(args) => verify::run(args),
             Command::Bench(args) => bench::run(args),
             Command::Inspect(args) => inspect::run(args),

@@ -137,6 +137,7 @@ fn npy_file(path: &Path) -> Result<ArrayD<f32>, ArrayErrorKind> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::seeded_rng::SeededRng;
     use ndarray::{Array, ArrayViewD, IxDyn};
     use std::fs;
     use std::path::PathBuf;
@@ -242,13 +243,8 @@ mod tests {
     fn arbitrary_bytes_do_not_panic() {
         let (_folder, path) = written("x.npz", &[("x", counting(&[3]).view()), ("y", counting(&[2]).view())]);
         let whole = fs::read(&path).unwrap();
-        let mut state = 0x9e37_79b9_7f4a_7c15u64;
-        let mut random = |below: usize| {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            (state >> 20) as usize % below
-        };
+        let mut rng = SeededRng::new([0; 4]);
+        let mut random = |below: usize| rng.below(below);
         for round in 0..500 {
             let mut bytes = whole.clone();
             for _ in 0..1 + random(4) {

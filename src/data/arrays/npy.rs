@@ -202,6 +202,7 @@ fn fill(reader: &mut impl Read, bytes: &mut [u8]) -> Result<(), ArrayErrorKind> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::seeded_rng::SeededRng;
     use ndarray::array;
 
     /// A file with this header text and these values.
@@ -291,13 +292,8 @@ mod tests {
     fn arbitrary_bytes_do_not_panic() {
         let header = "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }\n";
         let whole = file(header, &[0; 24]);
-        let mut state = 0x9e37_79b9_7f4a_7c15u64;
-        let mut random = |below: usize| {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            (state >> 20) as usize % below
-        };
+        let mut rng = SeededRng::new([0; 4]);
+        let mut random = |below: usize| rng.below(below);
         for round in 0..20_000 {
             let mut bytes = whole.clone();
             for _ in 0..1 + random(4) {

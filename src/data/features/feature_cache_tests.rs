@@ -2,6 +2,7 @@
 
 use super::feature_cache::{CacheNote, FeatureCache, FeatureCacheError, Position, clear, list};
 use crate::data::Table;
+use crate::data::seeded_rng::SeededRng;
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::path::Path;
@@ -139,13 +140,8 @@ fn a_damaged_header_is_set_aside() {
 #[test]
 fn arbitrary_bytes_do_not_panic() {
     let (folder, path, bytes) = four();
-    let mut state = 0x9e37_79b9_7f4a_7c15u64;
-    let mut random = |below: usize| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        (state >> 20) as usize % below
-    };
+    let mut rng = SeededRng::new([0; 4]);
+    let mut random = |below: usize| rng.below(below);
     for _ in 0..300 {
         let mut changed = bytes[..random(bytes.len() + 1)].to_vec();
         changed.extend((0..random(100)).map(|_| random(256) as u8));

@@ -1,6 +1,6 @@
 //! Decoding JPEG and PNG files.
 
-use super::photo_error::{MAX_FILE_BYTES, MAX_PIXELS, MAX_SIDE, PhotoErrorKind};
+use super::photo_error::{MAX_FILE_BYTES, MAX_PIXELS, PhotoErrorKind, check_size};
 use super::picture::Picture;
 use super::{exif, jpeg};
 use crate::content::{Content, HEAD};
@@ -66,17 +66,6 @@ fn decode_as(format: ImageFormat, bytes: &[u8]) -> Result<(DynamicImage, Orienta
     Ok((DynamicImage::from_decoder(decoder).map_err(error)?, orientation))
 }
 
-/// Refuses photos that are too large or have no pixels, before any allocation.
-pub(crate) fn check_size(width: u32, height: u32) -> Result<(), PhotoErrorKind> {
-    if width > MAX_SIDE || height > MAX_SIDE || u64::from(width) * u64::from(height) > MAX_PIXELS {
-        return Err(PhotoErrorKind::TooManyPixels { width, height });
-    }
-    if width == 0 || height == 0 {
-        return Err(PhotoErrorKind::Damaged("it has no pixels".to_owned()));
-    }
-    Ok(())
-}
-
 /// Converts to 8-bit gray or RGB: transparency is dropped, not blended, and of 16 bits the upper half is kept (as in libpng
 /// and Pillow).
 fn to_eight_bits(photo: DynamicImage) -> DynamicImage {
@@ -107,6 +96,7 @@ fn to_eight_bits(photo: DynamicImage) -> DynamicImage {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::seeded_rng::SeededRng;
     use std::fs;
     use std::path::Path;
 
@@ -168,13 +158,8 @@ mod tests {
     #[test]
     fn arbitrary_bytes_do_not_panic() {
         let photos = ["rocket.jpg", "progressive.jpg", "cmyk.jpg", "turned.jpg", "palette.png", "deep.png"].map(bytes);
-        let mut state = 0x9e37_79b9_7f4a_7c15u64;
-        let mut random = |below: usize| {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            (state >> 20) as usize % below
-        };
+        let mut rng = SeededRng::new([0; 4]);
+        let mut random = |below: usize| rng.below(below);
         for round in 0..600 {
             let mut bytes = photos[round % photos.len()].clone();
             let reach = if round % 3 == 0 { bytes.len() } else { 700 };

@@ -1,8 +1,7 @@
 //! Decoding JPEGs, bit-identical to libjpeg-turbo, which Pillow, torchvision and OpenCV use.
 
-use super::decode::check_size;
 use super::exif;
-use super::photo_error::{MAX_PIXELS, MAX_SIDE, PhotoErrorKind};
+use super::photo_error::{MAX_PIXELS, MAX_SIDE, PhotoErrorKind, check_size};
 use image::metadata::Orientation;
 use image::{DynamicImage, GrayImage, RgbImage};
 use libjpeg_turbo_rs::common::types::{ColorSpace, ComponentInfo, DecodeLimits, FrameHeader};

@@ -11,6 +11,17 @@ pub const MAX_SIDE: u32 = 65_535;
 /// The maximum size of a photo file in bytes.
 pub const MAX_FILE_BYTES: u64 = 256 << 20;
 
+/// Refuses photos that are too large or have no pixels, before any allocation.
+pub(super) fn check_size(width: u32, height: u32) -> Result<(), PhotoErrorKind> {
+    if width > MAX_SIDE || height > MAX_SIDE || u64::from(width) * u64::from(height) > MAX_PIXELS {
+        return Err(PhotoErrorKind::TooManyPixels { width, height });
+    }
+    if width == 0 || height == 0 {
+        return Err(PhotoErrorKind::Damaged("it has no pixels".to_owned()));
+    }
+    Ok(())
+}
+
 /// A photo that cannot be used, and why.
 #[derive(Debug, Error)]
 #[error("{name}: {error}")]

@@ -56,6 +56,7 @@ pub fn parse(path: &Path, bytes: &[u8]) -> Result<Vec<String>, LabelsError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::seeded_rng::SeededRng;
 
     fn of(bytes: &[u8]) -> Result<Vec<String>, String> {
         parse(Path::new("species.txt"), bytes).map_err(|error| error.to_string())
@@ -88,14 +89,9 @@ mod tests {
 
     #[test]
     fn arbitrary_bytes_do_not_panic() {
-        let mut state = 1u64;
+        let mut rng = SeededRng::new([0; 4]);
         for length in 0..300 {
-            let bytes: Vec<u8> = (0..length)
-                .map(|_| {
-                    state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-                    b"\n\r\xef\xbb\xbf a\xc3\xa9\0\xff"[(state >> 33) as usize % 11]
-                })
-                .collect();
+            let bytes: Vec<u8> = (0..length).map(|_| b"\n\r\xef\xbb\xbf a\xc3\xa9\0\xff"[rng.below(11)]).collect();
             let _ = of(&bytes);
         }
     }

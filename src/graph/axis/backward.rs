@@ -9,6 +9,7 @@ impl AxisRule {
         let rank = input.sizes.len();
         match self {
             AxisRule::Image => Some(Order::ChannelsFirst),
+            AxisRule::Reduce => (rank == 3).then_some(Order::ChannelsFirst),
             // The last axis of an image is its channels, which the file's framework has first.
             AxisRule::Channels => wanted.cloned().or((rank == 3).then_some(Order::ChannelsFirst)),
             AxisRule::Slice { .. } | AxisRule::Concatenate { .. } => {
@@ -27,7 +28,7 @@ impl AxisRule {
                 }
                 _ => None,
             },
-            AxisRule::Unknown | AxisRule::Features | AxisRule::Sequence => None,
+            AxisRule::Unknown | AxisRule::AlongTime | AxisRule::Features | AxisRule::Sequence => None,
         }
     }
 }

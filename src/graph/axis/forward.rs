@@ -38,7 +38,7 @@ impl AxisRule {
             AxisRule::Channels => match (&orders[0], inputs[0].sizes.len()) {
                 (order, 1) => Ok(order.clone()),
                 (order, _) if order.agrees(&Order::Same, inputs[0]) => Ok(order.clone()),
-                (Order::ChannelsFirst, 3) => Ok(Order::ChannelsFirst),
+                (Order::ChannelsFirst, 2 | 3) => Ok(Order::ChannelsFirst),
                 _ => other(
                     format!(
                         "looks along the last axis of {}, which the file's framework does not have last",
@@ -58,8 +58,26 @@ impl AxisRule {
                     AS_IMAGE,
                 ),
             },
+            AxisRule::Reduce => match (&orders[0], inputs[0]) {
+                (order, of) if order.agrees(&Order::Same, of) => Ok(Order::Same),
+                (order, of) if of.sizes.len() > 1 && order.agrees(&Order::ChannelsFirst, of) => {
+                    Ok(if output.sizes.len() > 1 { Order::ChannelsFirst } else { Order::Same })
+                }
+                (_, of) if of.sizes.len() == 1 => Ok(Order::Same),
+                (_, of) => other(
+                    format!("reduces an axis of {of}, whose values are in another order in the file's framework"),
+                    AS_IMAGE,
+                ),
+            },
+            AxisRule::AlongTime => match is_sequence(&orders[0], inputs[0]) {
+                true if output.sizes.len() > 1 => Ok(wanted.cloned().unwrap_or(Order::ChannelsFirst)),
+                true => Ok(Order::Same),
+                false => {
+                    other(format!("takes {} for a sequence, in an order that it does not have", inputs[0]), MIRROR)
+                }
+            },
             AxisRule::Features => Ok(wanted.cloned().unwrap_or(Order::Same)),
-            AxisRule::Sequence => match orders.iter().zip(inputs).all(|(order, of)| order.agrees(&Order::Same, of)) {
+            AxisRule::Sequence => match orders.iter().zip(inputs).all(|(order, of)| is_sequence(order, of)) {
                 true => Ok(Order::Same),
                 false => {
                     other(format!("takes {} in an order that the file's framework does not have", inputs[0]), MIRROR)
@@ -87,6 +105,11 @@ impl AxisRule {
             AxisRule::Concatenate { axis } => concatenated(*axis, edges),
         }
     }
+}
+
+/// Whether values are in an order of a sequence, its features first or last: what has another transposes it.
+fn is_sequence(order: &Order, of: &TensorType) -> bool {
+    order.agrees(&Order::Same, of) || of.sizes.len() == 2 && order.agrees(&Order::ChannelsFirst, of)
 }
 
 fn merged(rule: &AxisRule, edges: &Edges<'_>) -> Result<Order, Mixed> {

@@ -14,6 +14,9 @@ pub enum AxisRule {
     /// On an image: convolutions, pools. The input is an image in the file's framework too; the output is an image, or plain
     /// features.
     Image,
+    /// Along a sequence (time, features): convolutions, pools. PyTorch has the features first there, and transposes what comes in
+    /// another order. The output is a sequence, or plain features.
+    AlongTime,
     /// On all features together: a dense layer. It takes any order, and its output can have any.
     Features,
     /// On values that the file's framework has in the same order: indices, the steps of a sequence.
@@ -22,6 +25,8 @@ pub enum AxisRule {
     Reshape,
     /// Output axis i is input axis `order[i]`, both without the batch.
     Transpose(Vec<usize>),
+    /// A reduction along axes that both frameworks name alike. The remaining axes keep their order.
+    Reduce,
     /// A range of channels or features.
     Slice { from: usize, to: usize },
     /// A concatenation along an axis, counted without the batch.
@@ -33,9 +38,10 @@ pub enum AxisRule {
 /// The kind of a parameter, which decides how each framework stores it and which axis orders permute it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ParameterKind {
-    /// (height, width, inputs of a group, outputs) of a convolution, depthwise ones too.
+    /// (height, width, inputs of a group, outputs) of a convolution, depthwise ones too; along a sequence (size, inputs of a group,
+    /// outputs).
     Kernel,
-    /// (height, width, outputs, inputs) of a transposed convolution.
+    /// (height, width, outputs of a group, inputs) of a transposed convolution.
     TransposedKernel,
     /// (input features, output features).
     Matrix,

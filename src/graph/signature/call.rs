@@ -182,6 +182,19 @@ impl Arguments {
         value.filter(|value| value.is_finite()).ok_or_else(|| self.wrong(name, "takes a number"))
     }
 
+    /// A number that an `f32` can hold.
+    ///
+    /// # Errors
+    /// If the value is another one.
+    pub fn float(&self, name: &str) -> Result<f32, Diagnostic> {
+        let value = self.number(name)? as f32;
+        if value.is_finite() {
+            Ok(value)
+        } else {
+            Err(self.wrong(name, format!("takes a number up to {:e}", f32::MAX)))
+        }
+    }
+
     /// A number in a closed interval.
     ///
     /// # Errors

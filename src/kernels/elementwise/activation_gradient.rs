@@ -1,6 +1,6 @@
 //! Gradients of activations, PReLU and softmax.
 
-use super::activation::Activation;
+use super::activation::{Activation, GELU_CUBIC, GELU_FACTOR};
 use super::column_reduce::{Columns, sums};
 use super::combine::with_rows;
 use super::softmax::lane_dot;
@@ -25,11 +25,21 @@ pub fn is_slope_from_output(activation: Activation) -> bool {
         Activation::Linear
         | Activation::Relu6
         | Activation::Sigmoid
-        | Activation::HardSigmoid
+        | Activation::HardSigmoid { .. }
         | Activation::Tanh
         | Activation::Elu
-        | Activation::Softplus => true,
-        Activation::Swish | Activation::HardSwish | Activation::Gelu => false,
+        | Activation::Softplus
+        | Activation::Clip { .. }
+        | Activation::Exp
+        | Activation::Sqrt
+        | Activation::Affine { .. } => true,
+        Activation::Swish
+        | Activation::HardSwish
+        | Activation::Gelu
+        | Activation::GeluTanh
+        | Activation::Log
+        | Activation::Square
+        | Activation::Power { .. } => false,
     }
 }
 
@@ -84,7 +94,9 @@ multiversion! {
             Activation::Relu { alpha } => multiply_by(values, x, |x| if x > 0.0 { 1.0 } else { alpha }),
             Activation::Relu6 => multiply_by(values, x, |x| slope_within(x, 0.0, 6.0, 1.0)),
             Activation::Sigmoid => multiply_by(values, x, |x| scalar_math::sigmoid(x) * scalar_math::sigmoid(-x)),
-            Activation::HardSigmoid => multiply_by(values, x, |x| slope_within(x, -2.5, 2.5, 0.2)),
+            Activation::HardSigmoid { alpha, beta } => {
+                multiply_by(values, x, |x| slope_within(alpha * x + beta, 0.0, 1.0, alpha));
+            }
             // 1 - tanh^2 without cancellation where tanh is near 1.
             Activation::Tanh => multiply_by(values, x, |x| 4.0 * scalar_math::sigmoid(2.0 * x) * scalar_math::sigmoid(-2.0 * x)),
             Activation::Elu => multiply_by(values, x, |x| if x > 0.0 { 1.0 } else { scalar_math::exp(x) }),
@@ -95,6 +107,24 @@ multiversion! {
                 gate + slope_within(x, -3.0, 3.0, x * (1.0 / 6.0))
             }),
             Activation::Gelu => multiply_by(values, x, |x| scalar_math::normal_below(x) + x * scalar_math::normal_density(x)),
+            // Of x sigmoid(2 u), u = sqrt(2 / pi) (x + 0.044715 x^3).
+            Activation::GeluTanh => multiply_by(values, x, |x| {
+                let square = GELU_CUBIC * x * x;
+                let twice = 2.0 * GELU_FACTOR * x * (1.0 + square);
+                let inner = 2.0 * GELU_FACTOR * x * (1.0 + 3.0 * square);
+                scalar_math::sigmoid(twice) * (1.0 + inner * scalar_math::sigmoid(-twice))
+            }),
+            Activation::Clip { min, max } => multiply_by(values, x, |x| slope_within(x, min, max, 1.0)),
+            Activation::Exp => multiply_by(values, x, scalar_math::exp),
+            Activation::Log => multiply_by(values, x, |x| 1.0 / x),
+            Activation::Sqrt => multiply_by(values, x, |x| 0.5 / x.sqrt()),
+            Activation::Square => multiply_by(values, x, |x| 2.0 * x),
+            Activation::Power { exponent: 0.0 } => values.fill(0.0),
+            // The cube and the square have a gradient at 0 too, where a logarithm has none.
+            Activation::Power { exponent: 2.0 } => multiply_by(values, x, |x| 2.0 * x),
+            Activation::Power { exponent: 3.0 } => multiply_by(values, x, |x| 3.0 * x * x),
+            Activation::Power { exponent } => multiply_by(values, x, |x| exponent * x.powf(exponent - 1.0)),
+            Activation::Affine { scale, .. } => multiply_by(values, x, |_| scale),
         }
     }
 }
@@ -106,10 +136,14 @@ multiversion! {
             Activation::Relu { alpha } => multiply_by(values, y, |y| if y > 0.0 { 1.0 } else { alpha }),
             Activation::Relu6 => multiply_by(values, y, |y| slope_within(y, 0.0, 6.0, 1.0)),
             Activation::Sigmoid => multiply_by(values, y, |y| y * (1.0 - y)),
-            Activation::HardSigmoid => multiply_by(values, y, |y| slope_within(y, 0.0, 1.0, 0.2)),
+            Activation::HardSigmoid { alpha, .. } => multiply_by(values, y, |y| slope_within(y, 0.0, 1.0, alpha)),
             Activation::Tanh => multiply_by(values, y, |y| (1.0 - y) * (1.0 + y)),
             Activation::Elu => multiply_by(values, y, |y| if y > 0.0 { 1.0 } else { y + 1.0 }),
             Activation::Softplus => multiply_by(values, y, |y| 1.0 - scalar_math::exp(-y)),
+            Activation::Clip { min, max } => multiply_by(values, y, |y| slope_within(y, min, max, 1.0)),
+            Activation::Exp => multiply_by(values, y, |y| y),
+            Activation::Sqrt => multiply_by(values, y, |y| 0.5 / y),
+            Activation::Affine { scale, .. } => multiply_by(values, y, |_| scale),
             _ => {}
         }
     }
@@ -236,13 +270,19 @@ mod tests {
     use crate::kernels::guarded::Floats;
     use crate::kernels::testing::{Random, Tensor, check_slice, dense, differences};
 
+    /// Whether an activation has no derivative at or below 0.
+    fn is_for_positive(activation: Activation) -> bool {
+        matches!(activation, Activation::Log | Activation::Sqrt | Activation::Power { .. })
+    }
+
     #[test]
     fn activation_gradients_match_finite_differences() {
         let mut random = Random(41);
         for (i, activation) in Activation::ALL.into_iter().enumerate() {
             let (n, pixels, channels) = [(1, 1, 1), (3, 5, 17), (2, 40, 8)][i % 3];
             let x = Tensor::random(&mut random, n, pixels, channels, i % 2 * 3);
-            let x = Tensor::of(&x, |n, p, c| x.at(n, p, c) * 7.0);
+            let scale = |x: f64| if is_for_positive(activation) { x.abs() * 3.0 + 0.25 } else { x * 7.0 };
+            let x = Tensor::of(&x, |n, p, c| scale(x.at(n, p, c)));
             let dy = Tensor::random(&mut random, n, pixels, channels, 1);
             let dx = Tensor::new(n, pixels, channels, 2);
             let all = |x: &[f64]| x.iter().map(|x| activation.exact(*x)).collect();

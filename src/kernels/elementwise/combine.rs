@@ -21,12 +21,28 @@ pub enum Merge {
     Subtract,
     /// The second minus the first, of two inputs: for [`broadcast`] where the broadcast operand comes first.
     SubtractFrom,
+    /// The first divided by the others.
+    Divide,
+    /// The second divided by the first, as [`Merge::SubtractFrom`].
+    DivideInto,
 }
 
 impl Merge {
-    /// The operators that specs can name; [`Merge::SubtractFrom`] is only made by lowering.
-    pub const ALL: [Merge; 6] =
-        [Merge::Add, Merge::Multiply, Merge::Average, Merge::Maximum, Merge::Minimum, Merge::Subtract];
+    /// The operators that specs can name; [`Merge::SubtractFrom`] and [`Merge::DivideInto`] are only made by
+    /// lowering.
+    pub const ALL: [Merge; 7] =
+        [Merge::Add, Merge::Multiply, Merge::Average, Merge::Maximum, Merge::Minimum, Merge::Subtract, Merge::Divide];
+
+    /// The operator with its two operands in the other order.
+    pub fn reversed(self) -> Merge {
+        match self {
+            Merge::Subtract => Merge::SubtractFrom,
+            Merge::SubtractFrom => Merge::Subtract,
+            Merge::Divide => Merge::DivideInto,
+            Merge::DivideInto => Merge::Divide,
+            symmetric => symmetric,
+        }
+    }
 
     /// One step of the left fold in f64, the reference that kernels are compared with: an average is divided at the end.
     pub fn exact(self, a: f64, b: f64) -> f64 {
@@ -37,6 +53,8 @@ impl Merge {
             Merge::Minimum => a.min(b),
             Merge::Subtract => a - b,
             Merge::SubtractFrom => b - a,
+            Merge::Divide => a / b,
+            Merge::DivideInto => b / a,
         }
     }
 }
@@ -119,6 +137,8 @@ multiversion! {
             Merge::Minimum => pairs.for_each(|(v, x)| *v = if *x < *v { *x } else { *v }),
             Merge::Subtract => pairs.for_each(|(v, x)| *v -= x),
             Merge::SubtractFrom => pairs.for_each(|(v, x)| *v = x - *v),
+            Merge::Divide => pairs.for_each(|(v, x)| *v /= x),
+            Merge::DivideInto => pairs.for_each(|(v, x)| *v = x / *v),
         }
     }
 }
@@ -205,7 +225,7 @@ mod tests {
     #[test]
     fn broadcast_over_pixels() {
         let mut random = Random(8);
-        for (i, merge) in Merge::ALL.into_iter().chain([Merge::SubtractFrom]).enumerate() {
+        for (i, merge) in Merge::ALL.into_iter().chain([Merge::SubtractFrom, Merge::DivideInto]).enumerate() {
             let (n, channels) = (1 + i % 3, [5, 16, 33, 1][i % 4]);
             let x = Tensor::random(&mut random, n, 9, channels, i % 2);
             let gate = Tensor::random(&mut random, n, 1, channels, i);

@@ -9,9 +9,10 @@ use crate::kernels::simd::multiversion::multiversion;
 use crate::kernels::tensor_view::{View, ViewMut};
 
 /// The gradient of [`elementwise`](super::combine::elementwise) by input `index`, `dy` being the gradient before the
-/// activation: dy for a sum, dy times the other inputs for a product, dy / inputs for an average, -dy for a subtrahend;
+/// activation: dy for a sum, dy times the other inputs for a product, dy / inputs for an average, -dy for a subtrahend, dy
+/// / divisors for a dividend, -dy * quotient / divisor for a divisor;
 /// for a maximum or minimum dy goes to the first input that attains it. All `(n, pixels, channels)`. The values of the
-/// inputs are read only for a product, maximum or minimum.
+/// inputs are read only for a product, quotient, maximum or minimum.
 pub fn elementwise_gradient(
     inputs: &[View<'_>],
     index: usize,
@@ -30,6 +31,18 @@ pub fn elementwise_gradient(
             }
         }
         Merge::Average => scale(values, 1.0 / inputs.len() as f32),
+        Merge::Divide | Merge::DivideInto => {
+            let dividend = if merge == Merge::Divide { 0 } else { inputs.len() - 1 };
+            let mut fold_with = |merge, other| {
+                with_rows(&inputs[other], band, values, channels, |values, x| fold(merge, values, x));
+            };
+            (0..inputs.len()).filter(|&other| other != dividend).for_each(|other| fold_with(Merge::Divide, other));
+            if index != dividend {
+                fold_with(Merge::Multiply, dividend);
+                fold_with(Merge::Divide, index);
+                scale(values, -1.0);
+            }
+        }
         Merge::Multiply => {
             for (i, other) in inputs.iter().enumerate() {
                 if i != index {
@@ -67,7 +80,7 @@ multiversion! {
 
 /// The gradient of [`broadcast`](super::combine::broadcast) by `x`, `dy` being the gradient before the activation.
 /// `other` is `(n, channels)` with row stride `other.image`; the others are `(n, pixels, channels)`. `x` is read only for
-/// a maximum or minimum, whose ties count as attained by `x`.
+/// a divisor, maximum or minimum, whose ties count as attained by `x`.
 pub fn broadcast_gradient(
     x: View<'_>,
     other: View<'_>,
@@ -84,8 +97,13 @@ pub fn broadcast_gradient(
             Merge::Add | Merge::Subtract => {}
             Merge::SubtractFrom => scale(values, -1.0),
             Merge::Average => scale(values, 0.5),
-            Merge::Multiply => {
+            Merge::Multiply | Merge::Divide => {
+                values.chunks_exact_mut(channels).for_each(|values| fold(merge, values, row));
+            }
+            Merge::DivideInto => {
+                with_rows(&x, band, values, channels, |values, x| divide_by_square(values, x));
                 values.chunks_exact_mut(channels).for_each(|values| fold(Merge::Multiply, values, row));
+                scale(values, -1.0);
             }
             Merge::Maximum | Merge::Minimum => {
                 let from = band.of(&x, channels).chunks(x.ld);
@@ -126,7 +144,8 @@ pub fn broadcast_other_gradient(
             let dy = &dy.data[chunk.outer * dy.image + pixel * dy.ld + first..][..out.len()];
             match merge {
                 Merge::Add | Merge::Average | Merge::Subtract | Merge::SubtractFrom => fold(Merge::Add, out, dy),
-                Merge::Multiply => add_products(out, x, dy),
+                Merge::Multiply | Merge::Divide => add_products(out, x, dy),
+                Merge::DivideInto => add_quotients(out, dy, x),
                 Merge::Maximum => add_where_larger(out, other, x, dy),
                 Merge::Minimum => add_where_larger(out, x, other, dy),
             }
@@ -134,9 +153,27 @@ pub fn broadcast_other_gradient(
         match merge {
             Merge::Average => scale(out, 0.5),
             Merge::Subtract => scale(out, -1.0),
+            Merge::Divide => {
+                divide_by_square(out, other);
+                scale(out, -1.0);
+            }
             _ => {}
         }
     });
+}
+
+multiversion! {
+    /// values = values / x^2
+    fn divide_by_square(values: &mut [f32], x: &[f32]) {
+        values.iter_mut().zip(x).for_each(|(v, x)| *v /= x * x);
+    }
+}
+
+multiversion! {
+    /// out += a / b
+    fn add_quotients(out: &mut [f32], a: &[f32], b: &[f32]) {
+        out.iter_mut().zip(a.iter().zip(b)).for_each(|(v, (a, b))| *v += a / b);
+    }
 }
 
 multiversion! {
@@ -210,6 +247,12 @@ mod tests {
     use super::*;
     use crate::kernels::testing::{Random, Tensor, dense, differences};
 
+    /// A quotient of small divisors is too steep for differences.
+    fn away_from_zero(x: &Tensor, merge: Merge) -> Tensor {
+        let shift = if matches!(merge, Merge::Divide | Merge::DivideInto) { 1.5 } else { 0.0 };
+        Tensor::of(x, |n, p, c| x.at(n, p, c) + shift)
+    }
+
     #[test]
     fn elementwise_gradients_match_finite_differences() {
         let mut random = Random(51);
@@ -218,6 +261,7 @@ mod tests {
                 let n = 1 + i % 3;
                 let inputs: Vec<Tensor> =
                     (0..count).map(|gap| Tensor::random(&mut random, n, pixels, channels, gap)).collect();
+                let inputs: Vec<Tensor> = inputs.iter().map(|input| away_from_zero(input, merge)).collect();
                 let views: Vec<View<'_>> = inputs.iter().map(Tensor::view).collect();
                 let all: Vec<Vec<f64>> = inputs.iter().map(dense).collect();
                 let dy = Tensor::random(&mut random, n, pixels, channels, 1);
@@ -262,10 +306,11 @@ mod tests {
     #[test]
     fn broadcast_gradients_match_finite_differences() {
         let mut random = Random(52);
-        for (i, merge) in Merge::ALL.into_iter().chain([Merge::SubtractFrom]).enumerate() {
+        for (i, merge) in Merge::ALL.into_iter().chain([Merge::SubtractFrom, Merge::DivideInto]).enumerate() {
             for (n, pixels, channels) in [(1, 1, 1), (2, 4, 7), (3, 2, 20)] {
                 let x = Tensor::random(&mut random, n, pixels, channels, i % 2);
                 let other = Tensor::random(&mut random, n, 1, channels, i);
+                let (x, other) = (away_from_zero(&x, merge), away_from_zero(&other, merge));
                 let dy = Tensor::random(&mut random, n, pixels, channels, 1);
                 let forward = |x: &[f64], other: &[f64]| -> Vec<f64> {
                     let of = |i: usize| other[i / channels / pixels * channels + i % channels];

@@ -17,7 +17,7 @@ const LANES: usize = 16;
 
 /// The maximum of a row; minus infinity for an empty one.
 #[inline(always)]
-fn lane_max(row: &[f32]) -> f32 {
+pub(crate) fn lane_max(row: &[f32]) -> f32 {
     let mut lanes = [f32::NEG_INFINITY; LANES];
     let (blocks, tail) = row.as_chunks::<LANES>();
     for block in blocks {
@@ -30,7 +30,7 @@ fn lane_max(row: &[f32]) -> f32 {
 
 /// The sum of a row.
 #[inline(always)]
-fn lane_sum(row: &[f32]) -> f32 {
+pub(crate) fn lane_sum(row: &[f32]) -> f32 {
     let mut lanes = [0.0; LANES];
     let (blocks, tail) = row.as_chunks::<LANES>();
     for block in blocks {

@@ -1,7 +1,10 @@
-//! Data movement: copies, padding, transposition, embedding lookups and nearest-neighbour upscaling.
+//! Data movement: copies, padding, transposition, embedding lookups, and images in other sizes.
 
+pub mod border;
 pub mod copy;
 pub mod embedding;
 pub mod embedding_gradient;
+pub mod resample;
+mod resample_table;
 pub mod transpose;
 pub mod upscale;

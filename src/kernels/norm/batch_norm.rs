@@ -143,6 +143,24 @@ pub fn channel_sums(x: View<'_>, size: Images, out: &mut [f32], scratch: &mut [f
     });
 }
 
+/// The sum of x * dy of each channel over all pixels of the batch, `(channels)`: the gradient of a scale per channel. x and dy
+/// are `(n, pixels, channels)`; `scratch` has [`batch_scratch_len`] floats.
+pub fn channel_products(
+    x: View<'_>,
+    dy: View<'_>,
+    size: Images,
+    out: &mut [f32],
+    scratch: &mut [f32],
+    threads: &ThreadPool,
+) {
+    const NO_MEAN: [f32; BLOCK_CHANNELS] = [0.0; BLOCK_CHANNELS];
+    let is_vectors = size.pixels == 1;
+    reduce(size, out, scratch, threads, &|blocks, block, first, out| {
+        let columns = |v| blocks.columns(v, block, first, is_vectors);
+        products(columns(&dy), columns(&x), &NO_MEAN, out);
+    });
+}
+
 /// Gradients of a scale and a shift per channel, `(2, channels)`: the sum of dy * (x - mean) * inv_std, then the sum of
 /// dy, over the batch. With [`batch_statistics`] these are the gradients of gamma and beta; without, mean is 0 and
 /// inv_std 1, for [`scale_shift`](super::scale_shift::scale_shift). x and dy are `(n, pixels, channels)`; `scratch` has

@@ -114,6 +114,19 @@ pub(crate) fn ln(x: f32) -> f32 {
     r + low + n * LN_2_HIGH
 }
 
+/// ln x of any x: minus infinity for 0, NaN below.
+#[inline(always)]
+pub(crate) fn any_ln(x: f32) -> f32 {
+    // Denormal numbers are scaled by 2^23.
+    const LN_SCALE: f32 = 15.942_385;
+    let is_small = x < f32::MIN_POSITIVE;
+    let y = ln(if is_small { x * 8_388_608.0 } else { x });
+    let y = if is_small { y - LN_SCALE } else { y };
+    let y = if x == f32::INFINITY { x } else { y };
+    let y = if x == 0.0 { f32::NEG_INFINITY } else { y };
+    if x >= 0.0 { y } else { f32::NAN }
+}
+
 /// The sine and cosine of 2 pi `turns`, for `turns` from 0 to 1 (Cephes' sinf and cosf).
 #[inline(always)]
 pub(crate) fn sin_cos_turns(turns: f32) -> (f32, f32) {

@@ -1,6 +1,8 @@
-//! `Convolution`: a window of weights that slides over an image.
+//! `Convolution`: a window of weights that slides over an image, or along a sequence.
 
+pub mod sequence;
 pub mod transposed_convolution;
+pub mod transposed_window;
 pub mod window;
 
 use crate::diagnostics::Code;
@@ -11,7 +13,7 @@ use crate::graph::{
     ShapeError, Supports,
 };
 use crate::kernels::gemm::Backend;
-use crate::kernels::tensor_view::Convolution as Geometry;
+use crate::kernels::tensor_view::{Convolution as Geometry, Window};
 use crate::plan::kernel::Kernel;
 use crate::plan::steps::convolution::ConvolutionStep;
 use crate::plan::steps::gradient::convolution_gradient::{InputGradientStep, WeightGradientStep};
@@ -19,14 +21,17 @@ use crate::plan::steps::gradient::dense_gradient::BiasGradientStep;
 use crate::size::product;
 use crate::tensor::{Size, TensorType};
 use ndarray::{Array4, ArrayD, ArrayView4, Ix1, Ix4};
+use sequence::{as_images, is_single, reshaped, resolve, slide, window_sizes};
 use std::any::Any;
 use std::sync::Arc;
-use window::{BIAS, DILATION, FILTERS, PADDING, Padding, SIZE, STRIDE, Sliding, WEIGHT, image_sizes, known_channels};
+use window::{BIAS, DILATION, FILTERS, PADDING, Padding, SIZE, STRIDE, Sliding, WEIGHT, known_channels};
 
-/// A two-dimensional convolution, channels last.
+/// A convolution over two axes of an image or one of a sequence, channels last.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Convolution {
     pub window: Sliding,
+    /// Whether the window is given by single numbers, so that it slides along sequences too.
+    pub single: bool,
     pub filters: usize,
     pub groups: usize,
     pub weight: Initializer,
@@ -59,10 +64,11 @@ pub static CONVOLUTION: Definition = Definition {
     ],
     details: "(?, h, w, c) -> (?, h', w', filters). Along each axis, with f' = f + (f - 1)(dilation - 1): `valid` gives \
         ceil((d - f' + 1) / s), `same` ceil(d / s), padding=n ceil((d + 2n - f' + 1) / s). `same` is TensorFlow's: an odd padding puts one more \
-        at the end. The window is not flipped (cross-correlation). Weight (height, width, c / groups, filters), bias (filters).",
+        at the end. The window is not flipped (cross-correlation). Weight (height, width, c / groups, filters), bias (filters). On a sequence \
+        (?, t, f) a window of one number slides along t, as Conv1D: `Conv(3, 16)`, weight (size, f / groups, filters).",
     example: "Input(32x32x3) >> Conv(3x3, 16, padding=same) >> Relu >> Flatten >> Softmax(10)",
     build: |arguments| {
-        let window = Sliding::of(arguments)?;
+        let (window, single) = (Sliding::of(arguments)?, is_single(arguments));
         let filters = arguments.integer("filters", 1)?;
         let groups = arguments.integer("groups", 1)?;
         if filters % groups != 0 {
@@ -70,7 +76,7 @@ pub static CONVOLUTION: Definition = Definition {
         }
         let weight = arguments.initializer("weight", Initializer::HeNormal { gain: 2.0 })?;
         let bias = arguments.bias("bias")?;
-        Ok(Arc::new(Convolution { window, filters, groups, weight, bias, depthwise: false }))
+        Ok(Arc::new(Convolution { window, single, filters, groups, weight, bias, depthwise: false }))
     },
 };
 
@@ -90,14 +96,15 @@ pub static DEPTHWISE: Definition = Definition {
         BIAS,
         WEIGHT,
     ],
-    details: "(?, h, w, c) -> (?, h', w', c * multiplier): the same as a convolution with as many groups as channels. Weight (height, width, 1, c * multiplier).",
+    details: "(?, h, w, c) -> (?, h', w', c * multiplier): the same as a convolution with as many groups as channels. Weight (height, width, 1, c * multiplier). \
+        On a sequence (?, t, f) a window of one number slides along t: weight (size, 1, f * multiplier).",
     example: "Input(32x32x8) >> DepthwiseConv(3x3, padding=same) >> Relu6",
     build: |arguments| {
-        let window = Sliding::of(arguments)?;
+        let (window, single) = (Sliding::of(arguments)?, is_single(arguments));
         let filters = arguments.integer("multiplier", 1)?;
         let weight = arguments.initializer("weight", Initializer::HeNormal { gain: 2.0 })?;
         let bias = arguments.bias("bias")?;
-        Ok(Arc::new(Convolution { window, filters, groups: 1, weight, bias, depthwise: true }))
+        Ok(Arc::new(Convolution { window, single, filters, groups: 1, weight, bias, depthwise: true }))
     },
 };
 
@@ -129,7 +136,7 @@ impl Operation for Convolution {
     }
 
     fn settings(&self) -> Vec<(&'static str, String)> {
-        let mut list = self.window.settings([1, 1]);
+        let mut list = self.window.settings([1, 1], self.single);
         match self.depthwise {
             true if self.filters > 1 => list.push(("multiplier", self.filters.to_string())),
             true => {}
@@ -145,53 +152,55 @@ impl Operation for Convolution {
     }
 
     fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, ShapeError> {
-        let [height, width] = self.window.infer(self.name(), inputs[0])?;
+        let mut sizes = slide(&self.window, self.single, self.name(), inputs[0])?;
         let filters = match self.depthwise || self.groups > 1 {
             true => self.channels(inputs[0])?.1,
             false => self.filters,
         };
-        Ok(TensorType::batched([height, width, Size::Known(filters)]))
+        sizes.push(Size::Known(filters));
+        Ok(TensorType::batched(sizes))
     }
 
     fn parameters(&self, inputs: &[&TensorType]) -> Result<Vec<ParameterSpec>, ShapeError> {
-        image_sizes(self.name(), inputs[0])?;
+        slide(&self.window, self.single, self.name(), inputs[0])?;
         let (channels, filters, groups) = self.channels(inputs[0])?;
-        let [height, width] = self.window.size;
-        let mut specs = vec![ParameterSpec::new(
-            "weight",
-            ParameterKind::Kernel,
-            &[height, width, channels / groups, filters],
-            self.weight,
-        )];
+        let mut shape = window_sizes(&self.window, inputs[0]);
+        shape.extend([channels / groups, filters]);
+        let mut specs = vec![ParameterSpec::new("weight", ParameterKind::Kernel, &shape, self.weight)];
         specs.extend(self.bias.map(|bias| ParameterSpec::new("bias", ParameterKind::Vector, &[filters], bias)));
         Ok(specs)
     }
 
     fn macs(&self, inputs: &[&TensorType]) -> u64 {
         let (Ok(output), Ok((channels, _, groups))) = (self.infer(inputs), self.channels(inputs[0])) else { return 0 };
-        let [height, width] = self.window.size;
-        output.len().map_or(0, |len| product([len, height, width, channels / groups]) as u64)
+        let taps = product(window_sizes(&self.window, inputs[0]));
+        output.len().map_or(0, |len| product([len, taps, channels / groups]) as u64)
     }
 
-    fn axis_rule(&self, _: &[&TensorType]) -> AxisRule {
-        AxisRule::Image
+    fn axis_rule(&self, inputs: &[&TensorType]) -> AxisRule {
+        if inputs[0].image().is_some() { AxisRule::Image } else { AxisRule::AlongTime }
     }
 
     fn evaluate(&self, inputs: &[&ArrayD<f64>], parameters: &[&ArrayD<f64>]) -> ArrayD<f64> {
-        let view = |array: &ArrayD<f64>| array.view().into_dimensionality::<Ix4>().ok().map(|view| view.to_owned());
-        let (Some(x), Some(weight)) = (view(inputs[0]), view(parameters[0])) else { return inputs[0].clone() };
+        let view = |array: ArrayD<f64>| array.into_dimensionality::<Ix4>().ok();
+        let (Some(x), Some(weight)) = (view(as_images(inputs[0])), view(as_kernel(parameters[0]))) else {
+            return inputs[0].clone();
+        };
+        let Some((window, channels)) = resolve(&self.window, &inputs[0].shape()[1..]) else { return inputs[0].clone() };
         let bias = parameters.get(1).and_then(|bias| bias.view().into_dimensionality::<Ix1>().ok());
-        let groups = x.dim().3 / weight.dim().2;
-        let mut y = correlate(x.view(), weight.view(), &self.window, groups);
+        let mut y = correlate(x.view(), weight.view(), &window, channels / weight.dim().2);
         if let Some(bias) = bias {
             y += &bias;
         }
-        y.into_dyn()
+        let y = y.into_dyn();
+        match inputs[0].ndim() {
+            4 => y,
+            _ => reshaped(&y, &[y.shape()[0], y.shape()[2], y.shape()[3]]),
+        }
     }
 
     fn lower(&self, cx: &Lowering) -> Result<Lowered, String> {
-        let [height, width, channels] = cx.inputs[0][..] else { return Err("its input is not an image".into()) };
-        let window = self.window.resolve(height, width).ok_or("its window is larger than the image")?;
+        let (window, channels) = resolve(&self.window, &cx.inputs[0]).ok_or("its window is larger than its input")?;
         let (filters, groups) = match self.depthwise {
             true => (channels * self.filters, channels),
             false => (self.filters, self.groups),
@@ -234,11 +243,19 @@ impl Operation for Convolution {
     }
 }
 
+/// A kernel of one axis as one of two; one of two as it is.
+fn as_kernel(weight: &ArrayD<f64>) -> ArrayD<f64> {
+    // As with sequences, the first axis is the one that is missing.
+    match *weight.shape() {
+        [size, inputs, outputs] => reshaped(weight, &[1, size, inputs, outputs]),
+        _ => weight.clone(),
+    }
+}
+
 /// Cross-correlation of (n, h, w, c) with (kh, kw, c / groups, filters).
-fn correlate(x: ArrayView4<f64>, weight: ArrayView4<f64>, sliding: &Sliding, groups: usize) -> Array4<f64> {
+fn correlate(x: ArrayView4<f64>, weight: ArrayView4<f64>, window: &Window, groups: usize) -> Array4<f64> {
     let (batch, height, width, channels) = x.dim();
     let (_, _, depth, filters) = weight.dim();
-    let Some(window) = sliding.resolve(height, width) else { return Array4::zeros((batch, 0, 0, filters)) };
     let mut y = Array4::zeros((batch, window.out_h, window.out_w, filters));
     let (per_group, x, weight) = (filters / groups, x.as_standard_layout(), weight.as_standard_layout());
     let (x, weight) = (x.as_slice().unwrap_or(&[]), weight.as_slice().unwrap_or(&[]));

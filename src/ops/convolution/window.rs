@@ -124,9 +124,9 @@ impl Sliding {
         }
     }
 
-    /// The settings for the text forms, without defaults.
-    pub fn settings(&self, default_stride: [usize; 2]) -> Vec<(&'static str, String)> {
-        let mut list = vec![("size", pair_text(self.size))];
+    /// The settings for the text forms, without defaults. `single` is whether they were given by single numbers.
+    pub fn settings(&self, default_stride: [usize; 2], single: bool) -> Vec<(&'static str, String)> {
+        let mut list = vec![("size", if single { short_pair(self.size) } else { pair_text(self.size) })];
         if self.stride != default_stride {
             list.push(("stride", short_pair(self.stride)));
         }
@@ -148,12 +148,12 @@ impl Sliding {
     }
 
     /// The window's extent with its dilation.
-    fn extent(&self, axis: usize) -> usize {
+    pub(super) fn extent(&self, axis: usize) -> usize {
         self.size[axis] + (self.size[axis] - 1) * (self.dilation[axis] - 1)
     }
 
     /// Output size and leading padding of an axis of known size; `None` if no window fits.
-    fn along(&self, axis: usize, size: usize) -> Option<(usize, usize)> {
+    pub(super) fn along(&self, axis: usize, size: usize) -> Option<(usize, usize)> {
         let (extent, stride) = (self.extent(axis), self.stride[axis]);
         let [before, behind] = match self.padding {
             Padding::Same => {
@@ -188,18 +188,19 @@ impl Sliding {
         let mut out = [Size::Open; 2];
         for (axis, size) in [height, width].into_iter().enumerate() {
             let Some(size) = size.known() else { continue };
-            let (along, _) = self.along(axis, size).ok_or_else(|| self.too_small(layer, image))?;
+            let extent = || pair_text([self.extent(0), self.extent(1)]);
+            let (along, _) = self.along(axis, size).ok_or_else(|| self.too_small(layer, "image", &extent(), image))?;
             out[axis] = Size::Known(along);
         }
         Ok(out)
     }
 
-    fn too_small(&self, layer: &str, image: &TensorType) -> ShapeError {
-        let extent = pair_text([self.extent(0), self.extent(1)]);
+    /// The error of a tensor, `noun`, that is smaller than a window of this extent.
+    pub(super) fn too_small(&self, layer: &str, noun: &str, extent: &str, tensor: &TensorType) -> ShapeError {
         ShapeError::new(
             Code::Window,
-            format!("the window of `{layer}` is larger than the image"),
-            format!("a window of {extent} over {image}"),
+            format!("the window of `{layer}` is larger than the {noun}"),
+            format!("a window of {extent} over {tensor}"),
         )
         .help("use `padding=same`, a smaller size, or fewer pools before it")
     }

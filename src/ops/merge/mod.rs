@@ -61,16 +61,19 @@ elementwise! {
         "Input(20) >> (Dense(8) | Dense(8)) >> Minimum";
     SUBTRACT: "Subtract", "The first branch minus the others.", Merge::Subtract,
         "Input(20) >> (Dense(8) | Dense(8)) >> Subtract";
+    DIVIDE: "Divide", "The first branch divided by the others.", Merge::Divide,
+        "Input(20) >> (Dense(8) | Dense(8) >> Exp) >> Divide";
 }
 
 /// The names of the merges in `Elementwise`.
-const FUNCTIONS: [(&str, &Definition, Merge); 6] = [
+const FUNCTIONS: [(&str, &Definition, Merge); 7] = [
     ("add", &ADD, Merge::Add),
     ("multiply", &MULTIPLY, Merge::Multiply),
     ("average", &AVERAGE, Merge::Average),
     ("maximum", &MAXIMUM, Merge::Maximum),
     ("minimum", &MINIMUM, Merge::Minimum),
     ("subtract", &SUBTRACT, Merge::Subtract),
+    ("divide", &DIVIDE, Merge::Divide),
 ];
 
 /// `Elementwise(add)`
@@ -82,7 +85,7 @@ pub static ELEMENTWISE: Definition = Definition {
     summary: "Branches combined elementwise, under NeuPy's name.",
     arguments: &[Argument {
         name: "merge_function",
-        takes: "add, multiply, average, maximum, minimum or subtract",
+        takes: "add, multiply, average, maximum, minimum, subtract or divide",
         default: Default::Word("add"),
         doc: "how values are combined",
     }],
@@ -178,7 +181,7 @@ impl Operation for Elementwise {
                 channels: image[2],
                 broadcast_index: spread,
                 // The kernel takes the image first.
-                merge: if spread == 0 && self.merge == Merge::Subtract { Merge::SubtractFrom } else { self.merge },
+                merge: if spread == 0 { self.merge.reversed() } else { self.merge },
                 activation: cx.epilogue.activation,
             })));
         }

@@ -68,7 +68,7 @@ pub static BATCH_NORM: Definition = Definition {
             doc: "initial scale; false for none",
         },
     ],
-    details: "gamma * (x - running_mean) * running_inv_std + beta, per channel. As in NeuPy the stored statistic is the inverse standard deviation, \
+    details: "gamma * (x - running_mean) * running_inv_std + beta, per channel: over the batch and all pixels of an image or steps of a sequence. As in NeuPy the stored statistic is the inverse standard deviation, \
         1 / sqrt(variance + epsilon), of variances averaged over batches; Keras' variances are converted when they are bound. Parameters running_mean, running_inv_std, gamma, beta of shape (1, …, 1, c).",
     example: "Input(32x32x3) >> Conv(3x3, 16, bias=false) >> BatchNorm >> Relu",
     build: |arguments| {
@@ -122,7 +122,7 @@ impl Operation for BatchNorm {
     }
 
     fn axis_rule(&self, inputs: &[&TensorType]) -> AxisRule {
-        // The file's framework normalises the channels of an image too, not its last axis.
+        // The file's framework normalises the channels of an image or a sequence too, not its last axis.
         if inputs[0].image().is_some() { AxisRule::Image } else { AxisRule::Channels }
     }
 

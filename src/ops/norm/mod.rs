@@ -2,10 +2,11 @@
 
 pub mod batch_norm;
 
+use super::convolution::sequence::sequence_sizes;
 use super::convolution::window::{image_sizes, known_channels};
 use crate::diagnostics::Code;
 use crate::graph::signature::definition::Default;
-use crate::graph::training::{Backward, unbatched};
+use crate::graph::training::{Backward, pixels_channels, unbatched};
 use crate::graph::{
     Argument, AxisRule, Category, Definition, Initializer, Lowered, Lowering, Operation, ParameterKind, ParameterSpec,
     ShapeError, Supports,
@@ -142,7 +143,7 @@ pub static GROUP_NORM: Definition = Definition {
     aliases: &["GN"],
     kind: "GroupNorm",
     category: Category::Norm,
-    summary: "Normalises groups of channels of each image separately, independent of the batch.",
+    summary: "Normalises groups of channels of each image or sequence separately, independent of the batch.",
     arguments: &[
         Argument {
             name: "n_groups",
@@ -155,7 +156,8 @@ pub static GROUP_NORM: Definition = Definition {
         Argument { name: "epsilon", takes: "number", default: Default::Float(1e-5), doc: "added to the variance" },
     ],
     details: "gamma * (x - mean) / sqrt(variance + epsilon) + beta, with mean and biased variance over all pixels and the channels of a \
-        group (Wu and He, 2018, arXiv 1803.08494); the same in training and at inference. Parameters gamma, beta of shape (1, 1, 1, c).",
+        group (Wu and He, 2018, arXiv 1803.08494); the same in training and at inference. Parameters gamma, beta of shape (1, …, 1, c). On a \
+        sequence (?, t, f) over all steps and the features of a group.",
     example: "Input(32x32x3) >> Conv(3x3, 16) >> GroupNorm(4) >> Relu",
     build: |arguments| {
         Ok(Arc::new(GroupNorm {
@@ -181,8 +183,10 @@ impl Operation for GroupNorm {
     }
 
     fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, ShapeError> {
-        let (_, _, channels) = image_sizes("GroupNorm", inputs[0])?;
-        match channels.known() {
+        if sequence_sizes(inputs[0]).is_none() {
+            image_sizes("GroupNorm", inputs[0])?;
+        }
+        match inputs[0].channels().known() {
             Some(channels) if channels % self.groups != 0 => Err(ShapeError::new(
                 Code::Channels,
                 format!("{channels} channels cannot be split into {} groups", self.groups),
@@ -193,13 +197,16 @@ impl Operation for GroupNorm {
     }
 
     fn parameters(&self, inputs: &[&TensorType]) -> Result<Vec<ParameterSpec>, ShapeError> {
-        let shape = [1, 1, 1, known_channels("GroupNorm", inputs[0])?];
+        let mut shape = vec![1; inputs[0].rank()];
+        if let Some(last) = shape.last_mut() {
+            *last = known_channels("GroupNorm", inputs[0])?;
+        }
         let part = |role, initializer| ParameterSpec::new(role, ParameterKind::Vector, &shape, initializer);
         Ok(vec![part("gamma", self.gamma), part("beta", self.beta)])
     }
 
-    fn axis_rule(&self, _: &[&TensorType]) -> AxisRule {
-        AxisRule::Image
+    fn axis_rule(&self, inputs: &[&TensorType]) -> AxisRule {
+        if inputs[0].image().is_some() { AxisRule::Image } else { AxisRule::Channels }
     }
 
     fn evaluate(&self, inputs: &[&ArrayD<f64>], parameters: &[&ArrayD<f64>]) -> ArrayD<f64> {
@@ -207,7 +214,8 @@ impl Operation for GroupNorm {
         let mut y = inputs[0].clone();
         let each = y.shape().last().map_or(1, |channels| (channels / self.groups).max(1));
         for mut image in y.axis_iter_mut(Axis(0)) {
-            for mut group in image.axis_chunks_iter_mut(Axis(2), each) {
+            let channels = Axis(image.ndim() - 1);
+            for mut group in image.axis_chunks_iter_mut(channels, each) {
                 let mean = group.mean().unwrap_or(0.0);
                 let variance = group.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / group.len().max(1) as f64;
                 group.mapv_inplace(|x| (x - mean) / (variance + self.epsilon).sqrt());
@@ -217,9 +225,9 @@ impl Operation for GroupNorm {
     }
 
     fn lower(&self, cx: &Lowering) -> Result<Lowered, String> {
-        let [height, width, channels] = cx.inputs[0][..] else { return Err("its input is not an image".into()) };
+        let (pixels, channels) = pixels_channels(&cx.inputs[0]);
         Ok(Lowered::Step(Kernel::GroupNorm(GroupNormStep {
-            pixels: height * width,
+            pixels,
             channels,
             norm: Groups { groups: self.groups, epsilon: self.epsilon as f32 },
             activation: cx.epilogue.activation,

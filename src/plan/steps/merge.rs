@@ -18,6 +18,7 @@ pub(super) fn merge_name(merge: Merge) -> &'static str {
         Merge::Maximum => "maximum",
         Merge::Minimum => "minimum",
         Merge::Subtract | Merge::SubtractFrom => "difference",
+        Merge::Divide | Merge::DivideInto => "quotient",
     }
 }
 

@@ -20,6 +20,8 @@ pub mod prelu;
 #[deny(clippy::arithmetic_side_effects)]
 pub mod recurrent;
 #[deny(clippy::arithmetic_side_effects)]
+pub mod reduce;
+#[deny(clippy::arithmetic_side_effects)]
 pub mod resize;
 pub mod training;
 #[deny(clippy::arithmetic_side_effects)]

@@ -47,6 +47,17 @@ pub struct TransposeStep {
     pub order: Vec<usize>,
 }
 
+impl TransposeStep {
+    /// The permutation back.
+    pub fn inverse(&self) -> TransposeStep {
+        let mut order = vec![0; self.order.len()];
+        for (place, &axis) in self.order.iter().enumerate() {
+            order[axis] = place;
+        }
+        TransposeStep { sizes: self.order.iter().map(|&axis| self.sizes[axis]).collect(), order }
+    }
+}
+
 impl KernelStep for TransposeStep {
     fn run(&self, call: Call<'_>) -> Result<(), KernelError> {
         let strides = |sizes: &[usize]| {

@@ -11,7 +11,7 @@ use crate::plan::kernel_step::{Call, KernelError, KernelStep, Sizes};
 use crate::size::{product, sum};
 use serde::{Deserialize, Serialize};
 
-/// Batch normalisation at inference, where it could not be folded into the previous layer.
+/// Batch normalisation at inference, or a learnt scale, where it could not be folded into the previous layer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct NormStep {
     pub pixels: usize,
@@ -43,8 +43,12 @@ impl KernelStep for NormStep {
         true
     }
 
-    /// Folds running_mean, running_inv_std, gamma and beta into scale and shift.
+    /// Folds running_mean, running_inv_std, gamma and beta into scale and shift; gamma alone is the scale.
     fn pack(&self, parameters: Vec<Vec<f32>>) -> Vec<Vec<f32>> {
+        if let [gamma] = &parameters[..] {
+            let shift = vec![0.0; gamma.len()];
+            return vec![gamma.clone(), shift];
+        }
         let [mean, inv_std, gamma, beta] = &parameters[..] else { return parameters };
         let scale: Vec<f64> = gamma.iter().zip(inv_std).map(|(&a, &b)| f64::from(a) * f64::from(b)).collect();
         let shift = beta.iter().zip(mean).zip(&scale).map(|((&b, &m), s)| (f64::from(b) - f64::from(m) * s) as f32);

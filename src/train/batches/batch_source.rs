@@ -6,6 +6,7 @@ use crate::data::samples::table::{Table, TableError};
 use crate::data::{Augmentation, Samples};
 use crate::kernels::parallel::disjoint::{Partition, Scratch, share};
 use crate::kernels::parallel::thread_pool::ThreadPool;
+use crate::runtime::non_finite::Origin;
 use crate::runtime::{Aligned, RunError, Session};
 use std::fmt::{self, Display};
 use std::ops::Range;
@@ -44,8 +45,9 @@ pub enum BatchSourceError {
     Rows(#[from] TableError),
     #[error("{0}")]
     Cache(#[from] FeatureCacheError),
-    #[error("the net's output for sample {0} is not finite")]
-    NonFinite(usize),
+    /// With the layer or input that has the first value that is not finite.
+    #[error("the net's output for sample {sample} is not finite")]
+    NonFinite { sample: usize, origin: Option<Origin> },
     #[error("interrupted")]
     Interrupted,
 }

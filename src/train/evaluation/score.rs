@@ -211,7 +211,13 @@ impl Model for StateModel<'_> {
     fn non_finite(&mut self, batch: &LabelledBatch<'_>, first: usize, index: usize) -> Result<ScoreError, RunError> {
         Ok(match first_non_finite(batch.inputs, batch.samples) {
             Some(index) => ScoreError::NonFiniteInput { sample: first + index },
-            None => ScoreError::NonFiniteOutput { sample: first + index, origin: None },
+            None => {
+                let mut inputs: Vec<&[f32]> = batch.inputs.to_vec();
+                inputs.push(batch.targets);
+                inputs.extend(batch.weights);
+                let origin = self.session.origin_with(&inputs, batch.samples, index, self.state)?;
+                ScoreError::NonFiniteOutput { sample: first + index, origin }
+            }
         })
     }
 }

@@ -40,7 +40,7 @@ impl TrainError {
     /// The error of samples that cannot be read, or features that cannot be computed; `span` is where the spec names the data.
     pub fn of_samples(error: &SamplesError, span: Span) -> TrainError {
         let code = match error {
-            SamplesError::BatchSource(BatchSourceError::NonFinite(_)) => Code::NoNumber,
+            SamplesError::BatchSource(BatchSourceError::NonFinite { .. }) => Code::NoNumber,
             SamplesError::BatchSource(BatchSourceError::Run(error)) if error.is_memory() => Code::Memory,
             _ => Code::Dataset,
         };
@@ -51,6 +51,9 @@ impl TrainError {
                 .into(),
             SamplesError::BatchSource(BatchSourceError::Interrupted) => {
                 return TrainError::Interrupted(Interruption::Front);
+            }
+            SamplesError::BatchSource(BatchSourceError::NonFinite { origin: Some(origin), .. }) => {
+                diagnostic.note(origin.to_string()).into()
             }
             SamplesError::BatchSource(_) => diagnostic.into(),
         })
@@ -75,8 +78,12 @@ impl TrainError {
                 errors.extend(bindings.lint_values());
                 errors
             }
-            LoopError::NonFiniteOutput { .. } => {
-                let error = Diagnostic::new(Code::NoNumber, error.to_string()).at(span, "this data, or its validation");
+            LoopError::NonFiniteOutput { ref origin, .. } => {
+                let mut error =
+                    Diagnostic::new(Code::NoNumber, error.to_string()).at(span, "this data, or its validation");
+                if let Some(origin) = origin {
+                    error = error.note(origin.to_string());
+                }
                 let help =
                     "training has likely diverged: try a smaller learning rate (`step`); the last checkpoint stays";
                 error.help(help).into()

@@ -123,7 +123,8 @@ fn compute(
                 row.extend_from_slice(&values[index * width..][..width]);
             }
             if first_nan(&row, row.len()).is_some() {
-                return Err(BatchSourceError::NonFinite(sample));
+                let origin = session.origin(inputs, samples.len(), index)?;
+                return Err(BatchSourceError::NonFinite { sample, origin });
             }
             store(sample, &row);
         }

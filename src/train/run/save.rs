@@ -128,9 +128,9 @@ fn keras_shape(net: &Graph, node: &Node, parameter: &Parameter) -> (&'static str
         // Keras' GRU has two rows of biases.
         ("GRU", role @ "biases", _) => (role, vec![2, parameter.len()]),
         // Keras has an axis for the filters of each channel.
-        ("DepthwiseConvolution", role @ "weight", &[height, width, 1, filters]) => {
+        ("DepthwiseConvolution", role @ "weight", &[ref window @ .., 1, filters]) => {
             let channels = inputs.unwrap_or(filters).max(1);
-            (role, vec![height, width, channels, filters / channels])
+            (role, [window, &[channels, filters / channels]].concat())
         }
         // Slopes have all axes of the input, of size 1 where they are shared.
         (_, role @ "alpha", _) => {

@@ -8,6 +8,7 @@ use super::epoch_rank::rank;
 use super::record::{Epoch, RecordError, RunRecord};
 use crate::data::SeededRng;
 use crate::kernels::parallel::thread_pool::ThreadPool;
+use crate::runtime::non_finite::Origin;
 use crate::runtime::{RunError, Session};
 use crate::train::autodiff::OPTIMIZER;
 use crate::train::autodiff::training_plans::Trainable;
@@ -77,7 +78,7 @@ pub enum LoopError {
     #[error("{0}")]
     Record(#[from] RecordError),
     #[error("the net's prediction for sample {sample} is not finite")]
-    NonFiniteOutput { sample: usize },
+    NonFiniteOutput { sample: usize, origin: Option<Origin> },
     #[error("sample {sample} has input values that are not finite")]
     NonFiniteInput { sample: usize },
     #[error("the loss of update {update} in epoch {epoch} is {loss}")]
@@ -351,7 +352,7 @@ impl<'a> TrainingLoop<'a> {
             partial.losses += f64::from(loss[0]) * weight;
             partial.penalties += f64::from(penalty[0]) * images as f64;
             let added = partial.accumulator.add(&prediction[..images * outputs], &targets[..images * outputs]);
-            added.map_err(|_| LoopError::NonFiniteOutput { sample: chosen[0] })?;
+            added.map_err(|_| LoopError::NonFiniteOutput { sample: chosen[0], origin: None })?;
             observer.samples(epoch, partial.samples, samples, partial.losses / partial.weight.max(f64::MIN_POSITIVE));
             Ok(())
         })
@@ -408,7 +409,7 @@ impl From<ScoreError> for LoopError {
             ScoreError::BatchSource(error) => error.into(),
             ScoreError::Run(error) => error.into(),
             ScoreError::NonFiniteInput { sample } => LoopError::NonFiniteInput { sample },
-            ScoreError::NonFiniteOutput { sample, .. } => LoopError::NonFiniteOutput { sample },
+            ScoreError::NonFiniteOutput { sample, origin } => LoopError::NonFiniteOutput { sample, origin },
         }
     }
 }

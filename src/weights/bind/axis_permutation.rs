@@ -53,13 +53,23 @@ impl<'g> FileOrder<'g> {
 
     /// The arrangement of a parameter's values in the file. If it is unknown, that is recorded and reported later.
     pub fn arrangement(&mut self, id: ParameterId, layer: &str) -> Arrangement {
-        let Some(orders) = &self.orders else { return Arrangement::default() };
-        match arrangement(self.graph, orders, id, &self.layers[id.0]) {
+        match self.known_arrangement(id) {
             Ok(arrangement) => arrangement,
             Err(unknown) => {
                 self.unordered.add(unknown, layer, self.graph.parameters[id.0].span);
                 Arrangement::default()
             }
+        }
+    }
+
+    /// The order of a parameter's values in the file.
+    ///
+    /// # Errors
+    /// Why it is unknown.
+    pub fn known_arrangement(&self, id: ParameterId) -> Result<Arrangement, Arc<Unknown>> {
+        match &self.orders {
+            Some(orders) => arrangement(self.graph, orders, id, &self.layers[id.0]),
+            None => Ok(Arrangement::default()),
         }
     }
 

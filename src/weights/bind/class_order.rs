@@ -95,7 +95,8 @@ fn of_net<'g>(
         }
         let parameters = node.parameters.iter().map(|id| &graph.parameters[id.0]);
         let sizes = parameters.filter(|one| !matches!(one.role, "bias" | "biases")).map(|one| one.len());
-        let class = keras_class(node.operation.kind()).to_string();
+        let along_time = node.parameters.first().is_some_and(|id| graph.parameters[id.0].shape.len() == 3);
+        let class = keras_class(node.operation.kind(), along_time).to_string();
         found.entry((class, sizes.max().unwrap_or(0))).or_default().push((id, *layer));
     }
     found
@@ -166,12 +167,14 @@ impl Ambiguity {
     }
 }
 
-/// The snake-case Keras class of a layer with parameters.
-fn keras_class(kind: &str) -> &'static str {
+/// The snake-case Keras class of a layer with parameters, for a convolution also by whether it slides along a sequence.
+fn keras_class(kind: &str, along_time: bool) -> &'static str {
     match kind {
+        "Convolution" if along_time => "conv1d",
+        "DepthwiseConvolution" if along_time => "depthwise_conv1d",
         "Convolution" => "conv2d",
         "DepthwiseConvolution" => "depthwise_conv2d",
-        "Deconvolution" => "conv2d_transpose",
+        "ConvTranspose" | "Deconvolution" => "conv2d_transpose",
         "BatchNorm" => "batch_normalization",
         "GroupNorm" => "group_normalization",
         "LayerNorm" => "layer_normalization",
@@ -179,6 +182,7 @@ fn keras_class(kind: &str) -> &'static str {
         "LSTM" => "lstm",
         "GRU" => "gru",
         "PRelu" => "p_re_lu",
+        "Scale" => "layer_scale",
         _ => "dense",
     }
 }

@@ -25,7 +25,7 @@ enum Step {
     InverseStd {
         epsilon: f64,
     },
-    /// Kernel (out, in, height, width) to (height, width, in, out).
+    /// Kernel (out, in, window...) to (window..., in, out), for windows of one or two sizes.
     KernelFromPyTorch,
     /// Gates of a GRU: the update gate of Keras and PyTorch selects the old state where that of NeuPy selects the new one.
     Gates(GateOrder),
@@ -86,10 +86,15 @@ pub(crate) fn find_role(
     let mut roles = vec![expected.clone()];
     match expected {
         // PyTorch calls the scale and shift of a normalisation weight and bias,
-        Role::Gamma if layout == Layout::Safetensors => roles.push(Role::Weight),
-        Role::Beta if layout == Layout::Safetensors => roles.push(Role::Bias),
+        Role::Gamma if layout.has_torch_names() => {
+            roles.push(Role::Weight);
+            // torchvision calls a learnt scale `layer_scale`, Transformers `layer_scale_parameter`.
+            let scales = ["layer_scale", "layer_scale_parameter"].map(|name| Role::Other(name.into()));
+            roles.extend(scales.into_iter().filter(|_| facts.kind == "Scale"));
+        }
+        Role::Beta if layout.has_torch_names() => roles.push(Role::Bias),
         // and the slopes of a PReLU weight.
-        Role::Alpha if layout == Layout::Safetensors && facts.single => roles.push(Role::Weight),
+        Role::Alpha if layout.has_torch_names() && facts.single => roles.push(Role::Weight),
         // Keras 3 numbers the variables of a layer: if a normalisation has three, the first is gamma or beta, whichever it has.
         Role::Gamma | Role::Beta if facts.fixed => roles.push(Role::Other("vars/0".into())),
         Role::RunningMean if facts.fixed => roles.push(Role::Other("vars/1".into())),
@@ -130,9 +135,9 @@ fn storage_step(store: &dyn Store, at: usize, expected: &Shape, facts: LayerFact
         return fit_gates(store, at, expected, order).map(Some);
     }
     let actual = &entry.shape[..];
+    let sides = |shape: &[usize]| -> Vec<usize> { shape.iter().copied().filter(|&side| side != 1).collect() };
     if role == "alpha" {
         // Keras keeps shared axes with size 1; PyTorch has one slope for all channels by default.
-        let sides = |shape: &[usize]| -> Vec<usize> { shape.iter().copied().filter(|&side| side != 1).collect() };
         return match entry.elements() {
             1 => Ok(Some(Step::Repeat)),
             _ if sides(actual) == sides(shape) => Ok(None),
@@ -143,12 +148,12 @@ fn storage_step(store: &dyn Store, at: usize, expected: &Shape, facts: LayerFact
         (
             Framework::PyTorch,
             ParameterKind::Kernel | ParameterKind::TransposedKernel,
-            &[height, width, inputs, outputs],
+            [window @ .., inputs, outputs],
         ) => {
-            let torch = [outputs, inputs, height, width];
+            let torch = [&[*outputs, *inputs], window].concat();
             // A 1D convolution: its window has size 1 along the other axis.
-            let line = [outputs, inputs, height * width];
-            let same = actual == torch || (height == 1 || width == 1) && actual == line;
+            let line = [*outputs, *inputs, window.iter().product()];
+            let same = actual == torch || window.contains(&1) && actual == line;
             return if same { Ok(Some(Step::KernelFromPyTorch)) } else { Err(shape_mismatch(shape, &torch, actual)) };
         }
         (Framework::PyTorch, ParameterKind::Matrix, &[inputs, outputs]) => {
@@ -165,14 +170,16 @@ fn storage_step(store: &dyn Store, at: usize, expected: &Shape, facts: LayerFact
         _ => {}
     }
     let bare = |shape: &[usize]| -> Vec<usize> { shape.iter().copied().skip_while(|&size| size == 1).collect() };
-    // Keras stores a depthwise kernel as (height, width, channels, multiplier): the same values in the same order.
+    // Keras stores a depthwise kernel as (window, channels, multiplier): the same values in the same order.
     let depthwise = match (kind, shape, actual) {
-        (ParameterKind::Kernel, &[h, w, 1, filters], &[kh, kw, channels, multiplier]) => {
-            h == kh && w == kw && filters == channels * multiplier
+        (ParameterKind::Kernel, [window @ .., 1, filters], [taps @ .., channels, multiplier]) => {
+            window == taps && channels.checked_mul(*multiplier) == Some(*filters)
         }
         _ => false,
     };
-    if actual != shape && bare(actual) != bare(shape) && !depthwise {
+    // torchvision stores a layer scale as (channels, 1, 1).
+    let vector = kind == ParameterKind::Vector && sides(actual) == sides(shape);
+    if actual != shape && bare(actual) != bare(shape) && !depthwise && !vector {
         return Err(format!("the net needs {shape:?}, the file has {actual:?}"));
     }
     Ok(match (role, &entry.role) {
@@ -199,8 +206,7 @@ fn gate_order(entry: &Entry, layout: Layout) -> Option<GateOrder> {
     if keras || matches!(layout, Layout::Keras | Layout::Keras3) {
         return Some(GateOrder::Keras);
     }
-    (layout == Layout::Safetensors && entry.class.as_deref() == Some(torch_recurrent::GRU))
-        .then_some(GateOrder::PyTorch)
+    (layout.has_torch_names() && entry.class.as_deref() == Some(torch_recurrent::GRU)).then_some(GateOrder::PyTorch)
 }
 
 /// How the gates of a Keras or PyTorch GRU are converted to NeuPy's. All compute the candidate as tanh(x W + b + r * (h U)),
@@ -295,8 +301,8 @@ impl Step {
             (Step::InverseStd { epsilon }, _) => {
                 values.into_iter().map(|variance| (1.0 / (f64::from(variance) + epsilon).sqrt()) as f32).collect()
             }
-            (Step::KernelFromPyTorch, &[height, width, inputs, outputs]) => {
-                let taps = height * width;
+            (Step::KernelFromPyTorch, &[ref window @ .., inputs, outputs]) => {
+                let taps: usize = window.iter().product();
                 let mut out = vec![0.0; values.len()];
                 for (index, slot) in out.iter_mut().enumerate() {
                     let (tap, rest) = (index / (inputs * outputs), index % (inputs * outputs));

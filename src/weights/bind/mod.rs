@@ -12,7 +12,6 @@ use super::keras_model;
 use super::store::{Entry, Number, Role, Store, StoreError};
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, Result, counted};
 use crate::graph::{Graph, Initializer, Parameter, ParameterId};
-use crate::request::Layout;
 use crate::request::WeightsRequest;
 use crate::source::Span;
 use crate::weights::layouts::torch_recurrent;
@@ -218,7 +217,7 @@ fn bind_file(
         }
         if found.is_none() && names.contains_key(layer) && is_initial_state(parameter.role, store.layout()) {
             bindings.initial[id.0] = true;
-            let framework = if store.layout() == Layout::Safetensors { "PyTorch" } else { "Keras" };
+            let framework = if store.layout().has_torch_names() { "PyTorch" } else { "Keras" };
             report.add_note(format!("initial states are not in {framework} files: they are initialised"));
             continue;
         }

@@ -10,12 +10,12 @@ use super::{LayerConfig, Model};
 use crate::diagnostics::{Code, Diagnostic, Diagnostics};
 use crate::graph::{Graph, NodeId};
 use crate::kernels::elementwise::activation::Activation;
-use crate::ops::convolution::transposed_convolution::Deconvolution;
+use crate::ops::convolution::transposed_convolution::TransposedConvolution;
 use crate::ops::convolution::window::{Padding, Sliding, short_pair};
 use crate::ops::embedding::Embedding;
 use crate::ops::norm::GroupNorm;
+use crate::ops::pad::Pad;
 use crate::ops::recurrent::Recurrent;
-use crate::ops::resize::ZeroPad;
 use crate::source::Span;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -37,7 +37,7 @@ fn border_begins(graph: &Graph, id: NodeId, borders: usize) -> Option<NodeId> {
     let mut node = graph.node(id).inputs.first().copied()?;
     let mut left = borders;
     while left > 0 {
-        left -= usize::from(graph.node(node).operation.as_any().is::<ZeroPad>());
+        left -= usize::from(graph.node(node).operation.as_any().is::<Pad>());
         node = graph.node(node).inputs.first().copied()?;
     }
     Some(node)
@@ -141,32 +141,44 @@ impl Bound<'_> {
             put("before it", "permuted axes (Permute)".into(), "no `Transpose`".into(), None);
         }
         let window = window_of_node(self.graph, id);
-        let stride =
-            window.map(|window| window.stride).or(any.downcast_ref::<Deconvolution>().map(|layer| layer.stride));
+        let transposed = any.downcast_ref::<TransposedConvolution>().map(|layer| layer.spreading);
+        let stride = window.map(|window| window.stride).or(transposed.map(|spreading| spreading.stride));
         if let (Some(here), Some(file)) = (stride, pair(layer.get(&["strides", "subsample"]), 1))
             && here != file
         {
             put("stride", short_pair(file), short_pair(here), Some(format!("`stride={}`", short_pair(file))));
         }
-        if let (Some(window), Some(file)) = (window, pair(layer.get(&["dilation_rate"]), 1))
-            && window.dilation != file
+        let dilation = window.map(|window| window.dilation).or(transposed.map(|spreading| spreading.dilation));
+        if let (Some(here), Some(file)) = (dilation, pair(layer.get(&["dilation_rate"]), 1))
+            && here != file
         {
-            put(
-                "dilation",
-                short_pair(file),
-                short_pair(window.dilation),
-                Some(format!("`dilation={}`", short_pair(file))),
-            );
+            put("dilation", short_pair(file), short_pair(here), Some(format!("`dilation={}`", short_pair(file))));
         }
-        if let Some(transposed) = any.downcast_ref::<Deconvolution>() {
+        // Along a sequence Keras knows a third word, `causal`.
+        if let (Some(window), true, Some(file)) =
+            (window, class.ends_with("Conv1D"), layer.get(&["padding", "border_mode"]).and_then(Value::as_str))
+            && let Some(here) = [(Padding::Same, "same"), (Padding::Valid, "valid")]
+                .into_iter()
+                .find_map(|(padding, word)| (padding == window.padding).then_some(word))
+            && file != here
+        {
+            put("padding", file.into(), here.into(), None);
+        }
+        if let Some(transposed) = transposed {
             let word = |padding: Padding| if padding == Padding::Same { "same" } else { "valid" };
             if let (Some(file), here @ (Padding::Same | Padding::Valid)) = (padding(layer), transposed.padding)
                 && file != here
             {
                 put("padding", word(file).into(), word(here).into(), Some(format!("`padding={}`", word(file))));
             }
-            if let Some(file) = layer.get(&["output_padding"]) {
-                put("output padding", file.to_string(), "none".into(), None);
+            if let Some(file) = layer.get(&["output_padding"])
+                && pair(Some(file), 0) != Some(transposed.output_padding)
+            {
+                let here = match transposed.output_padding {
+                    [0, 0] => "none".into(),
+                    pixels => short_pair(pixels),
+                };
+                put("output padding", file.to_string(), here, None);
             }
         }
         if any.is::<Embedding>() && layer.get(&["mask_zero"]) == Some(&Value::Bool(true)) {

@@ -5,11 +5,14 @@ use super::function::Function;
 use super::{LayerConfig, Model};
 use crate::graph::{Arity, FusionRole, Graph, NodeId};
 use crate::kernels::elementwise::activation::Activation;
+use crate::kernels::movement::border::Border;
 use crate::ops::convolution::Convolution;
 use crate::ops::convolution::window::{Padding, Sliding};
 use crate::ops::dense::{Dense, Function as Behind};
+use crate::ops::pad::{Pad, Sides};
 use crate::ops::pool::{GlobalPool, Pool};
-use crate::ops::resize::{Upscale, ZeroPad};
+use crate::ops::reduce::Reduce;
+use crate::ops::resize::Upscale;
 use crate::ops::shape::Transpose;
 use crate::plan::steps::pool::Reduction;
 use serde_json::Value;
@@ -123,7 +126,7 @@ fn link_of_node(graph: &Graph, id: NodeId) -> Link {
         let function = operation.downcast_ref::<Dense>().and_then(|dense| match dense.function {
             Behind::Elementwise(Activation::Linear) => None,
             Behind::Elementwise(activation) => Some(Function::of_net(activation)),
-            Behind::Softmax => Some(Function::softmax()),
+            Behind::Softmax | Behind::SoftmaxAlong(_) => Some(Function::softmax()),
         });
         return Link::Layer(function);
     }
@@ -143,10 +146,14 @@ fn link_of_node(graph: &Graph, id: NodeId) -> Link {
     }
     if let Some(pool) = operation.downcast_ref::<GlobalPool>() {
         // It is the identity on features.
-        let image = graph.input_types(id).first().is_some_and(|input| input.image().is_some());
-        return if image { Link::Plain(Written::Global(pool.reduction)) } else { Link::Identity };
+        let features = graph.input_types(id).first().is_some_and(|input| input.sizes.len() == 1);
+        return if features { Link::Identity } else { Link::Plain(Written::Global(pool.reduction)) };
     }
-    if let Some(&ZeroPad { top, bottom, left, right }) = operation.downcast_ref::<ZeroPad>() {
+    if let Some(reduce) = operation.downcast_ref::<Reduce>() {
+        return if reduce.is_over_pixels() { Link::Plain(Written::Global(reduce.reduction)) } else { Link::Unknown };
+    }
+    if let Some(&Pad { sides: Sides { top, bottom, left, right }, border: Border::Zero, .. }) = operation.downcast_ref()
+    {
         return Link::Plain(Written::Border([[top, bottom], [left, right]]));
     }
     match operation.downcast_ref::<Upscale>() {
@@ -276,6 +283,7 @@ pub(super) fn pair(value: Option<&Value>, least: usize) -> Option<[usize; 2]> {
     };
     match value? {
         Value::Array(list) => match &list[..] {
+            [one] => Some([number(one)?; 2]),
             [a, b] => Some([number(a)?, number(b)?]),
             _ => None,
         },

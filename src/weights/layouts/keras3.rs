@@ -194,6 +194,7 @@ fn role(class: Option<&str>, position: &str, ranks: &[usize]) -> Role {
         ("batch_normalization", _) => &[],
         ("group_normalization" | "layer_normalization", [_, _]) => &NORM[..2],
         ("p_re_lu", [_]) => &[Role::Alpha],
+        ("layer_scale", [_]) => &NORM[..1],
         ("lstm" | "gru", [_, _, _]) => &recurrent,
         ("embedding", [_]) => KERNEL,
         ("separable_conv2d", [_, _, ..]) => &separable,

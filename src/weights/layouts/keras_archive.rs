@@ -1,5 +1,5 @@
 //! `.keras`: a ZIP archive, or the folder that it unpacks to, with the weights in `model.weights.h5` and the configuration of
-//! the model in `config.json`. Other ZIP archives are identified in the error.
+//! the model in `config.json`.
 
 use std::fs::File;
 use std::io::{self, Read, Seek};
@@ -7,13 +7,12 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use zip::ZipArchive;
-use zip::result::ZipError;
 
 use super::hdf5_file::{Tree, corrupt};
-use super::keras3;
+use super::{keras3, zip_file};
 use crate::h5::{MAX_EXPANSION, MAX_TEXT_BYTES};
 use crate::weights::keras_model::{Model, names_of_groups, with_model};
-use crate::weights::store::{MAX_ITEMS, MAX_TENSOR_BYTES, Store, StoreError, unreadable};
+use crate::weights::store::{MAX_TENSOR_BYTES, Store, StoreError, unreadable};
 
 const WEIGHTS: &str = "model.weights.h5";
 const CONFIG: &str = "config.json";
@@ -40,29 +39,20 @@ pub(crate) fn open_folder(folder: &Path) -> Result<Box<dyn Store>, StoreError> {
     open_weights(Tree::open(&path)?, &path, text(CONFIG)?, text(METADATA)?)
 }
 
+/// Whether an archive has weights of Keras.
+pub(crate) fn matches<R: Read + Seek>(archive: &ZipArchive<R>) -> bool {
+    archive.index_for_name(WEIGHTS).is_some()
+}
+
 /// Opens an archive. The weights are unpacked to a temporary file, which is deleted when the store is dropped.
-pub(crate) fn open(path: &Path, file: File) -> Result<Box<dyn Store>, StoreError> {
-    let location = path.display().to_string();
-    let zip_error = |error: ZipError| match error {
-        ZipError::Io(error) if error.kind() != io::ErrorKind::UnexpectedEof => unreadable(path, error),
-        error => corrupt(&location, error.to_string()),
-    };
-    let mut archive = ZipArchive::new(file).map_err(zip_error)?;
-    if archive.len() > MAX_ITEMS {
-        return Err(StoreError::TooLarge { location, what: format!("{} members", archive.len()) });
-    }
-    if archive.index_for_name(WEIGHTS).is_none() {
-        return Err(StoreError::NotHdf5 { path: path.into(), seems: seems(&archive) });
-    }
+pub(crate) fn open(path: &Path, mut archive: ZipArchive<File>) -> Result<Box<dyn Store>, StoreError> {
     let mut text = |name: &str| -> Result<Option<String>, StoreError> {
-        match archive.by_name(name) {
-            Ok(member) => read_text(member, &format!("{name} in {location}")).map(Some),
-            Err(ZipError::FileNotFound) => Ok(None),
-            Err(error) => Err(zip_error(error)),
-        }
+        let bytes = zip_file::member(&mut archive, path, name, MAX_TEXT_BYTES)?;
+        let text = bytes.map(String::from_utf8).transpose();
+        text.map_err(|_| corrupt(&format!("{name} in {}", path.display()), "it is not UTF-8"))
     };
     let (config, metadata) = (text(CONFIG)?, text(METADATA)?);
-    let mut member = archive.by_name(WEIGHTS).map_err(zip_error)?;
+    let mut member = archive.by_name(WEIGHTS).map_err(|error| zip_file::error(path, error))?;
     let location = format!("{WEIGHTS} in {}", path.display());
     let (declared, stored) = (member.size(), member.compressed_size());
     if declared > MAX_WEIGHTS || declared > stored.saturating_mul(MAX_EXPANSION) {
@@ -110,32 +100,6 @@ fn read_text(from: impl Read, location: &str) -> Result<String, StoreError> {
         false => Ok(text),
     }
 }
-
-/// What a ZIP archive without Keras weights seems to be.
-fn seems<R: Read + Seek>(archive: &ZipArchive<R>) -> String {
-    let any = |found: &dyn Fn(&str) -> bool| archive.file_names().any(found);
-    let ends = |end: &'static str| any(&move |name: &str| name.ends_with(end));
-    if any(&|name| name == "data.pkl" || name.ends_with("/data.pkl")) {
-        return format!("{PYTORCH}, in a ZIP archive: {SAFETENSORS}");
-    }
-    if ends("model.weights.npz") {
-        return "a `.keras` archive whose weights are in `model.weights.npz`: save the model again with h5py installed"
-            .into();
-    }
-    if ends(".npy") {
-        return "NumPy arrays (.npz), which do not name their layers".into();
-    }
-    if ends("saved_model.pb") {
-        return "a zipped TensorFlow SavedModel: load it and save the model as `.keras`".into();
-    }
-    "a ZIP archive that was written by neither Keras nor PyTorch".into()
-}
-
-/// The format of `torch.save`.
-const PYTORCH: &str = "a PyTorch pickle (.pth, .pt)";
-/// How to convert it.
-pub(crate) const SAFETENSORS: &str =
-    "`safetensors.torch.save_file(model.state_dict(), \"model.safetensors\")` writes a file that netc can read";
 
 #[cfg(test)]
 mod tests {
@@ -197,19 +161,5 @@ mod tests {
         assert!(
             matches!(error(&written(&folder, &config)), StoreError::Corrupt { location, .. } if location.contains("config.json"))
         );
-    }
-
-    #[test]
-    fn other_archives_are_identified() {
-        let folder = folder();
-        for (member, expected) in [
-            ("archive/data.pkl", "safetensors.torch.save_file"),
-            ("x.npy", "NumPy arrays (.npz)"),
-            ("model.weights.npz", "model.weights.npz"),
-            ("readme.txt", "a ZIP archive"),
-        ] {
-            let found = error(&written(&folder, &archive(&[(member, b"data")], CompressionMethod::Stored))).to_string();
-            assert!(found.contains(expected), "{found}");
-        }
     }
 }

@@ -3,13 +3,14 @@
 //! memory, nor refer to another file, nor cause a panic.
 
 use super::hdf5_file::Tree;
-use super::{keras, keras_archive, keras3, neupy, safetensors};
-use crate::content::Content;
+use super::{keras, keras_archive, keras3, neupy, safetensors, sharded_safetensors, torch_archive, zip_file};
+use crate::content::{Content, JSON};
 use crate::request::Layout;
 use crate::weights::store::{Store, StoreError, unreadable};
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
+use zip::ZipArchive;
 
 /// Opens a weights file. `layout` requires a layout; by default it is detected.
 ///
@@ -27,16 +28,24 @@ pub fn open(path: &Path, layout: Option<Layout>) -> Result<Box<dyn Store>, Store
     let (mut file, length) = open_regular(path)?;
     let content = Content::of_file(&mut file, length).map_err(|source| unreadable(path, source))?;
     match (content, layout) {
-        (Content::Hdf5, Some(asked @ Layout::Safetensors)) => Err(other(asked, "it is an HDF5 file")),
-        (Content::Hdf5, asked) => open_hdf5(Tree::open(path)?, asked),
-        (Content::Zip, None | Some(Layout::Keras3)) => keras_archive::open(path, file),
-        (Content::Zip, Some(asked)) => Err(other(asked, "it is a ZIP archive")),
+        (Content::Hdf5, Some(asked @ (Layout::Safetensors | Layout::PyTorch))) => {
+            Err(other(asked, "it is an HDF5 file"))
+        }
+        (Content::Hdf5, asked) => open_container(path, Tree::open(path)?, &IN_HDF5, asked)?.or_else(|mut tree| {
+            Err(StoreError::UnknownLayout { path: tree.path().into(), found: tree.describe_root()? })
+        }),
+        (Content::Zip, asked) => open_container(path, zip_file::open(path, file)?, &IN_ZIP, asked)?
+            .or_else(|archive| Err(StoreError::NotHdf5 { path: path.into(), seems: zip_file::seems(&archive).into() })),
         (Content::Safetensors, None | Some(Layout::Safetensors)) => safetensors::open(path, file, length),
         (Content::Safetensors, Some(asked)) => Err(other(asked, "it seems to be safetensors")),
+        (Content::Other(words), None | Some(Layout::Safetensors)) if words == JSON => {
+            let sharded = sharded_safetensors::open(path, file)?;
+            sharded.ok_or_else(|| StoreError::NotHdf5 { path: path.into(), seems: words.into() })
+        }
         (other, _) => {
             let mut seems = other.in_words().to_string();
             if seems.contains("pickle") {
-                seems = format!("{seems}: {}", keras_archive::SAFETENSORS);
+                seems = format!("{seems}: {SAVE_ANEW}");
             }
             Err(StoreError::NotHdf5 { path: path.into(), seems })
         }
@@ -58,24 +67,54 @@ fn open_regular(path: &Path) -> Result<(File, u64), StoreError> {
     })
 }
 
-fn open_hdf5(mut tree: Tree, asked: Option<Layout>) -> Result<Box<dyn Store>, StoreError> {
-    let found = if neupy::matches(&tree)? {
-        Layout::Neupy
-    } else if keras::matches(&mut tree)? {
-        Layout::Keras
-    } else if keras3::matches(&mut tree)? {
-        Layout::Keras3
-    } else {
-        let (path, found) = (tree.path().into(), tree.describe_root()?);
-        return Err(StoreError::UnknownLayout { path, found });
-    };
-    if let Some(asked) = asked.filter(|asked| *asked != found) {
-        let (path, found) = (tree.path().into(), format!("it has the layout {found}"));
-        return Err(StoreError::OtherLayout { path, asked, found });
+/// What to do about a pickle that is not in an archive.
+const SAVE_ANEW: &str =
+    "`torch.save(torch.load(\"old.pth\", weights_only=True), \"new.pth\")` writes a file that can be read";
+
+/// A layout of files in a container: whether a file has it, and its reader.
+struct Reader<Container> {
+    layout: Layout,
+    matches: fn(&mut Container) -> Result<bool, StoreError>,
+    open: fn(&Path, Container) -> Result<Box<dyn Store>, StoreError>,
+}
+
+/// The layouts of ZIP archives, in the order in which they are tried.
+const IN_ZIP: [Reader<ZipArchive<File>>; 2] = [
+    Reader {
+        layout: Layout::Keras3,
+        matches: |archive| Ok(keras_archive::matches(archive)),
+        open: keras_archive::open,
+    },
+    Reader {
+        layout: Layout::PyTorch,
+        matches: |archive| Ok(torch_archive::matches(archive)),
+        open: torch_archive::open,
+    },
+];
+
+/// The layouts of HDF5 files, in the order in which they are tried.
+const IN_HDF5: [Reader<Tree>; 3] = [
+    Reader { layout: Layout::Neupy, matches: |tree| neupy::matches(tree), open: |_, tree| neupy::open(tree) },
+    Reader { layout: Layout::Keras, matches: keras::matches, open: |_, tree| keras::open(tree) },
+    Reader { layout: Layout::Keras3, matches: keras3::matches, open: |_, tree| keras3::open(tree) },
+];
+
+/// Opens a container by the first reader that knows its layout; none if no reader does.
+fn open_container<Container>(
+    path: &Path,
+    mut container: Container,
+    readers: &[Reader<Container>],
+    asked: Option<Layout>,
+) -> Result<Result<Box<dyn Store>, Container>, StoreError> {
+    for reader in readers {
+        if !(reader.matches)(&mut container)? {
+            continue;
+        }
+        if let Some(asked) = asked.filter(|asked| *asked != reader.layout) {
+            let found = format!("it has the layout {}", reader.layout);
+            return Err(StoreError::OtherLayout { path: path.into(), asked, found });
+        }
+        return (reader.open)(path, container).map(Ok);
     }
-    match found {
-        Layout::Neupy => neupy::open(tree),
-        Layout::Keras => keras::open(tree),
-        Layout::Keras3 | Layout::Safetensors => keras3::open(tree),
-    }
+    Ok(Err(container))
 }

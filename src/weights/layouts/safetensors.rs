@@ -3,73 +3,32 @@
 //! Each key of the header is the name of a tensor, each value its `dtype`, `shape` and `data_offsets`, from the end of the
 //! header. The name `features.0.weight` means the parameter `weight` of the layer `features.0`.
 
-use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
-use std::ops::Range;
-use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
-
 use super::hdf5_file::corrupt;
-use super::safetensors_header::{Described, Header, Numbers};
-use super::torch_recurrent;
-use crate::element::{Element, Kind};
+use super::safetensors_header::{Described, Header};
+use super::safetensors_tensor::Declared;
+use super::tensor_file::{Tensor, TensorFile};
 use crate::request::Layout;
 use crate::weights::bind::axis_permutation::Framework;
-use crate::weights::store::{Entry, MAX_TENSOR_BYTES, Number, Role, Store, StoreError, row_count, unreadable};
+use crate::weights::store::{Store, StoreError, unreadable};
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
 
 /// The limit of the format for the header.
 const MAX_HEADER_BYTES: u64 = 100 << 20;
 
-impl Number {
-    /// By its name in the format.
-    fn named(name: &str) -> Option<Number> {
-        Some(match name {
-            "F64" => Number::Float(64),
-            "F32" => Number::Float(32),
-            "F16" => Number::Float(16),
-            "BF16" => Number::Bfloat16,
-            "I64" | "U64" => Number::Integer(64),
-            "I32" | "U32" => Number::Integer(32),
-            "I16" | "U16" => Number::Integer(16),
-            "I8" | "U8" | "BOOL" => Number::Integer(8),
-            _ => return None,
-        })
-    }
-
-    fn bytes(self) -> usize {
-        match self {
-            Number::Float(bits) | Number::Integer(bits) => bits / 8,
-            Number::Bfloat16 => 2,
-        }
-    }
-
-    /// Decodes values; `None` for integers.
-    fn convert(self, bytes: &[u8]) -> Option<Vec<f32>> {
-        let element = match self {
-            Number::Float(bits) => Element::new(Kind::Float, bits / 8, false)?,
-            Number::Bfloat16 => Element::new(Kind::Bfloat16, 2, false)?,
-            Number::Integer(_) => return None,
-        };
-        let mut values = Vec::with_capacity(bytes.len() / element.size());
-        element.append(bytes, &mut values);
-        Some(values)
-    }
+/// Opens a file of this length.
+pub(crate) fn open(path: &Path, mut file: File, length: u64) -> Result<Box<dyn Store>, StoreError> {
+    let (tensors, convention) = read_header(path, &mut file, length)?;
+    let files = vec![(path.into(), file)];
+    Ok(Box::new(TensorFile::new(Layout::Safetensors, files, tensors, convention)))
 }
 
-#[derive(Debug)]
-struct SafetensorsStore {
-    path: PathBuf,
-    file: Mutex<File>,
-    entries: Vec<Entry>,
-    /// The location of each entry, from the start of the file.
-    locations: Vec<Location>,
-    framework: Framework,
-    /// How the framework was determined, if it is not PyTorch.
-    remark: Option<String>,
-}
+/// The framework whose conventions a file follows, and how it was determined if it is not PyTorch.
+pub(crate) type Convention = (Framework, Option<String>);
 
 /// Reads the header and checks that the tensors fill the rest of the file without gaps or overlaps.
-pub(crate) fn open(path: &Path, mut file: File, length: u64) -> Result<Box<dyn Store>, StoreError> {
+pub(crate) fn read_header(path: &Path, file: &mut File, length: u64) -> Result<(Vec<Tensor>, Convention), StoreError> {
     let location = path.display().to_string();
     let mut prefix = [0; 8];
     file.read_exact(&mut prefix).map_err(|source| unreadable(path, source))?;
@@ -82,7 +41,7 @@ pub(crate) fn open(path: &Path, mut file: File, length: u64) -> Result<Box<dyn S
     let Header { tensors, format } =
         serde_json::from_slice(&header).map_err(|error| corrupt(&location, format!("its JSON header: {error}")))?;
     drop(header);
-    let (framework, remark) = framework(&location, format.as_deref(), &tensors)?;
+    let convention = convention(&location, format.as_deref(), &tensors)?;
     let mut found = Vec::with_capacity(tensors.len());
     for (name, described) in tensors {
         found.push(Declared::read(&name, described)?);
@@ -106,95 +65,11 @@ pub(crate) fn open(path: &Path, mut file: File, length: u64) -> Result<Box<dyn S
             false => corrupt(&location, what),
         });
     }
-    let (mut entries, mut locations) = (Vec::new(), Vec::new());
-    for (entry, location) in torch_recurrent::joined(&mut found) {
-        entries.push(entry);
-        locations.push(location);
-    }
-    for tensor in found {
-        // PyTorch's batch counter is not a parameter.
-        if tensor.name.ends_with("num_batches_tracked") {
-            continue;
-        }
-        let (layer, parameter) = tensor.name.rsplit_once(['.', '/']).unwrap_or(("", &tensor.name));
-        let (layer, role) = (layer.to_string(), role(parameter, framework));
-        let (key, shape, number) = (tensor.name.clone(), tensor.shape, tensor.number);
-        entries.push(Entry { layer, role, key, shape, number, class: None });
-        locations.push(Location::At(tensor.start));
-    }
-    for location in &mut locations {
-        location.starts_mut().for_each(|start| *start += data);
-    }
-    Ok(Box::new(SafetensorsStore { path: path.into(), file: Mutex::new(file), entries, locations, framework, remark }))
-}
-
-/// Where the bytes of an entry are.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Location {
-    At(u64),
-    /// The entry is the transpose of this matrix.
-    Transposed(u64),
-    /// The entry is the sum of two tensors.
-    Sum([u64; 2]),
-    /// The rows of the entry are two tensors.
-    Rows([u64; 2]),
-}
-
-impl Location {
-    fn starts_mut(&mut self) -> impl Iterator<Item = &mut u64> {
-        match self {
-            Location::At(start) | Location::Transposed(start) => std::slice::from_mut(start).iter_mut(),
-            Location::Sum(starts) | Location::Rows(starts) => starts.iter_mut(),
-        }
-    }
-}
-
-/// A tensor as the header declares it.
-pub(crate) struct Declared {
-    pub name: String,
-    pub number: Number,
-    pub shape: Vec<usize>,
-    pub start: u64,
-    end: u64,
-}
-
-impl Declared {
-    fn read(name: &str, described: Described) -> Result<Declared, StoreError> {
-        let declared_type = described.dtype.as_deref().unwrap_or("(none)");
-        let number = Number::named(declared_type).ok_or_else(|| StoreError::NonNumeric {
-            location: name.into(),
-            found: format!("the type {declared_type}"),
-        })?;
-        let list = |key: &str, list: Option<Numbers>| {
-            list.map(|list| list.0).ok_or_else(|| corrupt(name, format!("its '{key}' is not a list of integers")))
-        };
-        let sides = list("shape", described.shape)?;
-        let [start, end] = list("data_offsets", described.data_offsets)?[..] else {
-            return Err(corrupt(name, "its 'data_offsets' are not two numbers"));
-        };
-        let elements = sides.iter().try_fold(1u64, |product, side| product.checked_mul(*side));
-        let bytes = elements.and_then(|elements| elements.checked_mul(number.bytes().max(4) as u64));
-        let (Some(elements), Some(..=MAX_TENSOR_BYTES)) = (elements, bytes) else {
-            return Err(StoreError::TooLarge { location: name.into(), what: format!("its shape is {sides:?}") });
-        };
-        let bytes = elements * number.bytes() as u64;
-        if end.checked_sub(start) != Some(bytes) {
-            return Err(corrupt(
-                name,
-                format!("its shape {sides:?} takes {bytes} bytes, its offsets are {start}..{end}"),
-            ));
-        }
-        let shape = sides.iter().map(|side| *side as usize).collect();
-        Ok(Declared { name: name.into(), number, shape, start, end })
-    }
+    Ok((found.into_iter().map(|tensor| tensor.at(data)).collect(), convention))
 }
 
 /// The framework whose conventions a file follows, by its metadata or else by the names of its tensors.
-fn framework(
-    location: &str,
-    format: Option<&str>,
-    tensors: &[(String, Described)],
-) -> Result<(Framework, Option<String>), StoreError> {
+fn convention(location: &str, format: Option<&str>, tensors: &[(String, Described)]) -> Result<Convention, StoreError> {
     let last = |name: &str| name.rsplit(['.', '/']).next().unwrap_or(name).to_string();
     let kernel = tensors.iter().map(|(name, _)| name).find(|name| last(name) == "kernel");
     let remark = |format: &str| Some(format!("its `format` is {format}: read as channels-last, matrices (in, out)"));
@@ -220,90 +95,6 @@ fn framework(
             Ok((Framework::Keras, Some(remark)))
         }
         _ => Ok((Framework::PyTorch, None)),
-    }
-}
-
-/// The role by the names of PyTorch, or of Keras and Flax in their files.
-fn role(parameter: &str, framework: Framework) -> Role {
-    match (parameter, framework) {
-        ("scale", Framework::Keras | Framework::Flax) => return Role::Gamma,
-        ("embedding" | "embeddings", Framework::Keras | Framework::Flax) => return Role::Weight,
-        ("mean", Framework::Keras | Framework::Flax) => return Role::RunningMean,
-        ("var", Framework::Keras | Framework::Flax) => return Role::RunningVariance,
-        _ => {}
-    }
-    match parameter {
-        "running_var" | "moving_variance" => Role::RunningVariance,
-        "moving_mean" => Role::RunningMean,
-        "kernel" => Role::Weight,
-        other => Role::from_neupy(other),
-    }
-}
-
-impl Store for SafetensorsStore {
-    fn layout(&self) -> Layout {
-        Layout::Safetensors
-    }
-
-    fn has_names(&self) -> bool {
-        true
-    }
-
-    fn framework(&self) -> Framework {
-        self.framework
-    }
-
-    fn remarks(&self) -> Vec<String> {
-        self.remark.iter().cloned().collect()
-    }
-
-    fn entries(&self) -> &[Entry] {
-        &self.entries
-    }
-
-    fn read_rows(&self, index: usize, rows: Range<usize>) -> Result<Vec<f32>, StoreError> {
-        let (Some(entry), Some(start)) = (self.entries.get(index), self.locations.get(index)) else {
-            return Err(StoreError::NoSuchEntry { index });
-        };
-        let count = row_count(&entry.shape);
-        if rows.end > count {
-            return Err(StoreError::NoSuchRows { location: entry.key.clone(), end: rows.end, rows: count });
-        }
-        if rows.is_empty() {
-            return Ok(Vec::new());
-        }
-        let row = entry.elements() / count.max(1);
-        match *start {
-            Location::At(start) => self.values(entry, start, rows.start * row, rows.len() * row),
-            Location::Sum([a, b]) => {
-                let (a, b) = (
-                    self.values(entry, a, rows.start * row, rows.len() * row)?,
-                    self.values(entry, b, rows.start * row, rows.len() * row)?,
-                );
-                Ok(a.iter().zip(&b).map(|(a, b)| a + b).collect())
-            }
-            Location::Rows(starts) => {
-                let read = starts.into_iter().map(|start| self.values(entry, start, 0, row));
-                Ok(read.collect::<Result<Vec<_>, _>>()?.concat()[rows.start * row..rows.end * row].to_vec())
-            }
-            Location::Transposed(start) => {
-                let values = self.values(entry, start, 0, entry.elements())?;
-                Ok(rows.flat_map(|at| values.iter().skip(at).step_by(count).copied()).collect())
-            }
-        }
-    }
-}
-
-impl SafetensorsStore {
-    /// `count` values of a tensor, starting at the value `first`.
-    fn values(&self, entry: &Entry, start: u64, first: usize, count: usize) -> Result<Vec<f32>, StoreError> {
-        let mut bytes = vec![0; count * entry.number.bytes()];
-        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        file.seek(SeekFrom::Start(start + (first * entry.number.bytes()) as u64))
-            .and_then(|_| file.read_exact(&mut bytes))
-            .map_err(|source| unreadable(&self.path, source))?;
-        let whole = || StoreError::NonNumeric { location: entry.key.clone(), found: entry.number.to_string() };
-        entry.number.convert(&bytes).ok_or_else(whole)
     }
 }
 

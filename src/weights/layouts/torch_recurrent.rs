@@ -1,11 +1,11 @@
-//! PyTorch's `nn.LSTM` and `nn.GRU` in safetensors: `weight_ih_l0`, `weight_hh_l0`, `bias_ih_l0`, `bias_hh_l0`, with `_l1` etc.
+//! PyTorch's `nn.LSTM` and `nn.GRU`: `weight_ih_l0`, `weight_hh_l0`, `bias_ih_l0`, `bias_hh_l0`, with `_l1` etc.
 //! for further layers and `_reverse` for the reverse direction; cells (`nn.LSTMCell`) have the names without `_l0`.
 //!
 //! The gates of an LSTM are in NeuPy's order (input, forget, cell, output); those of a GRU are reordered by its transform.
 //! Matrices are (out, in). There are two biases: those of an LSTM are added, those of a GRU become two rows, as in Keras. The
 //! layers of a stacked module are `NAME/l0`, `NAME/l1`; the two directions are `NAME/forward`, `NAME/backward`.
 
-use super::safetensors::{Declared, Location};
+use super::tensor_file::{Source, Tensor};
 use crate::weights::store::{Entry, Role};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,7 +14,7 @@ pub(crate) const LSTM: &str = "LSTM";
 pub(crate) const GRU: &str = "GRU";
 
 /// Removes the tensors of LSTMs and GRUs from `found` and returns them as the entries of netc's layers.
-pub(crate) fn joined(found: &mut Vec<Declared>) -> Vec<(Entry, Location)> {
+pub(crate) fn joined(found: &mut Vec<Tensor>) -> Vec<(Entry, Source)> {
     // By module, layer and direction.
     let mut cells: BTreeMap<(String, usize, bool), BTreeMap<&str, usize>> = BTreeMap::new();
     for (at, tensor) in found.iter().enumerate() {
@@ -59,17 +59,20 @@ pub(crate) fn joined(found: &mut Vec<Declared>) -> Vec<(Entry, Location)> {
             let (key, shape) = (tensor.name.clone(), tensor.shape.iter().rev().copied().collect());
             let class = class.map(str::to_string);
             let entry = Entry { layer: layer.clone(), role, key, shape, number: tensor.number, class };
-            entries.push((entry, Location::Transposed(tensor.start)));
+            entries.push((entry, Source::Transposed(tensor.location.clone())));
             taken.insert(at);
         }
         if let (Some(&a), Some(&b)) = (parts.get("bias_ih"), parts.get("bias_hh")) {
-            let (key, starts) = (format!("{} + {}", found[a].name, found[b].name), [found[a].start, found[b].start]);
-            let (shape, location) = match class {
-                Some(GRU) => ([&[2], shape(a)].concat(), Location::Rows(starts)),
-                _ => (shape(a).to_vec(), Location::Sum(starts)),
+            let (key, locations) = (
+                format!("{} + {}", found[a].name, found[b].name),
+                [found[a].location.clone(), found[b].location.clone()],
+            );
+            let (shape, source) = match class {
+                Some(GRU) => ([&[2], shape(a)].concat(), Source::Rows(locations)),
+                _ => (shape(a).to_vec(), Source::Sum(locations)),
             };
             let (class, number) = (class.map(str::to_string), found[a].number);
-            entries.push((Entry { layer: layer.clone(), role: Role::Biases, key, shape, number, class }, location));
+            entries.push((Entry { layer: layer.clone(), role: Role::Biases, key, shape, number, class }, source));
             taken.extend([a, b]);
         }
     }

@@ -1,6 +1,6 @@
 //! Gradients of elementwise functions, softmax, learnt slopes, unit length, and merges.
 
-use crate::kernels::elementwise::activation::Activation;
+use crate::kernels::elementwise::activation::{Activation, GELU_CUBIC, GELU_FACTOR};
 use crate::kernels::elementwise::activation_gradient::is_slope_from_output;
 use crate::kernels::elementwise::combine::Merge;
 use crate::plan::steps::gradient::merge_gradient::{BroadcastGradientStep, GateGradientStep, GatedAverageGradientStep};
@@ -36,7 +36,9 @@ fn slope_at_input(activation: Activation, x: f64) -> f64 {
         }
         Activation::Relu6 => inside(x, 0.0, 6.0, 1.0),
         Activation::Sigmoid => sigmoid(x) * sigmoid(-x),
-        Activation::HardSigmoid => inside(x, -2.5, 2.5, 0.2),
+        Activation::HardSigmoid { alpha, beta } => {
+            inside(f64::from(alpha) * x + f64::from(beta), 0.0, 1.0, f64::from(alpha))
+        }
         Activation::Tanh => 1.0 - x.tanh().powi(2),
         Activation::Elu => {
             if x > 0.0 {
@@ -52,6 +54,19 @@ fn slope_at_input(activation: Activation, x: f64) -> f64 {
             let below = 0.5 * libm::erfc(-x / std::f64::consts::SQRT_2);
             below + x * (-0.5 * x * x).exp() / std::f64::consts::TAU.sqrt()
         }
+        Activation::GeluTanh => {
+            let (factor, cubic) = (f64::from(GELU_FACTOR), f64::from(GELU_CUBIC));
+            let tangent = (factor * (x + cubic * x.powi(3))).tanh();
+            0.5 * (1.0 + tangent) + 0.5 * x * (1.0 - tangent * tangent) * factor * (1.0 + 3.0 * cubic * x * x)
+        }
+        Activation::Clip { min, max } => inside(x, f64::from(min), f64::from(max), 1.0),
+        Activation::Exp => x.exp(),
+        Activation::Log => 1.0 / x,
+        Activation::Sqrt => 0.5 / x.sqrt(),
+        Activation::Square => 2.0 * x,
+        Activation::Power { exponent: 0.0 } => 0.0,
+        Activation::Power { exponent } => f64::from(exponent) * x.powf(f64::from(exponent) - 1.0),
+        Activation::Affine { scale, .. } => f64::from(scale),
     }
 }
 
@@ -60,7 +75,7 @@ fn slope_of_output(activation: Activation, y: f64) -> f64 {
     match activation {
         Activation::Relu6 => inside(y, 0.0, 6.0, 1.0),
         Activation::Sigmoid => y * (1.0 - y),
-        Activation::HardSigmoid => inside(y, 0.0, 1.0, 0.2),
+        Activation::HardSigmoid { alpha, .. } => inside(y, 0.0, 1.0, f64::from(alpha)),
         Activation::Tanh => 1.0 - y * y,
         Activation::Elu => {
             if y > 0.0 {
@@ -70,6 +85,9 @@ fn slope_of_output(activation: Activation, y: f64) -> f64 {
             }
         }
         Activation::Softplus => 1.0 - (-y).exp(),
+        Activation::Clip { min, max } => inside(y, f64::from(min), f64::from(max), 1.0),
+        Activation::Exp => y,
+        Activation::Sqrt => 0.5 / y,
         // The sign of the input is that of the output.
         other => slope_at_input(other, y),
     }
@@ -150,6 +168,14 @@ pub fn merge_gradient(merge: Merge, index: usize, dy: &[f64], inputs: &[Vec<f64>
             Merge::Subtract if index > 0 => -1.0,
             Merge::SubtractFrom if index == 0 => -1.0,
             Merge::Subtract | Merge::SubtractFrom => 1.0,
+            Merge::Divide | Merge::DivideInto => {
+                let values: Vec<f64> = inputs.iter().map(|values| values[at]).collect();
+                let quotient = values[1..].iter().fold(values[0], |value, other| merge.exact(value, *other));
+                let is_dividend = (index == 0) == (merge == Merge::Divide);
+                let divisors =
+                    || values.iter().enumerate().filter(|(other, _)| *other != index).map(|(_, value)| value);
+                if is_dividend { 1.0 / divisors().product::<f64>() } else { -quotient / x }
+            }
         }
     };
     dy.iter().enumerate().map(|(at, dy)| dy * slope(at)).collect()

@@ -2,10 +2,14 @@
 
 use super::linear::each_tap;
 use crate::kernels::movement::copy::PadGeometry;
+use crate::kernels::movement::resample::Resize;
 use crate::kernels::movement::upscale::Upscale;
+use crate::kernels::reduce::Axes;
 use crate::plan::steps::gradient::pointwise_gradient::ScatterSliceStep;
+use crate::plan::steps::gradient::reduce_gradient::ReduceGradientStep;
 use crate::plan::steps::movement::TransposeStep;
 use crate::plan::steps::pool::{GlobalPoolStep, PoolStep, Reduction};
+use crate::plan::steps::resize::PadStep;
 
 /// Axes in another order.
 pub fn transpose(step: &TransposeStep, x: &[f64], n: usize) -> Vec<f64> {
@@ -76,6 +80,41 @@ pub fn global_pool_gradient(pool: &GlobalPoolStep, dy: &[f64], x: Option<&[f64]>
     dx
 }
 
+/// The index of the result of a reduction that the value at an index of a batch belongs to.
+fn reduced_index(axes: &Axes, index: usize) -> usize {
+    let (pixel, channel) = (index / axes.channels, index % axes.channels);
+    // Outer pixels of all images together.
+    let to = pixel / (axes.len * axes.inner) * axes.inner + pixel % axes.inner;
+    if axes.over_channels { to } else { to * axes.channels + channel }
+}
+
+/// dx of a reduction along axes: a maximum's goes to the first maximum, that of others to all values.
+pub fn reduce_gradient(step: &ReduceGradientStep, dy: &[f64], x: Option<&[f64]>) -> Vec<f64> {
+    let axes = &step.layer.axes;
+    let Some(x) = x else {
+        let len = dy.len() * axes.count();
+        return (0..len).map(|index| dy[reduced_index(axes, index)] * step.factor()).collect();
+    };
+    let mut best: Vec<Option<usize>> = vec![None; dy.len()];
+    for (index, value) in x.iter().enumerate() {
+        let best = &mut best[reduced_index(axes, index)];
+        if best.is_none_or(|best| *value > x[best]) {
+            *best = Some(index);
+        }
+    }
+    let mut dx = vec![0.0; x.len()];
+    best.iter().zip(dy).for_each(|(best, dy)| best.iter().for_each(|&index| dx[index] += dy));
+    dx
+}
+
+/// dx of a softmax along an axis of the pixels: y (dy - sum of dy y).
+pub fn softmax_along_gradient(axes: &Axes, dy: &[f64], y: &[f64]) -> Vec<f64> {
+    let axes = Axes { over_channels: false, ..*axes };
+    let mut sums = vec![0.0; dy.len() / axes.len.max(1)];
+    dy.iter().zip(y).enumerate().for_each(|(index, (dy, y))| sums[reduced_index(&axes, index)] += dy * y);
+    dy.iter().zip(y).enumerate().map(|(index, (dy, y))| y * (dy - sums[reduced_index(&axes, index)])).collect()
+}
+
 /// dx of repeated pixels: the sum over the copies.
 pub fn upscale_gradient(size: &Upscale, dy: &[f64], n: usize) -> Vec<f64> {
     let Upscale { in_h, in_w, channels, scale_h, scale_w } = *size;
@@ -85,6 +124,51 @@ pub fn upscale_gradient(size: &Upscale, dy: &[f64], n: usize) -> Vec<f64> {
         let (channel, pixel) = (index % channels, index / channels);
         let (column, row, image) = (pixel % out_w, pixel / out_w % out_h, pixel / out_w / out_h);
         dx[((image * in_h + row / scale_h) * in_w + column / scale_w) * channels + channel] += dy;
+    }
+    dx
+}
+
+/// dx of interpolation: each dy goes to the pixels that it is a sum of, by their weights.
+pub fn resize_gradient(size: &Resize, dy: &[f64], n: usize) -> Vec<f64> {
+    let Resize { rows, columns, channels, interpolation, .. } = *size;
+    let mut dx = vec![0.0; n * rows.input * columns.input * channels];
+    for (index, dy) in dy.iter().enumerate() {
+        let (channel, pixel) = (index % channels, index / channels);
+        let (image, pixel) = (pixel / (rows.output * columns.output), pixel % (rows.output * columns.output));
+        let (i, i_weights) = size.taps(&rows, pixel / columns.output);
+        let (j, j_weights) = size.taps(&columns, pixel % columns.output);
+        for (a, b) in (0..interpolation.taps()).flat_map(|a| (0..interpolation.taps()).map(move |b| (a, b))) {
+            let at = (image * rows.input + i[a]) * columns.input + j[b];
+            dx[at * channels + channel] += i_weights[a] * j_weights[b] * dy;
+        }
+    }
+    dx
+}
+
+/// dx of a border of the image's own pixels: each dy goes to the pixel that its place shows.
+pub fn pad_gradient(step: &PadStep, dy: &[f64], n: usize) -> Vec<f64> {
+    let PadGeometry { in_h, in_w, channels, top, left, bottom, right } = step.geometry;
+    let (out_h, out_w) = (top + in_h + bottom, left + in_w + right);
+    let mut dx = vec![0.0; n * in_h * in_w * channels];
+    for (index, dy) in dy.iter().enumerate() {
+        let (channel, pixel) = (index % channels, index / channels);
+        let (column, row, image) = (pixel % out_w, pixel / out_w % out_h, pixel / out_w / out_h);
+        let (row, column) = (step.border.source(row, top, in_h), step.border.source(column, left, in_w));
+        if let (Some(row), Some(column)) = (row, column) {
+            dx[((image * in_h + row) * in_w + column) * channels + channel] += dy;
+        }
+    }
+    dx
+}
+
+/// The image with a border of zeros: dx of a crop.
+pub fn zero_pad(geometry: &PadGeometry, dy: &[f64], n: usize) -> Vec<f64> {
+    let PadGeometry { in_h, in_w, channels, top, left, bottom, right } = *geometry;
+    let (out_h, out_w) = (top + in_h + bottom, left + in_w + right);
+    let mut dx = vec![0.0; n * out_h * out_w * channels];
+    for (at, row) in dy.chunks_exact(in_w * channels).enumerate() {
+        let place = (at / in_h * out_h + top + at % in_h) * out_w + left;
+        dx[place * channels..][..row.len()].copy_from_slice(row);
     }
     dx
 }

@@ -10,6 +10,7 @@ mod norm;
 mod recurrence;
 mod update;
 
+use crate::kernels::movement::border::Border;
 use crate::kernels::parallel::image_batches::Images;
 use crate::plan::kernel::Kernel;
 use crate::plan::kernel_step::Inputs;
@@ -22,7 +23,8 @@ pub fn has_reference(kernel: &Kernel) -> bool {
     match kernel {
         Kernel::Unbatched(step) => has_reference(&step.kernel),
         Kernel::Convolution(step) => !step.bias && step.epilogue.is_empty(),
-        Kernel::Merge(_) | Kernel::Transpose(_) => true,
+        Kernel::Merge(_) | Kernel::Transpose(_) | Kernel::Crop(_) => true,
+        Kernel::Pad(step) => step.border == Border::Zero,
         Kernel::Noise(_) | Kernel::Repack(_) => false,
         other => other.is_training_only(),
     }
@@ -71,8 +73,15 @@ pub fn evaluate(kernel: &Kernel, inputs: &[Vec<f64>], parameters: &[Vec<f64>]) -
         (Kernel::GlobalPoolGradient(step), [dy, rest @ ..]) => {
             images::global_pool_gradient(&step.pool, dy, rest.first().map(Vec::as_slice), n)
         }
+        (Kernel::ReduceGradient(step), [dy, rest @ ..]) => {
+            images::reduce_gradient(step, dy, rest.first().map(Vec::as_slice))
+        }
+        (Kernel::SoftmaxAlongGradient(step), [dy, y]) => images::softmax_along_gradient(&step.layer.axes, dy, y),
         (Kernel::UpscaleGradient(step), [dy]) => images::upscale_gradient(&step.upscale.repeat, dy, n),
-        (Kernel::ZeroPadGradient(step), [dy]) => images::crop(&step.geometry, dy, n),
+        (Kernel::ResizeGradient(step), [dy]) => images::resize_gradient(&step.forward.resize, dy, n),
+        (Kernel::PadGradient(step), [dy]) => images::pad_gradient(&step.forward, dy, n),
+        (Kernel::Crop(step), [x]) => images::crop(&step.geometry, x, n),
+        (Kernel::Pad(step), [x]) if has_reference(kernel) => images::zero_pad(&step.geometry, x, n),
         (Kernel::BatchStatistics(step), [x]) => norm::batch_statistics(x, step.channels, f64::from(step.epsilon)),
         (Kernel::RunningStats(_), _) => vec![0.0],
         (Kernel::BatchNorm(_), [x, statistics]) => norm::batch_norm(x, statistics, &parameters[0], &parameters[1]),
@@ -80,7 +89,11 @@ pub fn evaluate(kernel: &Kernel, inputs: &[Vec<f64>], parameters: &[Vec<f64>]) -
         (Kernel::BatchNormGradient(_), [x, dy, statistics, scales]) => {
             norm::batch_norm_gradient(x, dy, statistics, scales, &parameters[0])
         }
-        (Kernel::FixedNormGradient(_), [dy]) => norm::fixed_norm_gradient(dy, &parameters[1], &parameters[2]),
+        (Kernel::FixedNormGradient(_), [dy]) => match parameters {
+            [gamma] => norm::scaled(dy, gamma),
+            _ => norm::fixed_norm_gradient(dy, &parameters[1], &parameters[2]),
+        },
+        (Kernel::ChannelProduct(step), [x, dy]) => norm::channel_products(x, dy, step.channels),
         (Kernel::GroupSums(step), [x, dy]) => norm::group_sums(&step.layer, x, dy),
         (Kernel::GroupNormGradient(step), [x, dy, sums]) => {
             norm::group_norm_gradient(&step.layer, x, dy, sums, &parameters[0])

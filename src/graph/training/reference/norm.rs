@@ -69,6 +69,18 @@ pub fn batch_norm_gradient(x: &[f64], dy: &[f64], statistics: &[f64], scales: &[
     x.iter().zip(dy).enumerate().map(at).collect()
 }
 
+/// The gradient of a scale per channel: sums of x dy.
+pub fn channel_products(x: &[f64], dy: &[f64], channels: usize) -> Vec<f64> {
+    let mut sums = vec![0.0; channels];
+    x.iter().zip(dy).enumerate().for_each(|(index, (x, dy))| sums[index % channels] += x * dy);
+    sums
+}
+
+/// dx of a scale per channel.
+pub fn scaled(dy: &[f64], gamma: &[f64]) -> Vec<f64> {
+    dy.iter().enumerate().map(|(index, dy)| dy * gamma[index % gamma.len()]).collect()
+}
+
 /// dx of a normalisation by stored statistics.
 pub fn fixed_norm_gradient(dy: &[f64], inv_std: &[f64], gamma: &[f64]) -> Vec<f64> {
     let channels = gamma.len();

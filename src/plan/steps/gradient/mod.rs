@@ -7,3 +7,5 @@ pub mod norm_gradient;
 pub mod pointwise_gradient;
 pub mod pool_gradient;
 pub mod recurrent_gradient;
+pub mod reduce_gradient;
+pub mod resize_gradient;

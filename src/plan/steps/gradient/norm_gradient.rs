@@ -3,7 +3,7 @@
 use super::pointwise_gradient::binary_sizes;
 use crate::kernels::norm::batch_norm::{
     BatchNorm, batch_norm, batch_norm_gradient, batch_scratch_len, batch_statistics, channel_gradients,
-    update_running_inv_std, update_running_mean,
+    channel_products, update_running_inv_std, update_running_mean,
 };
 use crate::kernels::norm::group_norm_gradient::{
     GroupNormGradient, group_norm_gradient, group_norm_parameter_gradients, group_norm_sums, group_norm_sums_len,
@@ -316,7 +316,35 @@ impl KernelStep for LocalResponseGradientStep {
     }
 }
 
-/// The input gradient of batch normalisation by fixed statistics: dy times the scale of each channel.
+/// The gradient of a scale per channel, from x and dy: the sum of their products over the batch and its pixels, `(channels)`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ChannelProductStep {
+    pub pixels: usize,
+    pub channels: usize,
+}
+
+impl KernelStep for ChannelProductStep {
+    fn run(&self, call: Call<'_>) -> Result<(), KernelError> {
+        let size = Images { n: call.batch, pixels: self.pixels, channels: self.channels };
+        let out = &mut call.output.data[..self.channels];
+        channel_products(call.inputs[0], call.inputs[1], size, out, call.scratch, call.threads);
+        Ok(())
+    }
+
+    fn describe(&self) -> String {
+        format!("gradient of the scale of {} channels over {} pixels and the batch", self.channels, self.pixels)
+    }
+
+    fn sizes(&self) -> Sizes {
+        Sizes { output: (1, self.channels), ..binary_sizes(self.pixels, self.channels) }
+    }
+
+    fn scratch_len(&self, batch: usize, _: usize) -> usize {
+        batch_scratch_len(Images { n: batch, pixels: self.pixels, channels: self.channels })
+    }
+}
+
+/// The input gradient of batch normalisation by fixed statistics, or of a learnt scale: dy times the scale of each channel.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FixedNormGradientStep {
     pub layer: crate::plan::steps::norm::NormStep,

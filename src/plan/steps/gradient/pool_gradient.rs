@@ -1,17 +1,16 @@
-//! Gradients of pooling, upscaling and zero padding.
+//! Gradients of pooling and upscaling.
 
-use crate::kernels::movement::copy::{PadGeometry, crop};
 use crate::kernels::parallel::image_batches::Images;
 use crate::kernels::pool::pool_gradient::{
     average_pool_gradient, global_pool_gradient, max_pool_gradient, upscale_gradient,
 };
 use crate::plan::kernel_step::{Call, Inputs, KernelError, KernelStep, Sizes};
 use crate::plan::steps::pool::{GlobalPoolStep, PoolStep, Reduction};
-use crate::plan::steps::resize::{UpscaleStep, ZeroPadStep};
+use crate::plan::steps::resize::UpscaleStep;
 use serde::{Deserialize, Serialize};
 
 /// The sizes of the gradient of a kernel with one input: from dy, and x if `needs_input`, to dx.
-fn gradient_sizes(forward: Sizes, needs_input: bool) -> Sizes {
+pub(super) fn gradient_sizes(forward: Sizes, needs_input: bool) -> Sizes {
     let input = match forward.inputs {
         Inputs::Fixed(list) => list.first().copied().unwrap_or((0, 0)),
         Inputs::Variadic(size) | Inputs::Gated(_, size) => size,
@@ -89,26 +88,5 @@ impl KernelStep for UpscaleGradientStep {
 
     fn sizes(&self) -> Sizes {
         gradient_sizes(self.upscale.sizes(), false)
-    }
-}
-
-/// The gradient of zero padding: a crop.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct ZeroPadGradientStep {
-    pub geometry: PadGeometry,
-}
-
-impl KernelStep for ZeroPadGradientStep {
-    fn run(&self, call: Call<'_>) -> Result<(), KernelError> {
-        crop(call.inputs[0], call.output, call.batch, &self.geometry, call.threads);
-        Ok(())
-    }
-
-    fn describe(&self) -> String {
-        format!("back through {}", ZeroPadStep { geometry: self.geometry }.describe())
-    }
-
-    fn sizes(&self) -> Sizes {
-        gradient_sizes(ZeroPadStep { geometry: self.geometry }.sizes(), false)
     }
 }

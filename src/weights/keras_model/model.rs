@@ -1,0 +1,74 @@
+//! A Keras model as data.
+
+use serde_json::{Map, Value};
+use std::collections::HashMap;
+
+/// A model as the file describes it: the layers of all nested models in one list.
+#[derive(Debug, Default)]
+pub struct Model {
+    pub layers: Vec<LayerConfig>,
+    /// Whether Keras 3 wrote it, which redefines some functions.
+    pub keras3: bool,
+    /// Indices by name, with and without the nested model as a prefix; `None` if several layers have the name.
+    pub(super) index: HashMap<String, Option<usize>>,
+}
+
+/// A layer as the file describes it.
+#[derive(Debug)]
+pub struct LayerConfig {
+    pub name: String,
+    /// The nested model that contains it; empty for the outermost.
+    pub model: String,
+    /// The Keras class: `Conv2D`.
+    pub class: String,
+    /// The constructor's arguments.
+    pub config: Map<String, Value>,
+    /// The layers whose outputs it takes; `None` if the file does not state them or the layer is called several times.
+    pub inputs: Option<Vec<usize>>,
+    /// The layers that take its output.
+    pub outputs: Vec<usize>,
+}
+
+impl Model {
+    /// The layer that is named `name` in the weights.
+    pub fn find(&self, name: &str) -> Option<usize> {
+        self.index.get(name).copied().flatten()
+    }
+
+    /// The class of the layer that is named `name` in the weights.
+    pub fn class_of(&self, name: &str) -> Option<&str> {
+        self.find(name).map(|at| self.layers[at].class.as_str())
+    }
+}
+
+impl LayerConfig {
+    /// The first of these arguments that it has: the names of arguments differ between versions of Keras.
+    pub fn get(&self, keys: &[&str]) -> Option<&Value> {
+        keys.iter().find_map(|key| self.config.get(*key)).filter(|value| !value.is_null())
+    }
+
+    /// Whether it takes images as (channels, height, width).
+    pub(super) fn is_channels_first(&self) -> bool {
+        let word = self.get(&["data_format", "dim_ordering"]).and_then(Value::as_str);
+        matches!(word, Some("channels_first" | "th"))
+    }
+
+    /// Its `axis`, if it is a single one; the batch is axis 0.
+    pub(super) fn axis(&self) -> Option<i64> {
+        match self.get(&["axis"])? {
+            Value::Array(list) => {
+                if let [axis] = &list[..] {
+                    axis.as_i64()
+                } else {
+                    None
+                }
+            }
+            axis => axis.as_i64(),
+        }
+    }
+
+    /// Whether it is a nested model.
+    pub fn is_model(&self) -> bool {
+        self.config.get("layers").is_some_and(Value::is_array)
+    }
+}

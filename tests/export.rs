@@ -1,0 +1,81 @@
+//! What `netc export` writes is what PyTorch wrote: a file that is bound and exported has the same tensors again.
+
+mod program;
+
+use netc::weights::open;
+use netc::weights::store::Store;
+use program::{done, folder, netc, refused};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+fn data(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name)
+}
+
+/// The shape and the values of each tensor by its name.
+fn tensors(path: &Path) -> BTreeMap<String, (Vec<usize>, Vec<f32>)> {
+    let store: Box<dyn Store> = open(path, None).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let tensor = |index: usize| {
+        let entry = &store.entries()[index];
+        (entry.key.clone(), (entry.shape.clone(), store.read(index).expect("values")))
+    };
+    (0..store.entries().len()).map(tensor).collect()
+}
+
+/// Binds `weights` to the net and exports it.
+fn exported(net: &str, weights: &Path) -> BTreeMap<String, (Vec<usize>, Vec<f32>)> {
+    let folder = folder(&[("m.net", net)]);
+    let weights = format!("m={}", weights.display());
+    done(&netc(folder.path(), &["export", "m.net", "--weights", &weights, "-o", "m.safetensors"]));
+    tensors(&folder.path().join("m.safetensors"))
+}
+
+#[test]
+fn a_bound_file_is_exported_as_it_was() {
+    // Behind the flatten, the rows of `fc` are in PyTorch's order again.
+    let net = "net m = Input(4x4x3) >> Conv(3x3, 4) as conv >> BatchNorm as bn >> Relu >> Flatten >> Dense(3) as fc\n";
+    let file = data("torch_archives/state.safetensors");
+    let (actual, expected) = (exported(net, &file), tensors(&file));
+    assert_eq!(actual.keys().collect::<Vec<_>>(), expected.keys().collect::<Vec<_>>());
+    for (name, (shape, values)) in &expected {
+        let (actual_shape, actual) = &actual[name];
+        assert_eq!(actual_shape, shape, "{name}");
+        // Variances are stored as inverse standard deviations.
+        let tolerance = if name == "bn.running_var" { 1e-6 } else { 0.0 };
+        for (actual, expected) in actual.iter().zip(values) {
+            assert!((actual - expected).abs() <= tolerance * expected.abs(), "{name}: {actual} {expected}");
+        }
+    }
+}
+
+#[test]
+fn what_is_exported_binds_again() {
+    let nets = [
+        "Input(9x5) >> LSTM(4) as lstm >> Dense(3) as fc",
+        "Input(9x5) >> GRU(4) as gru >> Dense(3) as fc",
+        "Input(9x5) >> Conv(3, 6, stride=2) as conv >> Relu >> GlobalPool(avg) >> Dense(2) as fc",
+        "Input(8) >> Embedding(10, 4) as table >> LSTM(3) as lstm",
+        "Input(7x6x4) >> DepthwiseConv(3x3) as dw >> PRelu(alpha_axes=-1) as act >> Flatten >> Dense(5) as a >> Dense(2) as b",
+        "Input(6x6x4) >> Deconv(3x3, 6, stride=2) as up >> GroupNorm(2) as norm >> Conv(3x3, 8, groups=2) as conv >> GlobalPool(avg)",
+        "Input(5x5x4) >> ConvTranspose(3x3, 6, stride=2, groups=2) as up >> Conv(1x1, 4) as conv >> Scale as gamma >> GlobalPool(avg)",
+    ];
+    for net in nets {
+        let text = format!("net m = {net}\n\nweights m = \"m.safetensors\"\n");
+        let folder = folder(&[("first.net", &format!("net m = {net}\n")), ("m.net", &text)]);
+        let run = |arguments: &[&str]| done(&netc(folder.path(), arguments));
+        run(&["export", "first.net", "--allow-untrained", "-o", "m.safetensors"]);
+        run(&["export", "m.net", "-o", "again.safetensors"]);
+        let (first, second) = (folder.path().join("m.safetensors"), folder.path().join("again.safetensors"));
+        assert_eq!(tensors(&first), tensors(&second), "{net}");
+    }
+}
+
+#[test]
+fn what_pytorch_has_no_place_for_is_refused() {
+    let slopes = "net m = Input(4x4x3) >> PRelu(alpha_axes=[1, 2, 3]) as act >> GlobalPool(avg)\n";
+    let folder = folder(&[("m.net", slopes)]);
+    let export = |output: &str| netc(folder.path(), &["export", "m.net", "--allow-untrained", "-o", output]);
+    refused(&export("m.safetensors"), "E0904", &["`act`"]);
+    assert!(!folder.path().join("m.safetensors").exists());
+    refused(&export("m.onyx"), "E0904", &["m.onyx", "-o NAME.safetensors"]);
+}

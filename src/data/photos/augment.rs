@@ -163,8 +163,8 @@ fn rotate_picture(picture: &mut Picture, degrees: f64) {
 }
 
 /// The pixels before and after a coordinate, and the weight of the second.
-fn neighbours(place: f64, count: usize) -> (usize, usize, f64) {
-    let from = place - 0.5;
+fn neighbours(coordinate: f64, count: usize) -> (usize, usize, f64) {
+    let from = coordinate - 0.5;
     let before = from.floor();
     let limited = |pixel: f64| pixel.clamp(0.0, (count - 1) as f64) as usize;
     (limited(before), limited(before + 1.0), from - before)

@@ -25,11 +25,13 @@ pub enum Layout {
     Keras3,
     /// Hugging Face's safetensors: a JSON header, then the bytes.
     Safetensors,
+    /// ONNX: the tensors of a model.
+    Onnx,
 }
 
 impl Layout {
     /// All layouts, in the order in which messages list them.
-    pub const ALL: [Layout; 4] = [Layout::Neupy, Layout::Keras, Layout::Keras3, Layout::Safetensors];
+    pub const ALL: [Layout; 5] = [Layout::Neupy, Layout::Keras, Layout::Keras3, Layout::Safetensors, Layout::Onnx];
 
     /// Its name in the option `layout` and in messages.
     pub const fn name(self) -> &'static str {
@@ -38,6 +40,7 @@ impl Layout {
             Layout::Keras => "keras",
             Layout::Keras3 => "keras3",
             Layout::Safetensors => "safetensors",
+            Layout::Onnx => "onnx",
         }
     }
 }

@@ -191,7 +191,7 @@ pub enum StoreError {
     Truncated { place: String, what: String },
     #[error("{place} is damaged: {what}")]
     Corrupt { place: String, what: String },
-    #[error("{} has none of the layouts neupy, keras, keras3 and safetensors: {found}", path.display())]
+    #[error("{} has none of the layouts neupy, keras, keras3, safetensors and onnx: {found}", path.display())]
     UnknownLayout { path: PathBuf, found: String },
     #[error("{} does not have the layout {asked}: {found}", path.display())]
     OtherLayout { path: PathBuf, asked: Layout, found: String },

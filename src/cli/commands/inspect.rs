@@ -99,6 +99,7 @@ fn maker(layout: Layout) -> &'static str {
         Layout::Keras => "Keras 1 or 2",
         Layout::Keras3 => "Keras 3",
         Layout::Safetensors => "safetensors (PyTorch, Hugging Face)",
+        Layout::Onnx => "an ONNX model",
     }
 }
 

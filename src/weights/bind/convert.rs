@@ -145,14 +145,20 @@ fn stored(store: &dyn Store, at: usize, wanted: &Shape, facts: LayerFacts) -> Re
             &[height, width, inputs, outputs],
         ) => {
             let torch = [outputs, inputs, height, width];
-            // A convolution along one axis: the other side of its window is one.
+            // A convolution along one axis: the other side of its window is one. A 1x1 kernel may be a matrix.
             let line = [outputs, inputs, height * width];
-            let same = found == torch || (height == 1 || width == 1) && found == line;
+            let matrix = height * width == 1 && found == [outputs, inputs];
+            let same = found == torch || (height == 1 || width == 1) && found == line || matrix;
             return if same { Ok(Some(Step::KernelFromPyTorch)) } else { Err(unlike(shape, &torch, found)) };
         }
         (Framework::PyTorch, ParameterKind::Matrix, &[inputs, outputs]) => {
             let torch = [outputs, inputs];
-            return if found == torch { Ok(Some(Step::MatrixFromPyTorch)) } else { Err(unlike(shape, &torch, found)) };
+            // A 1x1 kernel over one pixel is a matrix.
+            return if found == torch || found == [outputs, inputs, 1, 1] {
+                Ok(Some(Step::MatrixFromPyTorch))
+            } else {
+                Err(unlike(shape, &torch, found))
+            };
         }
         (Framework::Flax, ParameterKind::TransposedKernel, _) => {
             return Err(

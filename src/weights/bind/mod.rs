@@ -221,7 +221,8 @@ fn bind_file(
         }
         if found.is_none() && names.contains_key(layer) && starts_anew(parameter.role, store.layout()) {
             bindings.initial[id.0] = true;
-            let maker = if store.layout() == Layout::Safetensors { "PyTorch" } else { "Keras" };
+            let of_torch = matches!(store.layout(), Layout::Safetensors | Layout::Onnx);
+            let maker = if of_torch { "PyTorch" } else { "Keras" };
             report.add_note(format!("first states are not in files of {maker}: they are what their initialisers say"));
             continue;
         }

@@ -3,7 +3,7 @@
 //! memory, reach another file or panic.
 
 use super::hdf5_file::Tree;
-use super::{keras, keras_archive, keras3, neupy, safetensors};
+use super::{keras, keras_archive, keras3, neupy, onnx, safetensors};
 use crate::content::Content;
 use crate::request::Layout;
 use crate::weights::store::{Store, StoreError, unreadable};
@@ -27,12 +27,14 @@ pub fn open(path: &Path, layout: Option<Layout>) -> Result<Box<dyn Store>, Store
     let (mut file, length) = open_regular(path)?;
     let content = Content::of_file(&mut file, length).map_err(|source| unreadable(path, source))?;
     match (content, layout) {
-        (Content::Hdf5, Some(asked @ Layout::Safetensors)) => Err(other(asked, "it is an HDF5 file")),
+        (Content::Hdf5, Some(asked @ (Layout::Safetensors | Layout::Onnx))) => Err(other(asked, "it is an HDF5 file")),
         (Content::Hdf5, asked) => open_hdf5(Tree::open(path)?, asked),
         (Content::Zip, None | Some(Layout::Keras3)) => keras_archive::open(path, file),
         (Content::Zip, Some(asked)) => Err(other(asked, "it is a ZIP archive")),
         (Content::Safetensors, None | Some(Layout::Safetensors)) => safetensors::open(path, file, length),
         (Content::Safetensors, Some(asked)) => Err(other(asked, "it seems to be safetensors")),
+        (Content::Onnx, None | Some(Layout::Onnx)) => onnx::open(path),
+        (Content::Onnx, Some(asked)) => Err(other(asked, "it is an ONNX model")),
         (other, _) => {
             let mut seems = other.in_words().to_string();
             if seems.contains("pickle") {
@@ -76,6 +78,6 @@ fn open_hdf5(mut tree: Tree, asked: Option<Layout>) -> Result<Box<dyn Store>, St
     match found {
         Layout::Neupy => neupy::open(tree),
         Layout::Keras => keras::open(tree),
-        Layout::Keras3 | Layout::Safetensors => keras3::open(tree),
+        Layout::Keras3 | Layout::Safetensors | Layout::Onnx => keras3::open(tree),
     }
 }

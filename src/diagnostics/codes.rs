@@ -146,7 +146,7 @@ codes! {
         "`weights NAME = \"file\"` starts at the spec's folder. `--weights NAME=path` on the command line replaces the file.",
         "weights vgg16 = \"no_such_file.h5\"   # told by `netc build`, `netc check` warns\n\nnet bird = vgg16[..dropout-2] >> Softmax(10)";
     WeightsUnreadable = "E0402", "the weights file cannot be read",
-        "Weights are read from HDF5 files (NeuPy, Keras), `.keras` archives and safetensors. The message says what the file looks like instead.",
+        "Weights are read from HDF5 files (NeuPy, Keras), `.keras` archives, safetensors and ONNX models. The message says what the file looks like instead.",
         "$ netc build bird.net --weights vgg16=photo.jpg";
     WeightsMismatch = "E0403", "the weights do not fit the net",
         "Every parameter of the net must be found in the file with its exact shape. All that do not fit are listed, with the nearest names in the file. `rename = { \"name in the file\" = \"layer\" }` maps names; `missing = initialize` lets the rest start from its initialiser.",
@@ -155,7 +155,7 @@ codes! {
         "The file ends too early or contradicts itself. Fetch it again and compare its checksum; `sha256 = \"…\"` pins it.",
         "$ netc build bird.net --weights vgg16=half_a_download.h5";
     WeightsLayout = "E0405", "the layout of the weights is not known",
-        "netc knows the layouts of NeuPy, Keras 1 to 3 and safetensors, and finds out by itself. `layout = …` insists on one.",
+        "netc knows the layouts of NeuPy, Keras 1 to 3, safetensors and ONNX, and finds out by itself. `layout = …` insists on one.",
         "weights vgg16 = \"vgg16.h5\" { layout = neupy }   # and the file is one of Keras";
     WeightsDigest = "E0406", "the weights file is another one than was pinned",
         "`sha256 = \"…\"` in the weights block names the file's digest, and this file has another.",
@@ -247,6 +247,12 @@ codes! {
     Output = "E0904", "the output cannot be written",
         "The folder is not there, is not writable, or the disk is full. Nothing half-written is left behind.",
         "$ netc build bird.net -o no_such_folder/bird.netb";
+    ImportModel = "E0905", "the model cannot be imported",
+        "`netc import` reads ONNX models. The file is cut short, damaged or no ONNX model, has inputs whose sizes it leaves open (`--size 224x224` sets height and width), or refers to files outside its folder.",
+        "$ netc import half_a_download.onnx";
+    ImportUnsupported = "E0906", "parts of a model cannot be expressed",
+        "Every operator that no layer stands for is listed, with the reason and the nodes, and nothing is written. `--until NODE` imports the part before a node: the front of a detector without its decoding, for example.",
+        "$ netc import detector.onnx";
     SoftmaxTwice = "W1001", "softmax after softmax",
         "A second softmax flattens the probabilities of the first. One of the two is likely not meant.",
         "Input(4) >> Softmax(3) >> Softmax";

@@ -16,6 +16,7 @@ use netc::data::{Dataset, Policy, thumbnail};
 use netc::diagnostics::{Diagnostics, render};
 use netc::elaborate::{Spec, load_text};
 use netc::graph::Graph;
+use netc::import::{Options, import};
 use netc::ops::preprocessing::{Preprocessing, Resize};
 use netc::request::Layout;
 use netc::runtime::Session;
@@ -39,13 +40,14 @@ pub struct Target {
     pub words: &'static [u8],
 }
 
-pub static TARGETS: [Target; 13] = [
+pub static TARGETS: [Target; 14] = [
     Target { name: "spec", run: spec, words: words::SPEC },
     Target { name: "recipe", run: recipe, words: words::SPEC },
     Target { name: "editor", run: editor, words: words::SPEC },
     Target { name: "safetensors", run: weights, words: words::SAFETENSORS },
     Target { name: "hdf5_weights", run: weights, words: words::HDF5 },
     Target { name: "keras_archive", run: weights, words: words::ZIP },
+    Target { name: "onnx", run: onnx, words: words::ONNX },
     Target { name: "npy", run: arrays, words: words::NPY },
     Target { name: "npz", run: arrays, words: words::NPY },
     Target { name: "hdf5_arrays", run: arrays, words: words::HDF5 },
@@ -194,7 +196,7 @@ pub fn editor(bytes: &[u8]) {
 /// A file of weights: what it holds, and a net that is bound to it.
 pub fn weights(bytes: &[u8]) {
     let path = file("weights", bytes);
-    for layout in [Layout::Neupy, Layout::Keras, Layout::Keras3, Layout::Safetensors] {
+    for layout in Layout::ALL {
         let _ = open(&path, Some(layout)).map_err(|error| error.to_string());
     }
     match open(&path, None) {
@@ -210,6 +212,17 @@ pub fn weights(bytes: &[u8]) {
          weights m = \"weights\" { missing = initialize }\n";
     let spec = load_text(&place("fuzz.net"), text, &read_nothing);
     build(&spec);
+}
+
+/// `netc import`, and the same bytes as a file of weights.
+pub fn onnx(bytes: &[u8]) {
+    let path = file("model.onnx", bytes);
+    let options = Options { size: Some([32, 32]), until: None };
+    match import(&path, &place("model.net"), &options) {
+        Ok(imported) => format(&imported.text),
+        Err(errors) => show(&errors, &Sources::default()),
+    }
+    weights(bytes);
 }
 
 fn build(spec: &Spec) {

@@ -11,6 +11,7 @@ mod eval;
 mod explain;
 mod fmt;
 mod help;
+mod import;
 mod inspect;
 mod lsp;
 mod new;
@@ -47,6 +48,8 @@ pub enum Command {
     Bench(bench::Args),
     /// Show the contents of an artifact, or of a file of weights or arrays
     Inspect(inspect::Args),
+    /// Write the spec of an ONNX model, bound to its weights
+    Import(import::Args),
     /// Format specs in the standard style
     Fmt(fmt::Args),
     /// Run the language server over stdin and stdout
@@ -80,6 +83,7 @@ impl Command {
             Command::Verify(args) => verify::run(args),
             Command::Bench(args) => bench::run(args),
             Command::Inspect(args) => inspect::run(args),
+            Command::Import(args) => import::run(args),
             Command::Fmt(args) => fmt::run(args),
             Command::Lsp(args) => lsp::run(args),
             Command::Explain(args) => explain::run(args),

@@ -21,7 +21,7 @@ pub(super) fn convolution(cx: &mut Context, node: &Node) -> Converted {
     }
     let x = cx.as_image(x)?;
     let window = Window::of(node, &x, Some([height, width]))?;
-    if depth * groups != x.size(1) || filters % groups != 0 {
+    if depth.checked_mul(groups) != Some(x.size(1)) || filters % groups != 0 {
         return Err(format!("its weight {:?} does not fit its input {:?}", weight.shape, x.shape));
     }
     let depthwise = groups > 1 && depth == 1;

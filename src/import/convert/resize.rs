@@ -58,6 +58,9 @@ pub(super) fn resize(cx: &mut Context, node: &Node) -> Converted {
         (None, Some(sizes)) => [sizes[2].max(0) as usize, sizes[3].max(0) as usize],
         (None, None) => return Err("its scales or sizes are not constants for height and width".into()),
     };
+    if [rows, columns].iter().any(|side| !(1..1 << 30).contains(side)) {
+        return Err(format!("to {rows}x{columns}"));
+    }
     let mode = node.text("mode").unwrap_or("nearest");
     let coordinates = node.text("coordinate_transformation_mode").unwrap_or("half_pixel");
     let whole = rows >= height && columns >= width && rows % height == 0 && columns % width == 0 && rows > 0;
@@ -88,9 +91,18 @@ pub(super) fn resize(cx: &mut Context, node: &Node) -> Converted {
 pub(super) fn blocks(cx: &mut Context, node: &Node, layer: &str) -> Converted {
     needs(layer, Some("order"))?;
     let x = cx.image(node, 0)?;
-    let block =
-        usize::try_from(node.int("blocksize", 1)).ok().filter(|&block| block > 0).ok_or("its block is wrong")?;
+    let block = usize::try_from(node.int("blocksize", 1))
+        .ok()
+        .filter(|block| (1..1 << 15).contains(block))
+        .ok_or("its block is wrong")?;
     let [batch, channels, height, width] = x.shape[..] else { return Err("its input is no image".into()) };
+    let fits = match layer {
+        "DepthToSpace" => channels % (block * block) == 0,
+        _ => height % block == 0 && width % block == 0,
+    };
+    if !fits {
+        return Err(format!("its block of {block} does not divide {:?}", x.shape));
+    }
     let shape = match layer {
         "DepthToSpace" => vec![batch, channels / (block * block), height * block, width * block],
         _ => vec![batch, channels * block * block, height / block, width / block],

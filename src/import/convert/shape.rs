@@ -250,3 +250,17 @@ pub(super) fn cast(cx: &mut Context, node: &Node) -> Converted {
         _ => Err("to a type that is no floating-point number".into()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn axes_are_grouped_where_their_products_agree() {
+        let found = groups(&[1, 6, 4, 4], &[1, 2, 3, 4, 4]).expect("groups");
+        assert_eq!(found, [(vec![1], vec![1, 2]), (vec![2], vec![3]), (vec![3], vec![4])]);
+        let found = groups(&[1, 2, 3, 1, 4], &[1, 6, 4]).expect("groups");
+        assert_eq!(found, [(vec![1, 2, 3], vec![1]), (vec![4], vec![2])]);
+        assert!(groups(&[1, 2, 3], &[1, 5]).is_none());
+    }
+}

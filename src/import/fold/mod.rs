@@ -100,7 +100,7 @@ impl Folder {
         }
         let base = match joins {
             Some(joins) => joins.to_string(),
-            None if words.len() <= 3 && words.iter().map(String::len).sum::<usize>() < 18 => words.join("_"),
+            None if words.join("_").split('_').count() <= 3 => words.join("_"),
             None => "block".into(),
         };
         let free = |name: &String| !self.taken.contains(name) && !KEYWORDS.contains(&name.as_str());
@@ -144,5 +144,65 @@ fn word(function: &str) -> String {
         "BatchNorm" => "bn".into(),
         "DepthwiseConv" => "dw".into(),
         _ => function.to_lowercase(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::import::printing::Printer;
+    use crate::import::tree::{Call, Val};
+
+    fn conv(filters: i64, name: &str) -> Expr {
+        let call = Call::layer("Conv").with("size", Val::Sizes(vec![3, 3])).with("filters", Val::Int(filters));
+        Expr::Call(call.named(Some(name)))
+    }
+
+    fn relu() -> Expr {
+        Expr::Call(Call::layer("Relu"))
+    }
+
+    fn folded(chain: Chain) -> Vec<String> {
+        let (body, mut nets) = fold(chain, &BTreeSet::new());
+        nets.insert(0, Net { name: "main".into(), parameters: Vec::new(), body });
+        let printer = Printer { nets: &nets };
+        nets.iter().map(|net| printer.net(net).split_whitespace().collect::<Vec<_>>().join(" ")).collect()
+    }
+
+    #[test]
+    fn runs_become_repeats_and_what_differs_becomes_parameters() {
+        let mut chain = Vec::new();
+        for (block, filters, count) in [(1, 64, 2), (2, 128, 2), (3, 256, 4), (4, 512, 3)] {
+            for at in 1..=count {
+                chain.extend([conv(filters, &format!("conv{block}_{at}")), relu()]);
+            }
+            chain.push(Expr::Call(Call::layer("MaxPool").with("size", Val::Sizes(vec![2, 2]))));
+        }
+        assert_eq!(
+            folded(chain),
+            [
+                "net main = stage(\"conv1\", 2, 64) >> stage(\"conv2\", 2, 128) >> stage(\"conv3\", 4, 256) >> stage(\"conv4\", 3, 512)",
+                "net stage(name, count, filters) = repeat i in 1..=count { conv_relu(\"{name}_{i}\", filters) } >> MaxPool(2x2)",
+                "net conv_relu(name, filters) = Conv(3x3, filters) as \"{name}\" >> Relu",
+            ]
+        );
+    }
+
+    #[test]
+    fn numbers_in_names_may_count_by_themselves() {
+        let part = |at: i64| {
+            [conv(8, &format!("a{}", 2 * at)), conv(9, &format!("b{at}")), conv(8, &format!("a{}", 2 * at + 1)), relu()]
+        };
+        let text = folded((0..4).flat_map(part).collect());
+        assert!(text[0].contains("block(2, 1)"), "{text:?}");
+        assert!(text[1].contains("\"a{n + 1}\"") && text[1].contains("\"b{n_2}\""), "{text:?}");
+    }
+
+    #[test]
+    fn a_chain_without_repetition_stays() {
+        assert_eq!(
+            folded(vec![conv(8, "a"), relu(), conv(9, "b")]),
+            ["net main = Conv(3x3, 8) as a >> Relu >> Conv(3x3, 9) as b"]
+        );
     }
 }

@@ -27,6 +27,7 @@ pub enum Content {
     Zip,
     Hdf5,
     Safetensors,
+    Onnx,
     Artifact,
     /// A picture in an unsupported format, with its article.
     OtherPicture(&'static str),
@@ -76,7 +77,7 @@ impl Content {
             (_, Some(b"ftypheic" | b"ftypheix" | b"ftypmif1" | b"ftypheim")) => Content::OtherPicture("a HEIC"),
             (_, Some(kind)) if kind.starts_with(b"ftyp") => Content::Other("a video"),
             (_, Some(kind)) if kind.starts_with(b"TFL3") => Content::Other(TFLITE),
-            _ if is_onnx(head) => Content::Other(ONNX),
+            _ if is_onnx(head) => Content::Onnx,
             _ => Self::of_text(head).unwrap_or(Content::Other("a binary file of an unknown format")),
         }
     }
@@ -138,6 +139,7 @@ impl Content {
             Content::Zip => "a ZIP archive",
             Content::Hdf5 => "an HDF5 file",
             Content::Safetensors => "a safetensors file",
+            Content::Onnx => "an ONNX model",
             Content::Artifact => "a compiled net (.netb)",
             Content::OtherPicture(words) | Content::Other(words) => words,
         }
@@ -150,8 +152,6 @@ fn is_safetensors(head: &[u8], length: u64) -> bool {
     u64::from_le_bytes([a, b, c, d, e, f, g, h]).checked_add(8).is_some_and(|end| end <= length)
 }
 
-const ONNX: &str =
-    "an ONNX model: convert its initialisers with `numpy_helper.to_array` and `safetensors.numpy.save_file`";
 const TFLITE: &str = "a TensorFlow Lite model, which has no layer names: use the model that it was converted from";
 
 /// An ONNX file starts with its version and the name of its producer, as protocol buffers.
@@ -173,7 +173,7 @@ mod tests {
             (b"\x08\0\0\0\0\0\0\0{\"a\":{}}", "a safetensors file"),
             (b"NETC\x00\x1a\x01\n\x05\0\0\0", "a compiled net (.netb)"),
             (b"\x80\x02}q\0", "a Python pickle"),
-            (b"\x08\x07\x12\x07pytorch", ONNX),
+            (b"\x08\x07\x12\x07pytorch", "an ONNX model"),
             (b"  <!DOCTYPE html>\n<html>", "a web page"),
             (b"<?xml version='1.0'?>\n<svg xmlns=''>", "an SVG"),
             (b"{\"a\": 1}", "JSON"),

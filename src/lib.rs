@@ -10,8 +10,8 @@
 //! [`passes::optimize`], [`lower::lower`], [`compile::Build::write`], [`artifact::Artifact::open`], [`runtime::Session::run`].
 //! [`compile::build`] goes the whole road. Each type has a deterministic text form, which `netc build --emit` prints.
 //!
-//! A room uses only rooms below it: `cli`, `lsp`, `view`, `export`, `check`, `train`, `compile`, `data`, `runtime`, `artifact`, `lower`, `passes`,
-//! `weights`, `elaborate`, `syntax`, `request`, `ops`, `graph`, `plan`, `kernels`, `diagnostics`, `h5`, `file`, `source`, `tensor`, `element`,
+//! A room uses only rooms below it: `cli`, `lsp`, `view`, `import`, `export`, `check`, `train`, `compile`, `data`, `runtime`, `artifact`, `lower`, `passes`,
+//! `weights`, `elaborate`, `syntax`, `request`, `ops`, `graph`, `plan`, `kernels`, `diagnostics`, `h5`, `onnx`, `file`, `source`, `tensor`, `element`,
 //! `content` and `size`.
 //!
 //! ```
@@ -44,10 +44,12 @@ pub mod export;
 pub mod file;
 pub mod graph;
 pub mod h5;
+pub mod import;
 #[allow(unsafe_code)]
 pub mod kernels;
 pub mod lower;
 pub mod lsp;
+pub mod onnx;
 pub mod ops;
 pub mod passes;
 pub mod plan;

@@ -102,12 +102,14 @@ layouts! {
     Safetensors: "safetensors", "safetensors (PyTorch, Hugging Face)";
     /// PyTorch's `torch.save` of a state dict: `.pth`, `.pt`.
     PyTorch: "pytorch", "PyTorch";
+    /// The initialisers of an ONNX model.
+    Onnx: "onnx", "an ONNX model";
 }
 
 impl Layout {
     /// Whether a layer's parameters may have PyTorch's names: a norm's `weight` and `bias`.
     pub const fn has_torch_names(self) -> bool {
-        matches!(self, Layout::Safetensors | Layout::PyTorch)
+        matches!(self, Layout::Safetensors | Layout::PyTorch | Layout::Onnx)
     }
 
     /// All names in a list for messages: `neupy, keras and safetensors`.

@@ -146,7 +146,7 @@ codes! {
         "The path in `weights NAME = \"file\"` starts at the folder of the spec. `--weights NAME=path` on the command line overrides it.",
         "weights vgg16 = \"no_such_file.h5\"   # reported by `netc build`; `netc check` warns\n\nnet bird = vgg16[..dropout-2] >> Softmax(10)";
     WeightsUnreadable = "E0402", "the weights file cannot be read",
-        "Weights are read from HDF5 files (NeuPy, Keras), `.keras` archives, safetensors and PyTorch archives (`.pth`). The message says what this file looks like.",
+        "Weights are read from HDF5 files (NeuPy, Keras), `.keras` archives, safetensors, PyTorch archives (`.pth`) and ONNX models. The message says what this file looks like.",
         "$ netc build bird.net --weights vgg16=photo.jpg";
     WeightsMismatch = "E0403", "the weights do not fit the net",
         "Every parameter of the net must be in the file, with exactly the same shape. All mismatches are listed, with the nearest names in the file. `rename = { \"name in the file\" = \"layer\" }` maps names; `missing = initialize` initialises missing parameters.",
@@ -155,7 +155,7 @@ codes! {
         "The file is truncated or inconsistent. Download it again and compare its checksum; `sha256 = \"…\"` pins it.",
         "$ netc build bird.net --weights vgg16=half_a_download.h5";
     WeightsLayout = "E0405", "the layout of the weights is unknown",
-        "netc reads the layouts of NeuPy, Keras 1 to 3, safetensors and PyTorch, and detects which one a file has. `layout = …` requires one.",
+        "netc reads the layouts of NeuPy, Keras 1 to 3, safetensors, PyTorch and ONNX, and detects which one a file has. `layout = …` requires one.",
         "weights vgg16 = \"vgg16.h5\" { layout = neupy }   # but the file has a Keras layout";
     WeightsDigest = "E0406", "the weights file is not the pinned one",
         "`sha256 = \"…\"` in the weights block pins the digest of the file, and the digest of this file differs.",
@@ -247,6 +247,12 @@ codes! {
     Output = "E0904", "the output cannot be written",
         "The folder does not exist or is not writable, or the disk is full. No partial file is left behind.",
         "$ netc build bird.net -o no_such_folder/bird.netb";
+    ImportModel = "E0905", "the model cannot be imported",
+        "`netc import` reads ONNX models. The file is cut short, damaged or no ONNX model, has inputs whose sizes it leaves open (`--size 224x224` sets height and width), or refers to files outside its folder.",
+        "$ netc import half_a_download.onnx";
+    ImportUnsupported = "E0906", "parts of a model cannot be expressed",
+        "Every operator that no layer stands for is listed, with the reason and the nodes, and nothing is written. `--until NODE` imports the part before a node: the front of a detector without its decoding, for example.",
+        "$ netc import detector.onnx";
     SoftmaxTwice = "W1001", "softmax after softmax",
         "A second softmax flattens the probabilities of the first. One of the two is probably a mistake.",
         "Input(4) >> Softmax(3) >> Softmax";

@@ -86,6 +86,7 @@ tests! {
     hdf5_weights: 1000,
     keras_archive: 1000,
     pickle: 2000,
+    onnx: 1000,
     npy: 5000,
     npz: 2000,
     hdf5_arrays: 1000,

@@ -51,6 +51,18 @@ fn good(target: &str) -> Vec<Vec<u8>> {
             all.extend(files("tests/data/neupy_ops", &["conv_bn_relu.hdf5", "relu_dense.hdf5", "lstm.hdf5"]));
             all
         }
+        "onnx" => files(
+            "tests/data/onnx",
+            &[
+                "caffe.onnx",
+                "tensorflow.onnx",
+                "mobile_dynamo.onnx",
+                "unet_torchscript.onnx",
+                "storage.onnx",
+                "external.onnx",
+                "unsupported.onnx",
+            ],
+        ),
         "keras_archive" => {
             vec![keras_archive(zip::CompressionMethod::Stored), keras_archive(zip::CompressionMethod::Deflated)]
         }

@@ -16,6 +16,7 @@ use netc::data::{Dataset, Policy, thumbnail};
 use netc::diagnostics::{Diagnostics, render};
 use netc::elaborate::{Spec, load_text};
 use netc::graph::Graph;
+use netc::import::{Options, import};
 use netc::ops::preprocessing::{Preprocessing, Resize};
 use netc::request::Layout;
 use netc::runtime::Session;
@@ -39,7 +40,7 @@ pub struct Target {
     pub words: &'static [u8],
 }
 
-pub static TARGETS: [Target; 14] = [
+pub static TARGETS: [Target; 15] = [
     Target { name: "spec", run: spec, words: words::SPEC },
     Target { name: "recipe", run: recipe, words: words::SPEC },
     Target { name: "editor", run: editor, words: words::SPEC },
@@ -47,6 +48,7 @@ pub static TARGETS: [Target; 14] = [
     Target { name: "hdf5_weights", run: weights, words: words::HDF5 },
     Target { name: "keras_archive", run: weights, words: words::ZIP },
     Target { name: "pickle", run: pickle, words: words::PICKLE },
+    Target { name: "onnx", run: onnx, words: words::ONNX },
     Target { name: "npy", run: arrays, words: words::NPY },
     Target { name: "npz", run: arrays, words: words::NPY },
     Target { name: "hdf5_arrays", run: arrays, words: words::HDF5 },
@@ -223,6 +225,17 @@ pub fn weights(bytes: &[u8]) {
          weights m = \"weights\" { missing = initialize }\n";
     let spec = load_text(&place("fuzz.net"), text, &read_nothing);
     build(&spec);
+}
+
+/// `netc import`, and the same bytes as a file of weights.
+pub fn onnx(bytes: &[u8]) {
+    let path = file("model.onnx", bytes);
+    let options = Options { size: Some([32, 32]), until: None };
+    match import(&path, &place("model.net"), &options) {
+        Ok(imported) => format(&imported.text),
+        Err(errors) => show(&errors, &Sources::default()),
+    }
+    weights(bytes);
 }
 
 fn build(spec: &Spec) {

@@ -33,6 +33,14 @@ pub const PICKLE: &[u8] =
     ctorch\nHalfStorage\n~cos\nsystem\n~X\x07\0\0\0storage~Q~R~)~\x85~\x86~\x87~t~u.~s~h\0~q\0~j\0\0\0\0~K\0~K\xff~J\xff\xff\xff\x7f~\
     \x8a\x08\xff\xff\xff\xff\xff\xff\xff\x7f~\x88~N~2~0~b~\x93~\x94";
 
+/// Models of ONNX: tags of fields, operators, attributes.
+pub const ONNX: &[u8] =
+    b"\x08\x08~\x3a~\x0a~\x12~\x1a~\x22~\x2a~\x5a~\x62~\x42\x02\x10\x0d~\x4a~\x32~\x3a\0~\xff\xff\xff\xff\x0f~\
+    \xff\xff\xff\xff\xff\xff\xff\xff\xff\x01~\0~x~y~Conv~Gemm~MatMul~Add~Mul~Relu~Clip~Concat~Reshape~Transpose~Flatten~\
+    MaxPool~AveragePool~BatchNormalization~Constant~ConstantOfShape~Shape~Gather~Unsqueeze~Slice~Split~Pad~Resize~\
+    Softmax~Sum~GlobalAveragePool~Identity~kernel_shape~strides~pads~dilations~group~axis~axes~perm~value~transB~\
+    auto_pad~SAME_UPPER~ceil_mode~epsilon~alpha~external.data~location~offset~length";
+
 /// Headers of NumPy.
 pub const NPY: &[u8] =
     b"\x93NUMPY\x01\0~\x93NUMPY\x02\0~{'descr': '<f4', ~'fortran_order': True, ~'shape': (3, 4), }~'>f8'~'|b1'~\

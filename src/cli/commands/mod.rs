@@ -12,6 +12,7 @@ mod explain;
 mod export;
 mod fmt;
 mod help;
+mod import;
 mod inspect;
 mod lsp;
 mod new;
@@ -50,6 +51,8 @@ pub enum Command {
     Bench(bench::Args),
     /// Show the contents of an artifact, or of a file of weights or arrays
     Inspect(inspect::Args),
+    /// Write the spec of an ONNX model, bound to its weights
+    Import(import::Args),
     /// Format specs in the standard style
     Fmt(fmt::Args),
     /// Run the language server over stdin and stdout
@@ -84,6 +87,7 @@ impl Command {
             Command::Verify(args) => verify::run(args),
             Command::Bench(args) => bench::run(args),
             Command::Inspect(args) => inspect::run(args),
+            Command::Import(args) => import::run(args),
             Command::Fmt(args) => fmt::run(args),
             Command::Lsp(args) => lsp::run(args),
             Command::Explain(args) => explain::run(args),

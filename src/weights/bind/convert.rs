@@ -165,14 +165,16 @@ fn storage_step(store: &dyn Store, at: usize, expected: &Shape, facts: LayerFact
             [window @ .., inputs, outputs],
         ) => {
             let torch = [&[*outputs, *inputs], window].concat();
-            // A 1D convolution: its window has size 1 along the other axis.
+            // A 1D convolution: its window has size 1 along the other axis. A 1x1 kernel may be a matrix.
             let line = [*outputs, *inputs, window.iter().product()];
-            let same = actual == torch || window.contains(&1) && actual == line;
+            let matrix = window.iter().all(|&size| size == 1) && actual == [*outputs, *inputs];
+            let same = actual == torch || window.contains(&1) && actual == line || matrix;
             return if same { Ok(Some(Step::KernelFromPyTorch)) } else { Err(shape_mismatch(shape, &torch, actual)) };
         }
         (Framework::PyTorch, ParameterKind::Matrix, &[inputs, outputs]) => {
             let torch = [outputs, inputs];
-            return if actual == torch {
+            // A 1x1 kernel over one pixel is a matrix.
+            return if actual == torch || actual == [outputs, inputs, 1, 1] {
                 Ok(Some(Step::MatrixFromPyTorch))
             } else {
                 Err(shape_mismatch(shape, &torch, actual))

@@ -5,6 +5,7 @@ mod keras;
 mod keras3;
 mod keras_archive;
 mod neupy;
+mod onnx;
 pub(crate) mod open;
 mod pickle;
 pub(crate) mod safetensors;

@@ -3,7 +3,7 @@
 //! memory, nor refer to another file, nor cause a panic.
 
 use super::hdf5_file::Tree;
-use super::{keras, keras_archive, keras3, neupy, safetensors, sharded_safetensors, torch_archive, zip_file};
+use super::{keras, keras_archive, keras3, neupy, onnx, safetensors, sharded_safetensors, torch_archive, zip_file};
 use crate::content::{Content, JSON};
 use crate::request::Layout;
 use crate::weights::store::{Store, StoreError, unreadable};
@@ -28,7 +28,7 @@ pub fn open(path: &Path, layout: Option<Layout>) -> Result<Box<dyn Store>, Store
     let (mut file, length) = open_regular(path)?;
     let content = Content::of_file(&mut file, length).map_err(|source| unreadable(path, source))?;
     match (content, layout) {
-        (Content::Hdf5, Some(asked @ (Layout::Safetensors | Layout::PyTorch))) => {
+        (Content::Hdf5, Some(asked @ (Layout::Safetensors | Layout::PyTorch | Layout::Onnx))) => {
             Err(other(asked, "it is an HDF5 file"))
         }
         (Content::Hdf5, asked) => open_container(path, Tree::open(path)?, &IN_HDF5, asked)?.or_else(|mut tree| {
@@ -38,6 +38,8 @@ pub fn open(path: &Path, layout: Option<Layout>) -> Result<Box<dyn Store>, Store
             .or_else(|archive| Err(StoreError::NotHdf5 { path: path.into(), seems: zip_file::seems(&archive).into() })),
         (Content::Safetensors, None | Some(Layout::Safetensors)) => safetensors::open(path, file, length),
         (Content::Safetensors, Some(asked)) => Err(other(asked, "it seems to be safetensors")),
+        (Content::Onnx, None | Some(Layout::Onnx)) => onnx::open(path),
+        (Content::Onnx, Some(asked)) => Err(other(asked, "it is an ONNX model")),
         (Content::Other(words), None | Some(Layout::Safetensors)) if words == JSON => {
             let sharded = sharded_safetensors::open(path, file)?;
             sharded.ok_or_else(|| StoreError::NotHdf5 { path: path.into(), seems: words.into() })

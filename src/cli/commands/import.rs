@@ -1,0 +1,49 @@
+//! `netc import`
+
+use crate::cli::output::messages;
+use crate::cli::output::output_guard::{self, FileKind, write_file};
+use crate::cli::result::CommandResult;
+use crate::import::{self, Options};
+use crate::source::Sources;
+use std::path::PathBuf;
+
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// An ONNX model
+    model: PathBuf,
+    /// The spec to write [default: the model's name with .net, beside it]
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Import up to this node, or the value of this name
+    #[arg(long, value_name = "NODE")]
+    until: Option<String>,
+    /// Height and width of an input that leaves them open, such as 224x224
+    #[arg(long, value_name = "HxW", value_parser = size)]
+    size: Option<Size>,
+}
+
+/// Height and width.
+#[derive(Clone, Copy, Debug)]
+struct Size([usize; 2]);
+
+fn size(text: &str) -> Result<Size, String> {
+    let wrong = || format!("'{text}' is no size such as 224x224");
+    let (height, width) = text.split_once('x').unwrap_or((text, text));
+    let side = |text: &str| text.parse().ok().filter(|side| (1..1 << 20).contains(side)).ok_or_else(wrong);
+    Ok(Size([side(height)?, side(width)?]))
+}
+
+pub fn run(args: &Args) -> CommandResult {
+    let spec = args.output.clone().unwrap_or_else(|| args.model.with_extension("net"));
+    output_guard::check(&spec, FileKind::Spec, &[args.model.as_path()])?;
+    let options = Options { size: args.size.map(|Size(size)| size), until: args.until.clone() };
+    let imported =
+        import::import(&args.model, &spec, &options).map_err(|errors| messages::fail(&errors, &Sources::default()))?;
+    write_file(&spec, imported.text.as_bytes())?;
+    let lines = imported.text.lines().count();
+    messages::line(
+        "Imported",
+        format!("{}  {} layers of {} nodes in {lines} lines", spec.display(), imported.layers, imported.nodes),
+    );
+    Ok(())
+}

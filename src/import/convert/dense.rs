@@ -1,0 +1,43 @@
+//! Dense layers.
+
+use super::{Context, Converted, Known};
+use crate::import::tree::{Call, Val};
+use crate::onnx::Node;
+use crate::onnx::parameters::Layer;
+
+/// `Gemm` and `MatMul` with a matrix of parameters.
+pub(super) fn dense(cx: &mut Context, node: &Node) -> Converted {
+    let x = cx.input(node, 0)?;
+    let Some(layer) = cx.layer() else {
+        return Err(match cx.constant(node, 1) {
+            Some(matrix) => format!("its matrix has the shape {:?}, or factors", matrix.shape),
+            None => "a product of two values of the model".into(),
+        });
+    };
+    let units = layer.parameter("weight").and_then(|weight| weight.shape.first().copied()).ok_or("it has no weight")?;
+    let known = add(cx, layer, x, units)?;
+    cx.give(node, known)
+}
+
+/// Adds a dense layer on the last axis of features or of a sequence; on the channels of an image it is a 1x1 convolution.
+pub(super) fn add(cx: &mut Context, layer: &Layer, x: Known, units: usize) -> Result<Known, String> {
+    let last = x.axes.last().copied().unwrap_or(0);
+    // A 1x1 convolution of one pixel is along axis 1, a matrix product along the last.
+    let along = if x.axes == [1] { 1 } else { x.shape.len() - 1 };
+    if last != along {
+        return Err("its input has its features on another axis".into());
+    }
+    let inputs = layer.parameter("weight").and_then(|weight| weight.shape.get(1).copied());
+    if inputs != Some(x.size(last)) {
+        return Err(format!("its matrix takes {} features, its input is {:?}", inputs.unwrap_or(0), x.shape));
+    }
+    let call = match x.axes.len() {
+        3 => Call::layer("Conv").with("size", Val::Sizes(vec![1, 1])).with("filters", Val::Int(units as i64)),
+        _ => Call::layer("Dense").with("units", Val::Int(units as i64)),
+    };
+    let call = call.with("bias", Val::Bool(layer.parameter("bias").is_some())).named(Some(&layer.name));
+    let item = cx.layers.add(call, &[x.item]);
+    let mut shape = x.shape.clone();
+    shape[last] = units;
+    Ok(Known { item, shape, permuted: false, ..x })
+}

@@ -1,0 +1,350 @@
+//! From the operators of ONNX to the layers of the language: one table, and a function for each family.
+//!
+//! ONNX has images as (batch, channels, height, width), netc as (batch, height, width, channels). [`Known::axes`] says for every
+//! value where its axes went, so that a transpose costs nothing until a layer needs an order.
+
+mod activation;
+mod convolution;
+mod dense;
+mod merge;
+mod norm;
+mod pool;
+mod resize;
+mod shape;
+mod window;
+
+use super::layers::Layers;
+use super::tree::{Call, Val};
+use crate::onnx::constants::{Constant, Constants};
+use crate::onnx::parameters::Layer;
+use crate::onnx::{Graph, Node};
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+/// A value of the model that a layer gives.
+#[derive(Clone, Debug)]
+pub(super) struct Known {
+    pub item: usize,
+    /// Its sizes in ONNX's order, the batch first.
+    pub shape: Vec<usize>,
+    /// The axes of ONNX in netc's order, without the batch; those that are missing have the size 1.
+    pub axes: Vec<usize>,
+    /// Whether it is an image that was flattened: ONNX has its values channel by channel, netc pixel by pixel.
+    pub permuted: bool,
+}
+
+impl Known {
+    /// The size of an axis.
+    pub fn size(&self, axis: usize) -> usize {
+        self.shape.get(axis).copied().unwrap_or(1)
+    }
+
+    /// Its sizes in netc, without the batch.
+    pub fn sizes(&self) -> Vec<usize> {
+        self.axes.iter().map(|&axis| self.size(axis)).collect()
+    }
+
+    /// Whether it is an image in netc whose channels are axis 1 in ONNX.
+    pub fn is_image(&self) -> bool {
+        self.shape.len() == 4 && self.axes == [2, 3, 1]
+    }
+
+    /// The number of an axis that may count from the end.
+    pub fn axis(&self, axis: i64) -> Result<usize, String> {
+        let rank = self.shape.len() as i64;
+        let at = if axis < 0 { axis + rank } else { axis };
+        (1..rank).contains(&at).then_some(at as usize).ok_or_else(|| format!("along axis {axis}"))
+    }
+}
+
+/// Why a node cannot be expressed, in words that follow "it is" or stand alone.
+type Converted = Result<(), String>;
+
+/// An operator and how it is converted.
+struct Operator {
+    name: &'static str,
+    convert: fn(&mut Context, &Node) -> Converted,
+}
+
+macro_rules! operators {
+    ($($name:literal => $convert:expr,)*) => {
+        &[$(Operator { name: $name, convert: $convert },)*]
+    };
+}
+
+/// Every operator that has a layer. (Constants and shapes are computed before.)
+static OPERATORS: &[Operator] = operators! {
+    "Conv" => convolution::convolution,
+    "ConvTranspose" => convolution::transposed,
+    "Gemm" => dense::dense,
+    "MatMul" => dense::dense,
+    "BatchNormalization" => norm::batch,
+    "InstanceNormalization" => norm::instance,
+    "GroupNormalization" => norm::group,
+    "LayerNormalization" => norm::layer,
+    "LRN" => norm::local_response,
+    "LpNormalization" => norm::length,
+    "Relu" => |cx, node| activation::plain(cx, node, "Relu"),
+    "Sigmoid" => |cx, node| activation::plain(cx, node, "Sigmoid"),
+    "Tanh" => |cx, node| activation::plain(cx, node, "Tanh"),
+    "Softplus" => |cx, node| activation::plain(cx, node, "Softplus"),
+    "HardSwish" => |cx, node| activation::plain(cx, node, "HardSwish"),
+    "Swish" => activation::swish,
+    "Abs" => |cx, node| activation::plain(cx, node, "Absolute"),
+    "Exp" => |cx, node| activation::plain(cx, node, "Exp"),
+    "Log" => |cx, node| activation::plain(cx, node, "Log"),
+    "Sqrt" => |cx, node| activation::plain(cx, node, "Sqrt"),
+    "Elu" => activation::elu,
+    "Gelu" => activation::gelu,
+    "LeakyRelu" => activation::leaky_relu,
+    "HardSigmoid" => activation::hard_sigmoid,
+    "PRelu" => activation::prelu,
+    "Clip" => activation::clip,
+    "Softmax" => activation::softmax,
+    "MaxPool" => pool::max,
+    "AveragePool" => pool::average,
+    "GlobalAveragePool" => |cx, node| pool::global(cx, node, "avg"),
+    "GlobalMaxPool" => |cx, node| pool::global(cx, node, "max"),
+    "ReduceMean" => |cx, node| pool::reduce(cx, node, "avg"),
+    "ReduceMax" => |cx, node| pool::reduce(cx, node, "max"),
+    "ReduceSum" => |cx, node| pool::reduce(cx, node, "sum"),
+    "Add" => |cx, node| merge::elementwise(cx, node, "Add"),
+    "Sum" => |cx, node| merge::elementwise(cx, node, "Add"),
+    "Mul" => |cx, node| merge::elementwise(cx, node, "Multiply"),
+    "Sub" => |cx, node| merge::elementwise(cx, node, "Subtract"),
+    "Div" => |cx, node| merge::elementwise(cx, node, "Divide"),
+    "Max" => |cx, node| merge::elementwise(cx, node, "Maximum"),
+    "Min" => |cx, node| merge::elementwise(cx, node, "Minimum"),
+    "Mean" => |cx, node| merge::elementwise(cx, node, "Average"),
+    "Concat" => merge::concatenate,
+    "Flatten" => shape::flatten,
+    "Reshape" => shape::reshape,
+    "Squeeze" => shape::squeeze,
+    "Unsqueeze" => shape::unsqueeze,
+    "Transpose" => shape::transpose,
+    "Slice" => shape::slice,
+    "Split" => shape::split,
+    "Pad" => resize::pad,
+    "Resize" => resize::resize,
+    "Upsample" => resize::resize,
+    "DepthToSpace" => |cx, node| resize::blocks(cx, node, "DepthToSpace"),
+    "SpaceToDepth" => |cx, node| resize::blocks(cx, node, "SpaceToDepth"),
+    "Dropout" => activation::dropout,
+    "Identity" => |cx, node| { let x = cx.input(node, 0)?; cx.give(node, x) },
+    "Cast" => shape::cast,
+};
+
+/// Operators whose output has the shape of their one input.
+const KEEP_SHAPE: [&str; 25] = [
+    "Add",
+    "Celu",
+    "Clip",
+    "Cos",
+    "Div",
+    "Erf",
+    "Exp",
+    "Gelu",
+    "HardSigmoid",
+    "LayerNormalization",
+    "Log",
+    "LogSoftmax",
+    "Mish",
+    "Mul",
+    "Neg",
+    "Pow",
+    "Reciprocal",
+    "Relu",
+    "Selu",
+    "Sin",
+    "Softmax",
+    "Softsign",
+    "Sqrt",
+    "Sub",
+    "ThresholdedRelu",
+];
+
+/// A node that cannot be expressed.
+#[derive(Clone, Debug)]
+pub(super) struct Unsupported {
+    pub op: String,
+    pub node: String,
+    pub reason: String,
+}
+
+/// A model while it is converted.
+pub(super) struct Context<'m> {
+    pub constants: Constants<'m>,
+    pub layers: Layers,
+    pub opset: i64,
+    known: HashMap<String, Known>,
+    /// Layers with parameters, by their nodes.
+    parameters: BTreeMap<usize, &'m Layer>,
+    /// Values that nothing gives because a node before could not be expressed.
+    missing: HashSet<String>,
+    pub unsupported: Vec<Unsupported>,
+    node: usize,
+}
+
+impl<'m> Context<'m> {
+    pub fn new(constants: Constants<'m>, layers: &'m [Layer], opset: i64) -> Self {
+        let parameters = layers.iter().map(|layer| (layer.node, layer)).collect();
+        Context {
+            constants,
+            layers: Layers::default(),
+            opset,
+            known: HashMap::new(),
+            parameters,
+            missing: HashSet::new(),
+            unsupported: Vec::new(),
+            node: 0,
+        }
+    }
+
+    /// Converts the nodes that are needed.
+    pub fn convert(&mut self, graph: &Graph, needed: &[bool]) {
+        let mut swallowed = HashSet::new();
+        for (at, node) in graph.nodes.iter().enumerate() {
+            if !needed[at] || swallowed.contains(&at) {
+                continue;
+            }
+            let known = &self.known;
+            if self.constants.fold(node, |value| Some(known.get(value)?.shape.clone())) {
+                continue;
+            }
+            self.node = at;
+            let blocked = node.inputs.iter().any(|input| self.missing.contains(input));
+            let operator = OPERATORS.iter().find(|known| known.name == node.op && node.domain.is_empty());
+            let result = match operator {
+                None => Err(match node.domain.as_str() {
+                    "" => "no layer does this".to_string(),
+                    domain => format!("an operator of {domain}"),
+                }),
+                Some(_) if blocked => self.limits(node),
+                Some(operator) => (operator.convert)(self, node),
+            };
+            if let Err(reason) = result {
+                let (op, title) = (node.op.clone(), node.title().to_string());
+                self.unsupported.push(Unsupported { op, node: title, reason });
+                // What follows is looked at too, where it is known what it gets.
+                if KEEP_SHAPE.contains(&node.op.as_str())
+                    && let [Ok(known)] = &self.given(node)[..]
+                {
+                    let _ = self.give(node, known.clone());
+                }
+            }
+            let layer = self.parameters.get(&at);
+            swallowed.extend(layer.into_iter().flat_map(|layer| layer.also.iter().copied()));
+            let last = layer.map_or(node.output(), |layer| layer.output.as_str());
+            if !self.known.contains_key(last) {
+                self.missing.extend(node.outputs.iter().cloned());
+                self.missing.insert(last.to_string());
+            }
+        }
+    }
+
+    /// The inputs of a node that are no constants.
+    fn given(&self, node: &Node) -> Vec<Result<Known, String>> {
+        let inputs = (0..node.inputs.len()).filter(|&index| self.constant(node, index).is_none());
+        inputs.map(|index| self.input(node, index)).collect()
+    }
+
+    /// What can be said of a node whose inputs are not known.
+    fn limits(&self, node: &Node) -> Converted {
+        let weight = self.constant(node, 1).map(|weight| weight.shape.len());
+        match (node.op.as_str(), weight) {
+            ("Conv" | "ConvTranspose", Some(rank)) if rank != 4 => Err(convolution::axes(rank)),
+            _ => Ok(()),
+        }
+    }
+
+    /// What gives a value, if it was converted.
+    pub fn value(&self, name: &str) -> Option<&Known> {
+        self.known.get(name)
+    }
+
+    /// Sets what gives a value.
+    pub fn define(&mut self, name: &str, known: Known) {
+        self.known.insert(name.to_string(), known);
+    }
+
+    /// An input of a node that is no constant.
+    fn input(&self, node: &Node, index: usize) -> Result<Known, String> {
+        let name = node.input(index).ok_or_else(|| format!("without input {index}"))?;
+        match (self.known.get(name), self.constants.get(name)) {
+            (Some(known), _) => Ok(known.clone()),
+            (None, Some(_)) => Err(format!("its input {name} is a constant")),
+            (None, None) => Err(format!("its input {name} is not known")),
+        }
+    }
+
+    /// The input of a layer that takes images: features that stand for one pixel become an image.
+    fn image(&mut self, node: &Node, index: usize) -> Result<Known, String> {
+        let known = self.input(node, index)?;
+        self.as_image(known)
+    }
+
+    fn as_image(&mut self, known: Known) -> Result<Known, String> {
+        if known.is_image() {
+            return Ok(known);
+        }
+        if known.shape.len() == 4 && known.axes == [1] && !known.permuted {
+            let call = Call::layer("Reshape").with("shape", Val::Sizes(vec![1, 1, known.size(1)]));
+            let item = self.layers.add(call, &[known.item]);
+            return Ok(Known { item, axes: vec![2, 3, 1], ..known });
+        }
+        Err(match known.shape.len() {
+            4 => "its input is an image with its axes in another order".into(),
+            rank => format!("its input has {rank} axes: only images are taken"),
+        })
+    }
+
+    /// The parameters of the present node.
+    fn layer(&self) -> Option<&'m Layer> {
+        self.parameters.get(&self.node).copied()
+    }
+
+    /// The parameters of the present node.
+    fn parameters(&self) -> Result<&'m Layer, String> {
+        self.layer().ok_or_else(|| "its parameters are not constants of the forms that layers have".to_string())
+    }
+
+    /// Adds a layer on one input that keeps its shape.
+    fn pointwise(&mut self, node: &Node, call: Call, known: Known) -> Converted {
+        let item = self.layers.add(call, &[known.item]);
+        self.give(node, Known { item, ..known })
+    }
+
+    /// Sets the first output of a node, or what the layer gives with the nodes that it took in.
+    fn give(&mut self, node: &Node, known: Known) -> Converted {
+        let name = self.layer().map_or(node.output(), |layer| layer.output.as_str()).to_string();
+        self.define(&name, known);
+        Ok(())
+    }
+
+    /// The integers of an input, or of an attribute in older models.
+    fn integers(&self, node: &Node, index: usize, attribute: &str) -> Option<Vec<i64>> {
+        let by_input = node.input(index).and_then(|name| self.constants.integers(name));
+        by_input.or_else(|| node.ints(attribute).map(<[i64]>::to_vec))
+    }
+
+    fn constant(&self, node: &Node, index: usize) -> Option<&Constant> {
+        self.constants.get(node.input(index)?)
+    }
+}
+
+/// A layer that this version may not have.
+fn needs(layer: &str, argument: Option<&str>) -> Result<(), String> {
+    match (super::tree::has(layer, argument), argument) {
+        (true, _) => Ok(()),
+        (false, None) => Err(format!("it needs the layer `{layer}`")),
+        (false, Some(argument)) => Err(format!("it needs `{layer}({argument}=…)`")),
+    }
+}
+
+/// A number as it is written: a short one whose last bits differ at most, else the shortest that gives the same `f32`.
+fn number(value: f32) -> Val {
+    let written = |digits: usize| format!("{value:.digits$e}").parse::<f64>().unwrap_or(f64::from(value));
+    let near = |near: &f64| ((near - f64::from(value)) / f64::from(value).abs().max(1e-30)).abs() < 2e-7;
+    let short = (0..4).map(written).find(near);
+    let exact = || (4..9).map(written).find(|&written| written as f32 == value);
+    Val::Float(short.or_else(exact).unwrap_or(f64::from(value)))
+}

@@ -1,0 +1,266 @@
+//! Reshapes, transposes and slices. What moves no value in netc only changes how ONNX's axes are counted.
+
+use super::{Context, Converted, Known};
+use crate::import::tree::{Call, Val};
+use crate::onnx::Node;
+use crate::onnx::constants::{clamped, reshaped, squeezed, unsqueezed};
+use crate::size::product;
+
+pub(super) fn flatten(cx: &mut Context, node: &Node) -> Converted {
+    let x = cx.input(node, 0)?;
+    let axis = clamped(node.int("axis", 1), x.shape.len());
+    let (outer, inner) = x.shape.split_at(axis);
+    let shape = vec![product(outer.iter().copied()), product(inner.iter().copied())];
+    to_shape(cx, node, x, shape)
+}
+
+pub(super) fn reshape(cx: &mut Context, node: &Node) -> Converted {
+    let x = cx.input(node, 0)?;
+    let target = cx.integers(node, 1, "shape").ok_or("its shape is not a constant")?;
+    // Files of Caffe and Paddle have a first size of 1, or of any batch.
+    let shape = reshaped(&x.shape, &target, node.int("allowzero", 0) != 0)
+        .ok_or_else(|| format!("to {target:?}, which {:?} does not have values for", x.shape))?;
+    to_shape(cx, node, x, shape)
+}
+
+pub(super) fn squeeze(cx: &mut Context, node: &Node) -> Converted {
+    let x = cx.input(node, 0)?;
+    let axes = cx.integers(node, 1, "axes");
+    let shape = squeezed(&x.shape, axes.as_deref()).ok_or("its axes are not of size 1")?;
+    to_shape(cx, node, x, shape)
+}
+
+pub(super) fn unsqueeze(cx: &mut Context, node: &Node) -> Converted {
+    let x = cx.input(node, 0)?;
+    let axes = cx.integers(node, 1, "axes").ok_or("its axes are not constants")?;
+    let shape = unsqueezed(&x.shape, &axes).ok_or("its axes are out of range")?;
+    to_shape(cx, node, x, shape)
+}
+
+/// Gives the same values in another shape, in ONNX's order.
+fn to_shape(cx: &mut Context, node: &Node, x: Known, shape: Vec<usize>) -> Converted {
+    if shape.first() != x.shape.first() {
+        return Err("it moves values between the images of a batch".into());
+    }
+    let known = in_shape(cx, x, shape)?;
+    cx.give(node, known)
+}
+
+fn in_shape(cx: &mut Context, x: Known, shape: Vec<usize>) -> Result<Known, String> {
+    if shape == x.shape {
+        return Ok(x);
+    }
+    let large = |shape: &[usize]| -> Vec<usize> { (1..shape.len()).filter(|&axis| shape[axis] != 1).collect() };
+    let (old, new) = (large(&x.shape), large(&shape));
+    let sizes = |axes: &[usize], shape: &[usize]| -> Vec<usize> { axes.iter().map(|&axis| shape[axis]).collect() };
+    if sizes(&old, &x.shape) == sizes(&new, &shape) {
+        // Axes of size 1 come or go.
+        let moved = |axis: &usize| old.iter().position(|known| known == axis).map(|place| new[place]);
+        let kept: Vec<usize> = x.axes.iter().filter_map(moved).collect();
+        if kept.len() == x.axes.len() {
+            return Ok(Known { axes: kept, shape, ..x });
+        }
+        let axes = if kept.is_empty() { vec![1.min(shape.len() - 1)] } else { kept };
+        let call = match axes.len() {
+            1 if x.axes.len() == 1 => return Ok(Known { axes, shape, ..x }),
+            1 => Call::layer("Flatten"),
+            _ => Call::layer("Reshape").with("shape", Val::Sizes(sizes(&axes, &shape))),
+        };
+        let item = cx.layers.add(call, &[x.item]);
+        return Ok(Known { item, axes, shape, ..x });
+    }
+    if x.permuted {
+        return Err("it reshapes an image that was flattened".into());
+    }
+    if new.len() <= 1 && x.axes.len() > 1 {
+        return flattened(cx, x, shape, new.first().copied());
+    }
+    regrouped(cx, x, shape)
+}
+
+/// All values of an image or a sequence as features.
+fn flattened(cx: &mut Context, x: Known, shape: Vec<usize>, axis: Option<usize>) -> Result<Known, String> {
+    let in_order = x.axes.is_sorted();
+    let one_pixel = x.sizes().iter().filter(|&&size| size != 1).count() <= 1;
+    let permuted = match (x.is_image(), in_order) {
+        _ if one_pixel => false,
+        (true, _) => true,
+        // The weights of dense layers are looked up as PyTorch would have them.
+        (false, true) if x.axes.len() < 3 => false,
+        _ => return Err("it flattens an image whose channels are last".into()),
+    };
+    let item = cx.layers.add(Call::layer("Flatten"), &[x.item]);
+    Ok(Known { item, axes: vec![axis.unwrap_or(1)], shape, permuted })
+}
+
+/// Axes that are split or joined: those of a group must stand together in netc, in ONNX's order.
+fn regrouped(cx: &mut Context, x: Known, shape: Vec<usize>) -> Result<Known, String> {
+    let groups = groups(&x.shape, &shape).ok_or_else(|| format!("from {:?} to {shape:?}", x.shape))?;
+    // The first axis of each group in netc's order decides where the group stands.
+    let group_of = |axis: usize| groups.iter().position(|(old, _)| old.contains(&axis));
+    let mut order: Vec<usize> = Vec::new();
+    for &axis in &x.axes {
+        let group = group_of(axis).ok_or("its axes are mixed")?;
+        if !order.contains(&group) {
+            order.push(group);
+        }
+    }
+    // The channels stay last, where layers that follow need them.
+    let wanted: Vec<usize> = order.iter().flat_map(|&group| groups[group].0.clone()).collect();
+    let wanted: Vec<usize> = wanted.into_iter().filter(|axis| x.axes.contains(axis)).collect();
+    let mut item = x.item;
+    if wanted != x.axes {
+        let place = |axis: &usize| x.axes.iter().position(|known| known == axis).map(|place| place as i64 + 1);
+        let moves: Vec<i64> = std::iter::once(Some(0))
+            .chain(wanted.iter().map(place))
+            .collect::<Option<_>>()
+            .ok_or("its axes are mixed")?;
+        item = cx.layers.add(Call::layer("Transpose").with("perm", Val::List(moves)), &[item]);
+    }
+    let axes: Vec<usize> = order.iter().flat_map(|&group| groups[group].1.clone()).collect();
+    let sizes: Vec<usize> = axes.iter().map(|&axis| shape[axis]).collect();
+    item = cx.layers.add(Call::layer("Reshape").with("shape", Val::Sizes(sizes)), &[item]);
+    Ok(Known { item, axes, shape, permuted: false })
+}
+
+type Groups = Vec<(Vec<usize>, Vec<usize>)>;
+
+/// Axes of both shapes whose products agree, without the batch.
+fn groups(old: &[usize], new: &[usize]) -> Option<Groups> {
+    let mut groups = Vec::new();
+    let (mut i, mut j) = (1, 1);
+    while i < old.len() || j < new.len() {
+        let (from, to) = (i, j);
+        let (mut a, mut b) = (1, 1);
+        loop {
+            let more_old = a < b || (a == b && i == from && i < old.len());
+            let (list, at, total) = if more_old { (old, &mut i, &mut a) } else { (new, &mut j, &mut b) };
+            *total = product([*total, *list.get(*at)?]);
+            *at += 1;
+            if a == b && i > from && j > to {
+                break;
+            }
+        }
+        // Axes of size 1 belong to the group before them.
+        while old.get(i) == Some(&1) {
+            i += 1;
+        }
+        while new.get(j) == Some(&1) {
+            j += 1;
+        }
+        groups.push(((from..i).collect(), (to..j).collect()));
+    }
+    Some(groups)
+}
+
+/// `Transpose` counts axes anew; a layer moves values only where another one needs it.
+pub(super) fn transpose(cx: &mut Context, node: &Node) -> Converted {
+    let x = cx.input(node, 0)?;
+    let rank = x.shape.len();
+    let order: Vec<usize> = match node.ints("perm") {
+        Some(list) => list.iter().map(|&axis| usize::try_from(axis).unwrap_or(rank)).collect(),
+        None => (0..rank).rev().collect(),
+    };
+    let mut sorted = order.clone();
+    sorted.sort_unstable();
+    if !sorted.iter().copied().eq(0..rank) || order.first() != Some(&0) {
+        return Err("it moves values between the images of a batch".into());
+    }
+    let place = |axis: &usize| order.iter().position(|from| from == axis).unwrap_or(0);
+    let axes = x.axes.iter().map(place).collect();
+    let shape = order.iter().map(|&axis| x.shape[axis]).collect();
+    cx.give(node, Known { axes, shape, ..x })
+}
+
+/// `Slice`: a range of channels; a border of an image is cut off by `Crop`.
+pub(super) fn slice(cx: &mut Context, node: &Node) -> Converted {
+    let mut x = cx.input(node, 0)?;
+    let starts = cx.integers(node, 1, "starts").ok_or("its starts are not constants")?;
+    let ends = cx.integers(node, 2, "ends").ok_or("its ends are not constants")?;
+    let axes = cx.integers(node, 3, "axes").unwrap_or_else(|| (0..starts.len() as i64).collect());
+    let steps = cx.integers(node, 4, "steps").unwrap_or_default();
+    if steps.iter().any(|&step| step != 1) || ends.len() != starts.len() || axes.len() != starts.len() {
+        return Err(format!("with the steps {steps:?}"));
+    }
+    for (at, &axis) in axes.iter().enumerate() {
+        let rank = x.shape.len() as i64;
+        let number = if axis < 0 { axis + rank } else { axis };
+        let number = usize::try_from(number).ok().filter(|&axis| axis < x.shape.len()).ok_or("along a missing axis")?;
+        let size = x.size(number);
+        let (from, to) = (clamped(starts[at], size), clamped(ends[at], size));
+        if (from, to) != (0, size) {
+            x = part(cx, x, number, from, to)?;
+        }
+    }
+    cx.give(node, x)
+}
+
+/// A range along an axis.
+fn part(cx: &mut Context, x: Known, axis: usize, from: usize, to: usize) -> Result<Known, String> {
+    if from >= to || axis == 0 {
+        return Err(format!("along axis {axis}, from {from} to {to}"));
+    }
+    let call = match x.axes.iter().position(|&known| known == axis) {
+        Some(place) if place + 1 == x.axes.len() && !x.permuted => {
+            Call::layer("Slice").with("from", Val::Int(from as i64)).with("to", Val::Int(to as i64))
+        }
+        Some(place) if x.axes.len() == 3 && place < 2 => {
+            super::needs("Crop", None)?;
+            let mut sides = [0; 4];
+            [sides[2 * place], sides[2 * place + 1]] = [from as i64, (x.size(axis) - to) as i64];
+            Call::layer("Crop").with("size", Val::List(sides.to_vec()))
+        }
+        _ => return Err(format!("along axis {axis}: only channels are taken")),
+    };
+    let item = cx.layers.add(call, &[x.item]);
+    let mut shape = x.shape.clone();
+    shape[axis] = to - from;
+    Ok(Known { item, shape, ..x })
+}
+
+/// `Split`: a slice for each part.
+pub(super) fn split(cx: &mut Context, node: &Node) -> Converted {
+    let x = cx.input(node, 0)?;
+    let axis = x.axis(node.int("axis", 0))?;
+    let count = node.outputs.len().max(1);
+    let sizes = match cx.integers(node, 1, "split") {
+        Some(list) => list.into_iter().map(|size| usize::try_from(size).unwrap_or(0)).collect(),
+        None => {
+            let each = x.size(axis).div_ceil(count);
+            (0..count).map(|at| each.min(x.size(axis).saturating_sub(at * each))).collect::<Vec<_>>()
+        }
+    };
+    if sizes.len() != count || sizes.iter().sum::<usize>() != x.size(axis) {
+        return Err(format!("into parts of {sizes:?}"));
+    }
+    let mut from = 0;
+    for (output, size) in node.outputs.iter().zip(sizes) {
+        let known = part(cx, x.clone(), axis, from, from + size)?;
+        cx.define(output, known);
+        from += size;
+    }
+    Ok(())
+}
+
+/// `Cast` to floating point.
+pub(super) fn cast(cx: &mut Context, node: &Node) -> Converted {
+    let x = cx.input(node, 0)?;
+    match node.int("to", 1) {
+        1 | 10 | 11 | 16 => cx.give(node, x),
+        _ => Err("to a type that is no floating-point number".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn axes_are_grouped_where_their_products_agree() {
+        let found = groups(&[1, 6, 4, 4], &[1, 2, 3, 4, 4]).expect("groups");
+        assert_eq!(found, [(vec![1], vec![1, 2]), (vec![2], vec![3]), (vec![3], vec![4])]);
+        let found = groups(&[1, 2, 3, 1, 4], &[1, 6, 4]).expect("groups");
+        assert_eq!(found, [(vec![1, 2, 3], vec![1]), (vec![4], vec![2])]);
+        assert!(groups(&[1, 2, 3], &[1, 5]).is_none());
+    }
+}

@@ -1,0 +1,109 @@
+//! Layers that a person would write as one: a dense layer with its activation, a convolution with its padding, a shuffle of
+//! channels, a concatenation that goes on from another.
+
+use super::layers::Layers;
+use super::tree::{Call, Val, has};
+use std::collections::HashMap;
+
+/// Activations that take the units of a dense layer before them.
+const WITH_UNITS: [&str; 8] = ["Relu", "Sigmoid", "Tanh", "Softmax", "Softplus", "Elu", "Swish", "Gelu"];
+
+/// Joins what belongs together.
+pub(super) fn fuse(layers: &mut Layers) {
+    concatenations(layers);
+    layers.pruned();
+    pairs(layers);
+    shuffles(layers);
+}
+
+/// A concatenation of what another has and more: it takes that one first.
+fn concatenations(layers: &mut Layers) {
+    let mut known: HashMap<Vec<usize>, usize> = HashMap::new();
+    for at in 0..layers.items.len() {
+        let item = &layers.items[at];
+        if !item.call.is(&["Concatenate"]) || item.call != Call::layer("Concatenate") {
+            continue;
+        }
+        let all = item.inputs.clone();
+        let longest = (2..all.len()).rev().find_map(|count| Some((count, *known.get(&all[..count])?)));
+        if let Some((count, whole)) = longest {
+            layers.items[at].inputs = std::iter::once(whole).chain(all[count..].iter().copied()).collect();
+        }
+        known.insert(all, at);
+    }
+}
+
+/// Layers of which the second takes in the first.
+fn pairs(layers: &mut Layers) {
+    let readers = layers.readers();
+    let mut taken = vec![None; layers.items.len()];
+    for at in 0..layers.items.len() {
+        let [before] = layers.items[at].inputs[..] else { continue };
+        if readers[before].len() != 1 || taken[before].is_some() {
+            continue;
+        }
+        let (first, second) = (&layers.items[before].call, &layers.items[at].call);
+        if let Some(call) = dense_activation(first, second) {
+            layers.items[at].call = call;
+        } else if let Some(call) = padded(first, second) {
+            layers.items[at].call = call;
+        } else {
+            continue;
+        }
+        // The second stands in the place of both.
+        layers.items[at].inputs = layers.items[before].inputs.clone();
+        taken[before] = Some(at);
+    }
+    layers.replace(&taken);
+}
+
+fn dense_activation(dense: &Call, activation: &Call) -> Option<Call> {
+    let plain = dense.is(&["Dense"]) && activation.is(&WITH_UNITS) && *activation == Call::layer(&activation.function);
+    plain.then(|| {
+        let mut call = activation.clone();
+        for name in ["units", "bias"] {
+            if let Some(value) = dense.argument(name) {
+                call = call.with(name, value.clone());
+            }
+        }
+        Call { name: dense.name.clone(), ..call }
+    })
+}
+
+fn padded(pad: &Call, convolution: &Call) -> Option<Call> {
+    let bare = convolution.argument("padding") == Some(&Val::Word("valid".into()));
+    let fits = pad.is(&["ZeroPad"]) && convolution.is(&["Conv", "DepthwiseConv"]) && bare;
+    fits.then(|| convolution.clone().with("padding", pad.argument("size").cloned().unwrap_or(Val::Int(0))))
+}
+
+/// `Reshape(h x w x g x n) >> Transpose([0, 1, 2, 4, 3]) >> Reshape(h x w x c)`, where there is a layer for it.
+fn shuffles(layers: &mut Layers) {
+    if !has("Shuffle", None) {
+        return;
+    }
+    let readers = layers.readers();
+    let mut taken = vec![None; layers.items.len()];
+    for at in 0..layers.items.len() {
+        let one_before = |at: usize| match layers.items[at].inputs[..] {
+            [before] if readers[before].len() == 1 => Some(before),
+            _ => None,
+        };
+        let Some((first, second)) = one_before(at).and_then(|second| Some((one_before(second)?, second))) else {
+            continue;
+        };
+        let call = |at: usize| &layers.items[at].call;
+        let swap = call(second).argument("perm") == Some(&Val::List(vec![0, 1, 2, 4, 3]));
+        let (Some(Val::Sizes(split)), Some(Val::Sizes(joined))) =
+            (call(first).argument("shape"), call(at).argument("shape"))
+        else {
+            continue;
+        };
+        let (&[h, w, groups, each], &[rows, columns, channels]) = (&split[..], &joined[..]) else { continue };
+        if swap && call(first).is(&["Reshape"]) && (h, w, groups * each) == (rows, columns, channels) {
+            layers.items[at].call = Call::layer("Shuffle").with("groups", Val::Int(groups as i64));
+            layers.items[at].inputs = layers.items[first].inputs.clone();
+            (taken[first], taken[second]) = (Some(at), Some(at));
+        }
+    }
+    layers.replace(&taken);
+}

@@ -1,0 +1,358 @@
+//! Values that do not depend on a model's inputs: the tensors of its file and what its nodes make of them. Exporters write
+//! parameters, shapes and their arithmetic as nodes; here they become values again.
+
+use super::error::OnnxError;
+use super::model::{Graph, Node, Tensor, Value};
+use super::source::Source;
+use crate::size::{is_tensor, product};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// The most values of a constant that nodes compute with.
+const MAX_SMALL: usize = 1 << 16;
+
+/// A tensor whose values are known.
+#[derive(Clone, Debug)]
+pub struct Constant {
+    pub shape: Vec<usize>,
+    /// The name of the tensor that it comes from.
+    pub key: String,
+    pub form: Form,
+}
+
+/// Where the values of a constant come from.
+#[derive(Clone, Debug)]
+pub enum Form {
+    /// From the file, in their order.
+    Stored(Arc<Tensor>),
+    /// One value everywhere.
+    Filled(f64),
+    /// Computed; whole numbers if they are an integer type's.
+    Computed {
+        values: Arc<[f64]>,
+        whole: bool,
+    },
+    /// A matrix with its axes in the other order.
+    Transposed(Arc<Constant>),
+    /// Value by value; both have equally many.
+    Product(Arc<Constant>, Arc<Constant>),
+    Sum(Arc<Constant>, Arc<Constant>),
+}
+
+impl Constant {
+    /// The number of values.
+    pub fn len(&self) -> usize {
+        product(self.shape.iter().copied())
+    }
+
+    /// Whether it has no values.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The same values in another shape.
+    pub fn reshaped(&self, shape: Vec<usize>) -> Constant {
+        Constant { shape, ..self.clone() }
+    }
+
+    /// A matrix with its axes in the other order.
+    pub fn transposed(&self) -> Constant {
+        if let Form::Transposed(inner) = &self.form {
+            return Constant::clone(inner);
+        }
+        let shape = self.shape.iter().rev().copied().collect();
+        Constant { shape, key: self.key.clone(), form: Form::Transposed(Arc::new(self.clone())) }
+    }
+
+    /// The product, value by value, in this one's shape.
+    pub fn times(&self, other: &Constant) -> Constant {
+        let form = Form::Product(Arc::new(self.clone()), Arc::new(other.clone()));
+        Constant { shape: self.shape.clone(), key: format!("{} * {}", self.key, other.key), form }
+    }
+
+    /// The sum, value by value, in this one's shape.
+    pub fn plus(&self, other: &Constant) -> Constant {
+        let form = Form::Sum(Arc::new(self.clone()), Arc::new(other.clone()));
+        Constant { shape: self.shape.clone(), key: format!("{} + {}", self.key, other.key), form }
+    }
+
+    /// Its values.
+    ///
+    /// # Errors
+    /// If they cannot be read.
+    pub fn floats(&self, source: &Source) -> Result<Vec<f32>, OnnxError> {
+        Ok(match &self.form {
+            Form::Stored(tensor) => source.floats(tensor, 0..tensor.len())?,
+            Form::Filled(value) => vec![*value as f32; self.len()],
+            Form::Computed { values, .. } => values.iter().map(|&value| value as f32).collect(),
+            Form::Transposed(inner) => {
+                let (values, columns) = (inner.floats(source)?, inner.shape.last().copied().unwrap_or(1).max(1));
+                (0..columns).flat_map(|column| values.iter().skip(column).step_by(columns).copied()).collect()
+            }
+            Form::Product(a, b) => zip(&a.floats(source)?, &b.floats(source)?, |a, b| a * b),
+            Form::Sum(a, b) => zip(&a.floats(source)?, &b.floats(source)?, |a, b| a + b),
+        })
+    }
+
+    /// The values of a small constant, and whether they are an integer type's.
+    pub fn small(&self, source: &Source) -> Option<(Vec<f64>, bool)> {
+        if self.len() > MAX_SMALL {
+            return None;
+        }
+        match &self.form {
+            Form::Computed { values, whole } => Some((values.to_vec(), *whole)),
+            Form::Filled(value) => Some((vec![*value; self.len()], false)),
+            Form::Stored(tensor) => match source.integers(tensor) {
+                Ok(values) => Some((values.iter().map(|&value| value as f64).collect(), true)),
+                Err(_) => Some((widened(&self.floats(source).ok()?), false)),
+            },
+            _ => Some((widened(&self.floats(source).ok()?), false)),
+        }
+    }
+}
+
+fn widened(values: &[f32]) -> Vec<f64> {
+    values.iter().map(|&value| f64::from(value)).collect()
+}
+
+fn zip(a: &[f32], b: &[f32], f: impl Fn(f32, f32) -> f32) -> Vec<f32> {
+    a.iter().zip(b).map(|(&a, &b)| f(a, b)).collect()
+}
+
+/// The constants of a graph by their names.
+#[derive(Debug)]
+pub struct Constants<'s> {
+    known: HashMap<String, Constant>,
+    source: &'s Source,
+}
+
+impl<'s> Constants<'s> {
+    /// Those that do not depend on the shape of an input.
+    pub fn of(graph: &Graph, source: &'s Source) -> Self {
+        let stored = |tensor: &Tensor| Constant {
+            shape: tensor.shape.clone(),
+            key: tensor.name.clone(),
+            form: Form::Stored(Arc::new(tensor.clone())),
+        };
+        let known = graph.initializers.iter().map(|tensor| (tensor.name.clone(), stored(tensor))).collect();
+        let mut constants = Constants { known, source };
+        for node in &graph.nodes {
+            constants.fold(node, |_| None);
+        }
+        constants
+    }
+
+    /// A constant by its name.
+    pub fn get(&self, name: &str) -> Option<&Constant> {
+        self.known.get(name)
+    }
+
+    /// The values of a small constant.
+    pub fn values(&self, name: &str) -> Option<Vec<f64>> {
+        Some(self.get(name)?.small(self.source)?.0)
+    }
+
+    /// The values of a small constant of integers.
+    pub fn integers(&self, name: &str) -> Option<Vec<i64>> {
+        Some(self.values(name)?.into_iter().map(|value| value as i64).collect())
+    }
+
+    /// The value of a constant that has one.
+    pub fn scalar(&self, name: &str) -> Option<f64> {
+        match self.values(name)?[..] {
+            [value] => Some(value),
+            _ => None,
+        }
+    }
+
+    /// Computes a node whose inputs are constants, or which asks for a shape that `shape_of` knows; whether it did.
+    pub fn fold(&mut self, node: &Node, shape_of: impl Fn(&str) -> Option<Vec<usize>>) -> bool {
+        if !node.domain.is_empty() || node.outputs.len() != 1 || self.known.contains_key(node.output()) {
+            return self.known.contains_key(node.output());
+        }
+        let Some(constant) = self.made_by(node, shape_of) else { return false };
+        self.known.insert(node.output().to_string(), constant);
+        true
+    }
+
+    fn made_by(&self, node: &Node, shape_of: impl Fn(&str) -> Option<Vec<usize>>) -> Option<Constant> {
+        let input = |index: usize| self.get(node.input(index)?);
+        let key = || node.output().to_string();
+        let computed = |values: Vec<f64>, shape: Vec<usize>, whole: bool| Constant {
+            shape,
+            key: key(),
+            form: Form::Computed { values: values.into(), whole },
+        };
+        // Shapes that nodes ask for.
+        if matches!(node.op.as_str(), "Shape" | "Size") {
+            let name = node.input(0)?;
+            let shape = self.get(name).map(|known| known.shape.clone()).or_else(|| shape_of(name))?;
+            if node.op == "Size" {
+                return Some(computed(vec![product(shape) as f64], Vec::new(), true));
+            }
+            let rank = shape.len();
+            let from = clamped(node.int("start", 0), rank);
+            let to = clamped(node.int("end", i64::MAX), rank);
+            let sizes: Vec<f64> = shape.get(from..to).unwrap_or_default().iter().map(|&size| size as f64).collect();
+            let count = sizes.len();
+            return Some(computed(sizes, vec![count], true));
+        }
+        let integers = |index: usize| self.integers(node.input(index)?);
+        match node.op.as_str() {
+            "Constant" => constant_of(node, key()),
+            "ConstantOfShape" => {
+                let shape: Vec<usize> =
+                    integers(0)?.iter().map(|&size| usize::try_from(size).ok()).collect::<Option<_>>()?;
+                let value = match node.attribute("value") {
+                    Some(Value::Tensor(tensor)) => {
+                        let one = Constant {
+                            shape: vec![1],
+                            key: String::new(),
+                            form: Form::Stored(Arc::new(tensor.clone())),
+                        };
+                        let (values, whole) = one.small(self.source)?;
+                        (*values.first()?, whole)
+                    }
+                    _ => (0.0, false),
+                };
+                if value.1 && product(shape.iter().copied()) <= MAX_SMALL {
+                    let count = product(shape.iter().copied());
+                    return Some(computed(vec![value.0; count], shape, true));
+                }
+                (is_tensor(&shape) || shape.is_empty()).then(|| Constant {
+                    shape,
+                    key: key(),
+                    form: Form::Filled(value.0),
+                })
+            }
+            "Identity" => input(0).cloned(),
+            "Cast" => {
+                let (from, to) = (input(0)?, node.int("to", 1));
+                let float = matches!(to, 1 | 10 | 11 | 16);
+                match from.small(self.source) {
+                    Some((values, whole)) if whole == float => {
+                        let values = if float { values } else { values.iter().map(|value| value.trunc()).collect() };
+                        Some(computed(values, from.shape.clone(), !float))
+                    }
+                    _ => Some(from.clone()),
+                }
+            }
+            "Unsqueeze" => {
+                let from = input(0)?;
+                let axes = node.ints("axes").map(<[i64]>::to_vec).or_else(|| integers(1))?;
+                Some(from.reshaped(unsqueezed(&from.shape, &axes)?))
+            }
+            "Squeeze" => {
+                let from = input(0)?;
+                let axes = node.ints("axes").map(<[i64]>::to_vec).or_else(|| integers(1));
+                Some(from.reshaped(squeezed(&from.shape, axes.as_deref())?))
+            }
+            "Reshape" => {
+                let from = input(0)?;
+                Some(from.reshaped(reshaped(&from.shape, &integers(1)?, node.int("allowzero", 0) != 0)?))
+            }
+            "Flatten" => {
+                let from = input(0)?;
+                let axis = clamped(node.int("axis", 1), from.shape.len());
+                let (outer, inner) = from.shape.split_at(axis);
+                Some(from.reshaped(vec![product(outer.iter().copied()), product(inner.iter().copied())]))
+            }
+            "Transpose" => {
+                let from = input(0)?;
+                match (from.shape.len(), node.ints("perm")) {
+                    (2, None | Some([1, 0])) => Some(from.transposed()),
+                    (0 | 1, _) | (2, Some([0, 1])) => Some(from.clone()),
+                    _ => None,
+                }
+            }
+            op => {
+                let inputs: Vec<(Vec<usize>, Vec<f64>, bool)> = (0..node.inputs.len())
+                    .map(|index| {
+                        let known = input(index)?;
+                        let (values, whole) = known.small(self.source)?;
+                        Some((known.shape.clone(), values, whole))
+                    })
+                    .collect::<Option<_>>()?;
+                let (shape, values, whole) = super::arithmetic::computed(op, node, &inputs)?;
+                (values.len() <= MAX_SMALL).then(|| computed(values, shape, whole))
+            }
+        }
+    }
+}
+
+fn constant_of(node: &Node, key: String) -> Option<Constant> {
+    let (name, value) = node.attributes.first()?;
+    let computed = |values: Vec<f64>, shape: Vec<usize>, whole: bool| Constant {
+        shape,
+        key: key.clone(),
+        form: Form::Computed { values: values.into(), whole },
+    };
+    Some(match (name.as_str(), value) {
+        ("value", Value::Tensor(tensor)) => {
+            Constant { shape: tensor.shape.clone(), key: key.clone(), form: Form::Stored(Arc::new(tensor.clone())) }
+        }
+        ("value_float", Value::Float(value)) => computed(vec![f64::from(*value)], Vec::new(), false),
+        ("value_int", Value::Int(value)) => computed(vec![*value as f64], Vec::new(), true),
+        ("value_floats", Value::Floats(list)) => computed(widened(list), vec![list.len()], false),
+        ("value_ints", Value::Ints(list)) => {
+            computed(list.iter().map(|&value| value as f64).collect(), vec![list.len()], true)
+        }
+        _ => return None,
+    })
+}
+
+/// An axis or bound that may count from the end, within a rank.
+pub fn clamped(axis: i64, rank: usize) -> usize {
+    let rank = rank as i64;
+    let axis = if axis < 0 { axis.saturating_add(rank) } else { axis };
+    axis.clamp(0, rank) as usize
+}
+
+/// A shape with further axes of size 1.
+pub fn unsqueezed(shape: &[usize], axes: &[i64]) -> Option<Vec<usize>> {
+    let rank = shape.len() + axes.len();
+    let mut new = vec![None; rank];
+    for &axis in axes {
+        let axis = if axis < 0 { axis + rank as i64 } else { axis };
+        *new.get_mut(usize::try_from(axis).ok()?)? = Some(1);
+    }
+    let mut old = shape.iter().copied();
+    new.into_iter().map(|size| size.or_else(|| old.next())).collect()
+}
+
+/// A shape without some axes of size 1, or without all.
+pub fn squeezed(shape: &[usize], axes: Option<&[i64]>) -> Option<Vec<usize>> {
+    let rank = shape.len() as i64;
+    let at = |axis: i64| if axis < 0 { axis + rank } else { axis };
+    let gone: Vec<i64> = match axes {
+        Some(axes) => axes.iter().map(|&axis| at(axis)).collect(),
+        None => (0..rank).filter(|&axis| shape[axis as usize] == 1).collect(),
+    };
+    if gone.iter().any(|&axis| !(0..rank).contains(&axis) || shape[axis as usize] != 1) {
+        return None;
+    }
+    let kept = shape.iter().enumerate().filter(|(axis, _)| !gone.contains(&(*axis as i64)));
+    Some(kept.map(|(_, &size)| size).collect())
+}
+
+/// The shape that a reshape asks for: 0 keeps a size, -1 is what is left.
+pub fn reshaped(shape: &[usize], target: &[i64], zero_is_zero: bool) -> Option<Vec<usize>> {
+    let all = product(shape.iter().copied());
+    let mut sizes = Vec::with_capacity(target.len());
+    let mut open = None;
+    for (axis, &size) in target.iter().enumerate() {
+        sizes.push(match size {
+            -1 if open.is_none() => {
+                open = Some(axis);
+                1
+            }
+            0 if !zero_is_zero => *shape.get(axis)?,
+            size => usize::try_from(size).ok()?,
+        });
+    }
+    let known = product(sizes.iter().copied());
+    if let Some(open) = open {
+        sizes[open] = (known > 0 && all % known == 0).then(|| all / known)?;
+    }
+    (product(sizes.iter().copied()) == all).then_some(sizes)
+}

@@ -1,0 +1,236 @@
+//! Which layers of a model have parameters, and which tensors those are. Sums and products with constants that follow a layer
+//! are its bias, or its scale and shift, where nothing else reads what is between.
+
+use super::constants::{Constant, Constants, Form};
+use super::error::OnnxError;
+use super::layer_names::LayerNames;
+use super::model::{Graph, Model, Node};
+use super::patterns;
+use super::source::Source;
+use std::collections::HashMap;
+use std::path::Path;
+
+/// A layer with parameters. Kernels are (out, in / groups, height, width) and matrices (out, in), as in PyTorch.
+#[derive(Clone, Debug)]
+pub struct Layer {
+    /// The node, by its place in the graph.
+    pub node: usize,
+    /// Nodes behind it that belong to the layer.
+    pub also: Vec<usize>,
+    /// The value that the layer gives.
+    pub output: String,
+    pub name: String,
+    /// By the names that NeuPy gives them: `weight`, `bias`, `gamma`.
+    pub parameters: Vec<(&'static str, Constant)>,
+}
+
+impl Layer {
+    /// A parameter by its name.
+    pub fn parameter(&self, role: &str) -> Option<&Constant> {
+        self.parameters.iter().find(|(known, _)| *known == role).map(|(_, constant)| constant)
+    }
+}
+
+/// A model whose patterns were recognised, with its layers.
+#[derive(Debug)]
+pub struct Read {
+    pub model: Model,
+    pub layers: Vec<Layer>,
+}
+
+/// Reads a model and finds its layers.
+///
+/// # Errors
+/// If it is cut short, damaged or too large.
+pub fn read(path: &Path) -> Result<(Read, Source), OnnxError> {
+    let (mut model, source) = Source::open(path)?;
+    let layers = {
+        let constants = Constants::of(&model.graph, &source);
+        patterns::recognised(&mut model.graph, &constants);
+        let needed = patterns::needed(&model.graph.nodes, model.graph.outputs.iter().map(|value| value.name.as_str()));
+        let mut keep = needed.into_iter();
+        // What a pattern consisted of, and what leads nowhere.
+        model.graph.nodes.retain(|_| keep.next().unwrap_or(true));
+        Finder::of(&model.graph, &constants).layers()
+    };
+    Ok((Read { model, layers }, source))
+}
+
+struct Finder<'g> {
+    graph: &'g Graph,
+    constants: &'g Constants<'g>,
+    /// The nodes that read a value.
+    users: HashMap<&'g str, Vec<usize>>,
+}
+
+impl<'g> Finder<'g> {
+    fn of(graph: &'g Graph, constants: &'g Constants<'g>) -> Self {
+        let mut users: HashMap<&str, Vec<usize>> = HashMap::new();
+        for (at, node) in graph.nodes.iter().enumerate() {
+            node.inputs.iter().for_each(|input| users.entry(input.as_str()).or_default().push(at));
+        }
+        // An output has a user more.
+        graph.outputs.iter().for_each(|output| users.entry(output.name.as_str()).or_default().push(usize::MAX));
+        Finder { graph, constants, users }
+    }
+
+    fn layers(&self) -> Vec<Layer> {
+        let mut names = LayerNames::default();
+        let mut layers: Vec<Layer> = Vec::new();
+        let mut taken = vec![false; self.graph.nodes.len()];
+        for (at, node) in self.graph.nodes.iter().enumerate() {
+            if taken[at] || !node.domain.is_empty() || node.outputs.is_empty() {
+                continue;
+            }
+            let Some(mut layer) = self.layer(at, node) else { continue };
+            layer.also.iter().for_each(|&at| taken[at] = true);
+            let tensors: Vec<&str> =
+                layer.parameters.iter().filter_map(|(_, one)| tensors(one).first().copied()).collect();
+            layer.name = names.of(node, &tensors);
+            layers.push(layer);
+        }
+        layers
+    }
+
+    fn constant(&self, node: &Node, index: usize) -> Option<&'g Constant> {
+        self.constants.get(node.input(index)?)
+    }
+
+    fn layer(&self, at: usize, node: &Node) -> Option<Layer> {
+        let mut layer = Layer {
+            node: at,
+            also: Vec::new(),
+            output: node.output().into(),
+            name: String::new(),
+            parameters: Vec::new(),
+        };
+        match node.op.as_str() {
+            "Conv" | "ConvTranspose" => {
+                let weight = self.constant(node, 1)?;
+                let groups = usize::try_from(node.int("group", 1)).ok()?;
+                let filters = if node.op == "Conv" {
+                    *weight.shape.first()?
+                } else {
+                    weight.shape.get(1)?.checked_mul(groups)?
+                };
+                layer.parameters.push(("weight", weight.clone()));
+                let spatial = weight.shape.len().checked_sub(2)?;
+                match node.input(2) {
+                    Some(_) => layer.parameters.push(("bias", self.constant(node, 2)?.clone())),
+                    None => self.add(&mut layer, "bias", |shape| is_per_channel(shape, filters, spatial)),
+                }
+            }
+            "Gemm" => {
+                let whole = node.float("alpha", 1.0) == 1.0 && node.float("beta", 1.0) == 1.0;
+                if !whole || node.int("transA", 0) != 0 {
+                    return None;
+                }
+                let weight = self.constant(node, 1).filter(|weight| weight.shape.len() == 2)?;
+                let weight = if node.int("transB", 0) != 0 { weight.clone() } else { weight.transposed() };
+                let units = weight.shape[0];
+                layer.parameters.push(("weight", weight));
+                match node.input(2) {
+                    Some(_) => {
+                        let bias = self.constant(node, 2).filter(|bias| is_per_unit(&bias.shape, units))?;
+                        layer.parameters.push(("bias", bias.reshaped(vec![units])));
+                    }
+                    None => self.add(&mut layer, "bias", |shape| is_per_unit(shape, units)),
+                }
+            }
+            "MatMul" => {
+                let weight = self.constant(node, 1).filter(|weight| weight.shape.len() == 2)?.transposed();
+                let units = weight.shape[0];
+                layer.parameters.push(("weight", weight));
+                self.add(&mut layer, "bias", |shape| is_per_unit(shape, units));
+            }
+            "BatchNormalization" => {
+                let part = |index: usize| self.constant(node, index).cloned();
+                let (mut gamma, mut beta, mean, variance) = (part(1)?, part(2)?, part(3)?, part(4)?);
+                let channels = gamma.len();
+                let fits = |shape: &[usize]| (1..4).any(|spatial| is_per_channel(shape, channels, spatial));
+                if let Some((next, scale)) = self.follows(&layer.output, "Mul", fits) {
+                    (gamma, beta) = (gamma.times(&scale), beta.times(&scale));
+                    self.takes(&mut layer, next);
+                }
+                if let Some((next, shift)) = self.follows(&layer.output, "Add", fits) {
+                    beta = beta.plus(&shift);
+                    self.takes(&mut layer, next);
+                }
+                let roles = ["running_mean", "running_variance", "gamma", "beta"];
+                layer.parameters = roles.into_iter().zip([mean, variance, gamma, beta]).collect();
+            }
+            "InstanceNormalization" | "GroupNormalization" | "LayerNormalization" => {
+                layer.parameters.push(("gamma", self.constant(node, 1)?.clone()));
+                let beta = match node.input(2) {
+                    Some(_) => self.constant(node, 2)?.clone(),
+                    None => {
+                        let shape = layer.parameters[0].1.shape.clone();
+                        Constant { shape, key: "no beta".into(), form: Form::Filled(0.0) }
+                    }
+                };
+                layer.parameters.push(("beta", beta));
+            }
+            "PRelu" => {
+                let slope = self.constant(node, 1)?;
+                layer.parameters.push(("alpha", slope.reshaped(vec![slope.len()])));
+            }
+            // A factor for each channel.
+            "Mul" => {
+                let place = (0..2).find(|&at| self.constant(node, at).is_some_and(is_factor))?;
+                let other = node.input(1 - place).filter(|name| self.constants.get(name).is_none());
+                let factor = self.constant(node, place).filter(|_| other.is_some())?;
+                layer.parameters.push(("gamma", factor.reshaped(vec![factor.len()])));
+            }
+            _ => return None,
+        }
+        Some(layer)
+    }
+
+    /// The sum or product with a constant that alone reads a value.
+    fn follows(&self, value: &str, op: &str, fits: impl Fn(&[usize]) -> bool) -> Option<(usize, Constant)> {
+        let [next] = self.users.get(value)?[..] else { return None };
+        let node = self.graph.nodes.get(next).filter(|node| node.op == op && node.domain.is_empty())?;
+        let other = node.inputs.iter().position(|input| input != value)?;
+        let constant = self.constant(node, other).filter(|constant| fits(&constant.shape))?;
+        Some((next, constant.reshaped(vec![constant.len()])))
+    }
+
+    fn takes(&self, layer: &mut Layer, next: usize) {
+        layer.also.push(next);
+        layer.output = self.graph.nodes[next].output().into();
+    }
+
+    /// Takes a constant that is added behind a layer as its bias.
+    fn add(&self, layer: &mut Layer, role: &'static str, fits: impl Fn(&[usize]) -> bool) {
+        if let Some((next, bias)) = self.follows(&layer.output, "Add", fits) {
+            layer.parameters.push((role, bias));
+            self.takes(layer, next);
+        }
+    }
+}
+
+/// Whether a constant has several values, along one axis.
+fn is_factor(constant: &Constant) -> bool {
+    let is_float = !matches!(constant.form, Form::Computed { whole: true, .. });
+    is_float && constant.len() > 1 && constant.shape.iter().filter(|&&size| size != 1).count() == 1
+}
+
+/// Whether a constant has a value for each channel of (n, c, …), whatever the pixel.
+fn is_per_channel(shape: &[usize], channels: usize, spatial: usize) -> bool {
+    let Some((front, pixels)) = shape.split_at_checked(shape.len().saturating_sub(spatial)) else { return false };
+    pixels.len() == spatial && pixels.iter().all(|&size| size == 1) && is_per_unit(front, channels)
+}
+
+/// Whether a constant has a value for each of the features (n, c).
+fn is_per_unit(shape: &[usize], units: usize) -> bool {
+    matches!(shape.split_last(), Some((&last, front)) if last == units && front.iter().all(|&size| size == 1))
+}
+
+/// The tensors of the file that a constant is made of.
+pub fn tensors(constant: &Constant) -> Vec<&str> {
+    match &constant.form {
+        Form::Product(a, b) | Form::Sum(a, b) => [tensors(a), tensors(b)].concat(),
+        Form::Transposed(inner) => tensors(inner),
+        _ => vec![&constant.key],
+    }
+}

@@ -51,9 +51,9 @@ fn array(path: &Path) -> ndarray::ArrayD<f32> {
 #[test]
 fn files_of_frameworks_give_what_they_compute() {
     let cases = [
-        ("flatten_batchnorm_dense_pytorch", "channels first: permuted values of n, rows of d"),
+        ("flatten_batchnorm_dense_pytorch", "channels-first: permuted values of n, rows of d"),
         ("two_flattened_branches_concatenated_pytorch", "permuted rows of d"),
-        ("dense_reshape_conv_pytorch", "channels first: permuted columns of g, values of g"),
+        ("dense_reshape_conv_pytorch", "channels-first: permuted columns of g, values of g"),
         ("embedding_pytorch", "16 parameters"),
         ("safetensors_of_flax", "its `format` is flax: read as channels-last"),
         ("sequence_convolutions_pytorch", "channels-first: permuted rows of d"),

@@ -301,7 +301,7 @@ fn a_gru_of_keras_in_safetensors_has_keras_gates() {
 #[test]
 fn axes_in_another_order_are_not_overlooked() {
     let first = "Input(4x4x3) >> MaxPool(2x2) >> Flatten >> Dense(2) as out";
-    refused(first, "first_pool.keras", "", Code::WeightsConfiguration, &["order of axes in the file: channels first"]);
+    refused(first, "first_pool.keras", "", Code::WeightsConfiguration, &["axis order in the file: channels first"]);
     let plain = "Input(4x4x3) >> Flatten >> Dense(2) as out";
     refused(plain, "permuted.keras", "", Code::WeightsConfiguration, &["permuted axes (Permute)"]);
     bound(&plain.replace(">> F", ">> Transpose([0, 3, 1, 2]) >> F"), "permuted.keras", "").expect("an equivalent net");

@@ -2,10 +2,15 @@
 
 use std::path::Path;
 
-/// The candidate closest to a mistyped word: equal except for case and punctuation, or within an edit distance of a third
-/// of its length (as in rustc and Gleam).
+/// The candidate closest to a mistyped word: equal except for case and punctuation, the only one that a word of at least three
+/// letters abbreviates, or within an edit distance of a third of its length (as in rustc and Gleam).
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let folded = fold(word);
+    let candidates: Vec<&str> = candidates.into_iter().collect();
+    let mut longer = candidates.iter().filter(|candidate| folded.len() >= 3 && fold(candidate).starts_with(&folded));
+    if let (Some(only), None) = (longer.next(), longer.next()) {
+        return Some(only);
+    }
     candidates
         .into_iter()
         .filter_map(|candidate| {

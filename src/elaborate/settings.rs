@@ -1,27 +1,13 @@
 //! Entries of recipes that are set from the command line: `--set epochs=3`, `--set optimizer.step=0.01`.
 
-use super::spec::Spec;
+use super::spec::{Setting, Spec};
 use crate::diagnostics::{Code, Diagnostic, Result};
-use crate::source::{FileId, Span};
-use crate::syntax::ast::{Expr, Ident};
+use crate::source::Span;
+use crate::syntax::ast::Ident;
 use crate::syntax::parse_expression_from;
 
 /// The name that diagnostics show for the place of a setting.
 const OPTION: &str = "--set";
-
-/// An entry of a recipe that stands over the spec's.
-#[derive(Clone, Debug)]
-pub struct Setting {
-    /// The key: `optimizer`.
-    pub key: Ident,
-    /// The argument or the entry within the key's value: `step`; none for the whole value.
-    pub part: Option<Ident>,
-    pub value: Expr,
-    /// The option's text as a source; paths in the value are relative to the working directory.
-    pub file: FileId,
-    /// The option as it was written.
-    pub text: String,
-}
 
 impl Spec {
     /// Adds a setting, `KEY=VALUE` or `KEY.PART=VALUE`, to the recipes. Its key and value are checked with theirs.

@@ -6,11 +6,10 @@ use super::environment::Scope;
 use super::names::Names;
 use super::project::source_files::{self, Reader, read_source};
 use super::project::{Project, shipped};
-use super::settings::Setting;
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, Result, suggest};
 use crate::graph::Graph;
 use crate::source::{FileId, SourceFile, Sources, Span};
-use crate::syntax::ast::File;
+use crate::syntax::ast::{Expr, File, Ident};
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
@@ -101,6 +100,20 @@ pub fn identifier(stem: &str) -> String {
         name.insert(0, '_');
     }
     name
+}
+
+/// An entry of a recipe that overrides the spec's.
+#[derive(Clone, Debug)]
+pub struct Setting {
+    /// The key: `optimizer`.
+    pub key: Ident,
+    /// The argument or the entry within the key's value: `step`; none for the whole value.
+    pub part: Option<Ident>,
+    pub value: Expr,
+    /// The option's text as a source; paths in the value are relative to the working directory.
+    pub file: FileId,
+    /// The option as it was written.
+    pub text: String,
 }
 
 impl Spec {

@@ -113,7 +113,7 @@ impl Graph {
     }
 }
 
-/// The type behind an epilogue; `None` for a pool over something else than an image.
+/// The type after an epilogue; `None` for a pool over something else than an image.
 fn after_epilogue(output: TensorType, epilogue: &Epilogue) -> Option<TensorType> {
     if !epilogue.pool {
         return Some(output);

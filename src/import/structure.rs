@@ -20,7 +20,7 @@ pub(super) fn chain(layers: &Layers) -> Result<Chain, String> {
 /// What stands before all inputs of the model.
 const ROOT: usize = 0;
 
-/// The layers as places from 1 on; place 0 is before the inputs, the last one behind the outputs.
+/// The layers as places from 1 on; place 0 is before the inputs, the last one after the outputs.
 struct Flow<'l> {
     layers: &'l Layers,
     inputs: Vec<Vec<usize>>,
@@ -86,7 +86,7 @@ impl<'l> Flow<'l> {
         })
     }
 
-    /// The place behind the outputs has no layer.
+    /// The place after the outputs has no layer.
     fn call(&self, at: usize) -> Option<Expr> {
         self.layers.items.get(at - 1).map(|item| Expr::Call(item.call.clone()))
     }
@@ -163,7 +163,7 @@ impl<'l> Flow<'l> {
         Ok(Expr::Block { lets, result })
     }
 
-    /// The expression of a value inside a block that begins behind `from`.
+    /// The expression of a value inside a block that begins after `from`.
     fn value(&self, to: usize, from: usize, names: &BTreeMap<usize, String>, depth: usize) -> Result<Chain, String> {
         if depth > MAX_DEPTH {
             return Err(format!("its branches are nested more than {MAX_DEPTH} deep"));

@@ -1,6 +1,5 @@
 //! Arithmetic of small constants: what exporters compute shapes and scales with.
 
-use super::constants::clamped;
 use super::model::Node;
 
 /// Shape, values, and whether they are whole numbers.
@@ -114,4 +113,11 @@ fn slice(node: &Node, inputs: &[Small]) -> Option<Small> {
     let range = clamped(from, values.len())..clamped(to, values.len());
     let values = values.get(range).unwrap_or_default().to_vec();
     Some((vec![values.len()], values, *whole))
+}
+
+/// An axis or bound that may count from the end, within a rank.
+pub fn clamped(axis: i64, rank: usize) -> usize {
+    let rank = rank as i64;
+    let axis = if axis < 0 { axis.saturating_add(rank) } else { axis };
+    axis.clamp(0, rank) as usize
 }

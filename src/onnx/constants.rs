@@ -1,6 +1,7 @@
 //! Values that do not depend on a model's inputs: the tensors of its file and what its nodes make of them. Exporters write
 //! parameters, shapes and their arithmetic as nodes; here they become values again.
 
+use super::arithmetic::{self, clamped};
 use super::error::OnnxError;
 use super::model::{Graph, Node, Tensor, Value};
 use super::source::Source;
@@ -273,7 +274,7 @@ impl<'s> Constants<'s> {
                         Some((known.shape.clone(), values, whole))
                     })
                     .collect::<Option<_>>()?;
-                let (shape, values, whole) = super::arithmetic::computed(op, node, &inputs)?;
+                let (shape, values, whole) = arithmetic::computed(op, node, &inputs)?;
                 (values.len() <= MAX_SMALL).then(|| computed(values, shape, whole))
             }
         }
@@ -299,13 +300,6 @@ fn constant_of(node: &Node, key: String) -> Option<Constant> {
         }
         _ => return None,
     })
-}
-
-/// An axis or bound that may count from the end, within a rank.
-pub fn clamped(axis: i64, rank: usize) -> usize {
-    let rank = rank as i64;
-    let axis = if axis < 0 { axis.saturating_add(rank) } else { axis };
-    axis.clamp(0, rank) as usize
 }
 
 /// A shape with further axes of size 1.

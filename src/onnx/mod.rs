@@ -7,7 +7,7 @@
 //! Two rooms use it: `weights` binds an ONNX file as a layout of weights, `import` writes the spec of one. Both name its layers by
 //! [`parameters`], so that a spec that was imported binds to its file.
 
-mod arithmetic;
+pub mod arithmetic;
 pub mod constants;
 pub mod error;
 mod layer_names;

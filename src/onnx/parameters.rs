@@ -15,7 +15,7 @@ use std::path::Path;
 pub struct Layer {
     /// The node, by its place in the graph.
     pub node: usize,
-    /// Nodes behind it that belong to the layer.
+    /// Nodes after it that belong to the layer.
     pub also: Vec<usize>,
     /// The value that the layer gives.
     pub output: String,
@@ -200,7 +200,7 @@ impl<'g> Finder<'g> {
         layer.output = self.graph.nodes[next].output().into();
     }
 
-    /// Takes a constant that is added behind a layer as its bias.
+    /// Takes a constant that is added after a layer as its bias.
     fn add(&self, layer: &mut Layer, role: &'static str, fits: impl Fn(&[usize]) -> bool) {
         if let Some((next, bias)) = self.follows(&layer.output, "Add", fits) {
             layer.parameters.push((role, bias));

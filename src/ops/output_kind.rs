@@ -28,13 +28,13 @@ impl OutputKind {
         let mut found: Vec<OutputKind> = Vec::with_capacity(id.0 + 1);
         // In topological order: the kinds of a layer's inputs are known before it.
         for node in &graph.nodes[..=id.0] {
-            found.push(OutputKind::behind(node, &found));
+            found.push(OutputKind::after(node, &found));
         }
         found[id.0]
     }
 
     /// The kind of a node's output, given those of the nodes before it.
-    fn behind(node: &Node, before: &[OutputKind]) -> OutputKind {
+    fn after(node: &Node, before: &[OutputKind]) -> OutputKind {
         let operation = node.operation.as_any();
         let role = node.operation.fusion_role();
         if let Some(dense) = operation.downcast_ref::<Dense>().filter(|_| !role.is_identity()) {

@@ -52,6 +52,11 @@ pub static TRAINING: &[Pass] = &[
     fuse_epilogue::SOFTMAX,
 ];
 
+/// Applies only the first pass: each layer of the result is one that a plan may have a step for.
+pub fn decompose(graph: Graph) -> Graph {
+    decompose::PASS.apply(graph)
+}
+
 /// Applies the passes for training.
 pub fn optimize_training(graph: Graph) -> Graph {
     TRAINING.iter().fold(graph, |graph, pass| pass.apply(graph))

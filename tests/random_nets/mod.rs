@@ -283,7 +283,7 @@ fn nets_by_chance_give_what_pytorch_computes_or_are_refused() {
                 permuted += usize::from(draft.text.contains("Flatten"));
             }
             Err((Code::AxisOrder, messages)) => {
-                assert!(messages.contains("has the values of `"), "net {seed}: {messages}");
+                assert!(messages.contains("the axis order of the values of `"), "net {seed}: {messages}");
                 refused += 1;
             }
             Err((_, messages)) => wrong.push(format!("net {seed}: {}\n{messages}", draft.text)),

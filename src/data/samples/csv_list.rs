@@ -222,7 +222,7 @@ fn targets(rows: &mut Vec<Row>, errors: &mut Vec<RowError>) -> Vec<OutputTargets
         let numbers = row.labels.iter().zip(&has_classes).filter(|(_, has_classes)| !**has_classes);
         let wrong = numbers.flat_map(|(labels, _)| labels).find(|label| number(label).is_none());
         if let Some(label) = wrong {
-            let error = format!("`{label}` is no number; a row has either one label or only numbers after the path");
+            let error = format!("`{label}` is not a number; a row has one label, or only numbers, after the path");
             errors.push(RowError { line: row.line, error });
         }
         wrong.is_none()

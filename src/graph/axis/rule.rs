@@ -22,7 +22,7 @@ pub enum AxisRule {
     /// On values that the file's framework has in the same order: indices, the steps of a sequence.
     Sequence,
     /// On the steps of a sequence, or tokens, whose features stand together in the file's framework too. Where they are the
-    /// pixels of an image, that framework has moved its channels behind them.
+    /// pixels of an image, that framework has moved its channels after them.
     Steps,
     /// The same values, row-major, in another shape. The file's framework reshapes too.
     Reshape,

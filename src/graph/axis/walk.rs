@@ -87,7 +87,7 @@ fn wanted(graph: &Graph, net: &str, rules: &[AxisRule], chosen: &HashMap<NodeId,
     wanted
 }
 
-/// For each layer, whether one that acts on steps reads its output, perhaps behind others that keep each value in its place.
+/// For each layer, whether one that acts on steps reads its output, perhaps after others that keep each value in its place.
 fn read_as_steps(graph: &Graph, rules: &[AxisRule]) -> Vec<bool> {
     let (consumers, mut steps) = (graph.consumers(), vec![false; graph.nodes.len()]);
     for id in graph.ids().rev() {

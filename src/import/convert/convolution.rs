@@ -70,9 +70,9 @@ pub(super) fn transposed(cx: &mut Context, node: &Node) -> Converted {
     let groups = usize::try_from(node.int("group", 1)).map_err(|_| "its groups are wrong")?;
     let mut shape = vec![x.shape[0], depth * groups];
     for axis in 0..2 {
-        let [before, behind] = window.pads[axis];
+        let [before, after] = window.pads[axis];
         let size = (x.size(axis + 2) - 1) * window.stride[axis] + (window.size[axis] - 1) * window.dilation[axis] + 1;
-        shape.push((size + extra[axis]).checked_sub(before + behind).ok_or("its padding is larger than its output")?);
+        shape.push((size + extra[axis]).checked_sub(before + after).ok_or("its padding is larger than its output")?);
     }
     let call = Call::layer("ConvTranspose")
         .with("size", Val::Sizes(vec![height, width]))

@@ -3,7 +3,8 @@
 use super::{Context, Converted, Known};
 use crate::import::tree::{Call, Val};
 use crate::onnx::Node;
-use crate::onnx::constants::{clamped, reshaped, squeezed, unsqueezed};
+use crate::onnx::arithmetic::clamped;
+use crate::onnx::constants::{reshaped, squeezed, unsqueezed};
 use crate::size::product;
 
 pub(super) fn flatten(cx: &mut Context, node: &Node) -> Converted {

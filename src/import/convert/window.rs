@@ -10,7 +10,7 @@ pub(super) struct Window {
     pub size: [usize; 2],
     pub stride: [usize; 2],
     pub dilation: [usize; 2],
-    /// Before and behind, along height and width.
+    /// Before and after, along height and width.
     pub pads: [[usize; 2]; 2],
     pub ceil: bool,
 }
@@ -36,7 +36,7 @@ impl Window {
         let mut window = Window { size, stride, dilation, pads: [[0; 2]; 2], ceil: node.int("ceil_mode", 0) != 0 };
         window.pads = match node.text("auto_pad").unwrap_or("NOTSET") {
             "SAME_UPPER" => window.same(image),
-            "SAME_LOWER" => window.same(image).map(|[before, behind]| [behind, before]),
+            "SAME_LOWER" => window.same(image).map(|[before, after]| [after, before]),
             "VALID" => [[0; 2]; 2],
             _ => match node.ints("pads") {
                 None => [[0; 2]; 2],
@@ -86,12 +86,12 @@ impl Window {
     pub fn output(&self, image: &Known) -> Result<[usize; 2], String> {
         let mut out = [0; 2];
         for axis in 0..2 {
-            let [before, behind] = self.pads[axis];
+            let [before, after] = self.pads[axis];
             let (size, stride) = (image.size(axis + 2), self.stride[axis]);
             let over =
-                (size + before + behind).checked_sub(self.extent(axis)).ok_or("its window is larger than its input")?;
+                (size + before + after).checked_sub(self.extent(axis)).ok_or("its window is larger than its input")?;
             let whole = over / stride + 1;
-            // PyTorch leaves a last window out that begins in the padding behind.
+            // PyTorch leaves a last window out that begins in the padding after.
             let more = self.ceil && over % stride > 0 && whole * stride < size + before;
             out[axis] = whole + usize::from(more);
         }

@@ -196,7 +196,7 @@ fn weight(expr: &Expr) -> usize {
     }
 }
 
-/// Whether a layer is one that a normalisation behind it belongs to.
+/// Whether a layer is one that a normalisation after it belongs to.
 fn is_normalised(expr: Option<&Expr>) -> bool {
     matches!(expr, Some(Expr::Call(call)) if call.is(&["Conv", "DepthwiseConv", "ConvTranspose", "Dense"]))
 }
@@ -214,7 +214,7 @@ fn begins(before: Option<&Expr>, expr: &Expr) -> bool {
     }
 }
 
-/// Whether a net may end here: what joins branches and the activation behind belong to what they follow.
+/// Whether a net may end here: what joins branches and the activation after belong to what they follow.
 fn ends(last: &Expr, next: Option<&Expr>) -> bool {
     let follows = |call: &Call| {
         let category = ops::find(&call.function).map(|definition| definition.category);

@@ -80,7 +80,7 @@ fn input_rows(window: &Window, rows: &Range<usize>) -> Range<usize> {
 struct Bands {
     /// Output rows of a band.
     rows: usize,
-    /// Rows of the ring buffer behind each convolution but the last.
+    /// Rows of the ring buffer after each convolution but the last.
     slots: SmallVec<[usize; MAX_CONVOLUTIONS]>,
     /// Floats of all ring buffers.
     floats: usize,
@@ -218,8 +218,8 @@ impl FusedCall<'_> {
         let mut remaining = scratch;
         for (index, buffer) in buffers[..last].iter_mut().enumerate() {
             let conv = self.fused[index].conv;
-            let (ring, behind) = remaining.split_at_mut(self.bands.slots[index] * conv.window.out_w * conv.out_c);
-            (*buffer, remaining) = (ring.as_mut_ptr(), behind);
+            let (ring, after) = remaining.split_at_mut(self.bands.slots[index] * conv.window.out_w * conv.out_c);
+            (*buffer, remaining) = (ring.as_mut_ptr(), after);
         }
         let mut done = [0; MAX_CONVOLUTIONS];
         let mut band = [const { 0..0 }; MAX_CONVOLUTIONS];

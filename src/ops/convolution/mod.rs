@@ -113,13 +113,12 @@ impl Convolution {
         self.definition().name
     }
 
-    /// The geometry over an image of the lowering's sizes.
+    /// The geometry over an image or a sequence of the lowering's sizes.
     ///
     /// # Errors
-    /// If the input is not an image, or smaller than the window.
+    /// If the input is smaller than the window.
     pub fn geometry(&self, cx: &Lowering) -> Result<Geometry, String> {
-        let [height, width, channels] = cx.inputs[0][..] else { return Err("its input is not an image".into()) };
-        let window = self.window.resolve(height, width).ok_or("its window is larger than the image")?;
+        let (window, channels) = resolve(&self.window, &cx.inputs[0]).ok_or("its window is larger than its input")?;
         let (out_c, groups) = match self.depthwise {
             true => (channels * self.filters, channels),
             false => (self.filters, self.groups),

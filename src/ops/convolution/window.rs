@@ -155,7 +155,7 @@ impl Sliding {
     /// Output size and leading padding of an axis of known size; `None` if no window fits.
     pub(super) fn along(&self, axis: usize, size: usize) -> Option<(usize, usize)> {
         let (extent, stride) = (self.extent(axis), self.stride[axis]);
-        let [before, behind] = match self.padding {
+        let [before, after] = match self.padding {
             Padding::Same => {
                 let out = size.div_ceil(stride);
                 let total = ((out.max(1) - 1) * stride + extent).saturating_sub(size);
@@ -165,7 +165,7 @@ impl Sliding {
             Padding::Pixels(pixels) => [pixels[axis]; 2],
             Padding::Sides(sides) => sides[axis],
         };
-        let padded = size.checked_add(before)?.checked_add(behind)?;
+        let padded = size.checked_add(before)?.checked_add(after)?;
         let over = padded.checked_sub(extent)?;
         let out = over / stride + 1;
         // One more window if pixels remain and it begins in the image or before it.

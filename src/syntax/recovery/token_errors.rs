@@ -239,12 +239,12 @@ pub(crate) fn spaced_bracket(failure: &Failure) -> Option<Diagnostic> {
         .bracket()
         .filter(|(index, _)| failure.word(0) == "," && !failure.is_call(*index))
         .map(|(index, _)| index);
-    let behind = failure
+    let after = failure
         .index
         .checked_sub(1)
         .filter(|&index| failure.tokens[index].is(failure.source, ")"))
         .and_then(|index| failure.opening(index));
-    let index = [Some(failure.index), inside, behind].into_iter().flatten().find(|&index| {
+    let index = [Some(failure.index), inside, after].into_iter().flatten().find(|&index| {
         let Some(token) = failure
             .tokens
             .get(index)

@@ -4,7 +4,7 @@ use crate::graph::{Graph, NodeId};
 use crate::ops::input::Input;
 use std::sync::Arc;
 
-/// A net, split behind its frozen front.
+/// A net, split after its frozen front.
 #[derive(Debug)]
 pub struct Split {
     /// From the net's inputs to the inputs of the trained part; none if the net does not start with frozen parameters.
@@ -13,7 +13,7 @@ pub struct Split {
     pub trained: Graph,
 }
 
-/// Splits a net behind the layers whose outputs training does not change: frozen ones, and those without parameters that
+/// Splits a net after the layers whose outputs training does not change: frozen ones, and those without parameters that
 /// depend on no others. Stochastic layers belong to the trained part unless they are frozen.
 pub fn split(net: &Graph) -> Split {
     let mut fixed = vec![false; net.nodes.len()];

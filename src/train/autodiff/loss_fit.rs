@@ -10,7 +10,7 @@ use crate::train::recipe::Recipe;
 use crate::train::recipe::losses::{Losses, OutputLoss};
 use crate::train::recipe::sources::Data;
 
-/// The loss as an output of this kind has it: `focal` differs behind a softmax and a sigmoid.
+/// The loss as an output of this kind has it: `focal` differs after a softmax and a sigmoid.
 pub(super) fn resolve(given: OutputLoss, kind: OutputKind) -> OutputLoss {
     let loss = match (given.loss, kind) {
         (Loss::CategoricalFocal { gamma, alpha }, OutputKind::Probabilities) => Loss::BinaryFocal { gamma, alpha },

@@ -229,7 +229,7 @@ fn check_trainable(net: &Graph, recipe: &Recipe) -> Result<()> {
         let message = format!("`{}` has nothing to train: all its parameters are frozen", net.name);
         return Err(Diagnostic::new(Code::Untrainable, message)
             .at(recipe.span, "this recipe")
-            .help("put a layer behind the frozen part, as `frozen(vgg16[..dropout-2]) >> Softmax(10)`")
+            .help("put a layer after the frozen part, as `frozen(vgg16[..dropout-2]) >> Softmax(10)`")
             .into());
     }
     Ok(())

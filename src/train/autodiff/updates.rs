@@ -13,7 +13,7 @@ pub const AVERAGE: &str = "average";
 
 /// Whether a layer has this name or is in the scope of this name.
 pub fn is_in(layer: &str, name: &str) -> bool {
-    layer.strip_prefix(name).is_some_and(|behind| behind.is_empty() || behind.starts_with('/'))
+    layer.strip_prefix(name).is_some_and(|after| after.is_empty() || after.starts_with('/'))
 }
 
 impl Trainer<'_> {

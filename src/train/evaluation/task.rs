@@ -264,7 +264,7 @@ impl LearningTask {
                 let wrong = first(targets, |value| (0.0..=1.0).contains(&value))?;
                 let is_all = |low, high| all(targets, |row| row.iter().all(|&value| value == low || value == high));
                 let help = match (is_all(-1.0, 1.0)?, is_all(0.0, 255.0)?) {
-                    (true, _) => "use `binary_hinge` behind `Tanh` for -1 and 1, or write 0 for -1",
+                    (true, _) => "use `binary_hinge` after `Tanh` for -1 and 1, or write 0 for -1",
                     (_, true) => "write 1 for 255: divide the targets by 255 before they are stored",
                     _ => "use `mse` or `mae` for numbers",
                 };

@@ -179,7 +179,7 @@ pub(super) fn definition(key: RecipeKey) -> Key {
         },
         RecipeKey::Mixup => Key {
             name,
-            summary: "mixes each training sample and its targets with those of another one of the batch, in shares from a beta distribution of this alpha (Zhang et al., 2018); behind a frozen front its features are mixed",
+            summary: "mixes each training sample and its targets with those of another one of the batch, in shares from a beta distribution of this alpha (Zhang et al., 2018); after a frozen front its features are mixed",
             default: "samples as they are",
             choices: Vec::new,
             read: |entry, recipe| {
@@ -209,7 +209,7 @@ pub(super) fn definition(key: RecipeKey) -> Key {
         },
         RecipeKey::Average => Key {
             name,
-            summary: "the decay rate of an exponential moving average of the weights, such as 0.999: average = rate average + (1 - rate) w behind each update; the average is evaluated and written (PyTorch's AveragedModel)",
+            summary: "the decay rate of an exponential moving average of the weights, such as 0.999: average = rate average + (1 - rate) w after each update; the average is evaluated and written (PyTorch's AveragedModel)",
             default: "no average",
             choices: Vec::new,
             read: |entry, recipe| {

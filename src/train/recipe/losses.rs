@@ -45,7 +45,7 @@ const FOCAL: &[Argument] = &[
         "alpha",
         "number from 0 to 1",
         Default::Float(0.25),
-        "the factor of the class; behind a sigmoid that of 1, and 1 - alpha that of 0",
+        "the factor of the class; after a sigmoid that of 1, and 1 - alpha that of 0",
     ),
 ];
 const SMOOTH: &[Argument] =

@@ -225,7 +225,7 @@ pub(crate) static CSV: Choice<UnresolvedSource> = Choice {
         argument(
             "y",
             "map",
-            Default::Absent("the column behind the path, or all of them"),
+            Default::Absent("the column after the path, or all of them"),
             "with several outputs, the column or columns of each: `{ species = \"label\", box = [\"x\", \"y\"] }`; the first row names them",
         ),
     ],

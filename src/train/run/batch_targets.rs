@@ -159,8 +159,11 @@ mod tests {
             smooth(&mut targets, 0.1, classes);
             targets
         };
-        assert_eq!(smoothed(vec![0.0, 1.0, 0.0, 0.0], 4), [0.025, 0.925, 0.025, 0.025]);
-        assert_eq!(smoothed(vec![0.0, 1.0], 2), [0.05, 0.95]);
+        let near = |actual: Vec<f32>, expected: &[f32]| {
+            assert!(actual.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-6), "{actual:?} is not {expected:?}");
+        };
+        near(smoothed(vec![0.0, 1.0, 0.0, 0.0], 4), &[0.025, 0.925, 0.025, 0.025]);
+        near(smoothed(vec![0.0, 1.0], 2), &[0.05, 0.95]);
         assert!(smoothed(vec![f32::NAN], 2)[0].is_nan());
     }
 }

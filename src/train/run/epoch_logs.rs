@@ -21,7 +21,7 @@ pub struct EpochLogs {
 }
 
 impl EpochLogs {
-    /// Starts the logs of a run with the epochs that its record has: rows of later ones, which a killed run has written behind
+    /// Starts the logs of a run with the epochs that its record has: rows of later ones, which a killed run has written after
     /// its last checkpoint, are removed.
     ///
     /// # Errors
@@ -73,7 +73,7 @@ fn columns(epoch: &Epoch) -> Vec<(String, f64)> {
     columns
 }
 
-/// Rows of epochs, behind the names of the columns where `with_header`; nothing for no epochs.
+/// Rows of epochs, after the names of the columns where `with_header`; nothing for no epochs.
 fn table(epochs: &[Epoch], with_header: bool) -> io::Result<Vec<u8>> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     if let (Some(first), true) = (epochs.first(), with_header) {

@@ -48,7 +48,7 @@ pub struct PreparedRun {
     pub(crate) options: RunOptions,
 }
 
-/// Reads and checks spec, weights and data, and splits the net behind its frozen front.
+/// Reads and checks spec, weights and data, and splits the net after its frozen front.
 ///
 /// # Errors
 /// The errors of spec, weights and data.

@@ -13,6 +13,7 @@ mod safetensors_header;
 mod safetensors_tensor;
 mod sharded_safetensors;
 mod tensor_file;
+mod tensor_source;
 mod torch_archive;
 pub(crate) mod torch_recurrent;
 mod zip_file;

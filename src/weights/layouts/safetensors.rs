@@ -6,7 +6,8 @@
 use super::hdf5_file::corrupt;
 use super::safetensors_header::{Described, Header};
 use super::safetensors_tensor::Declared;
-use super::tensor_file::{Tensor, TensorFile};
+use super::tensor_file::TensorFile;
+use super::tensor_source::Tensor;
 use crate::request::Layout;
 use crate::weights::bind::axis_permutation::Framework;
 use crate::weights::store::{Store, StoreError, unreadable};

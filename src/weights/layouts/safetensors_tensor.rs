@@ -2,7 +2,7 @@
 
 use super::hdf5_file::corrupt;
 use super::safetensors_header::{Described, Numbers};
-use super::tensor_file::{Location, Tensor};
+use super::tensor_source::{Location, Tensor};
 use crate::weights::store::{MAX_TENSOR_BYTES, Number, StoreError};
 
 impl Number {

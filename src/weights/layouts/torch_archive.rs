@@ -3,7 +3,8 @@
 
 use super::hdf5_file::corrupt;
 use super::pickle::{self, Pickle, Value};
-use super::tensor_file::{Location, Tensor, TensorFile};
+use super::tensor_file::TensorFile;
+use super::tensor_source::{Location, Tensor};
 use super::zip_file;
 use crate::request::Layout;
 use crate::weights::bind::axis_permutation::Framework;

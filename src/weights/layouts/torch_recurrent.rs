@@ -5,7 +5,7 @@
 //! Matrices are (out, in). There are two biases: those of an LSTM are added, those of a GRU become two rows, as in Keras. The
 //! layers of a stacked module are `NAME/l0`, `NAME/l1`; the two directions are `NAME/forward`, `NAME/backward`.
 
-use super::tensor_file::{Source, Tensor};
+use super::tensor_source::{Source, Tensor};
 use crate::weights::store::{Entry, Role};
 use std::collections::{BTreeMap, BTreeSet};
 

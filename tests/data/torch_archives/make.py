@@ -2,6 +2,7 @@
 
 import argparse
 import collections
+import copy
 import pickle
 
 import torch
@@ -19,7 +20,7 @@ net = torch.nn.Sequential(
 )
 net.bn.running_mean.uniform_(-1, 1)
 net.bn.running_var.uniform_(0.5, 2)
-state = net.state_dict()
+state = copy.deepcopy(net).state_dict()
 save_file({name: tensor.contiguous() for name, tensor in state.items()}, "state.safetensors")
 torch.save(state, "state.pth")
 torch.save(dict(state), "dict.pt")

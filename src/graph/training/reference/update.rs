@@ -259,14 +259,14 @@ pub fn accumulated(gradient: &[f64], parameters: &[Vec<f64>]) -> Vec<f64> {
     gradient.iter().enumerate().map(|(at, gradient)| before(at) + weight * gradient).collect()
 }
 
-/// Updates a parameter, which comes first, the slots of its rule behind it and the moving average; then come the learning rate,
+/// Updates a parameter, which comes first, the slots of its rule after it and the moving average; then come the learning rate,
 /// the count of updates, and by what gradients are accumulated. `norm` is that of all gradients.
 pub fn update(step: &UpdateStep, gradient: &[f64], norm: Option<f64>, parameters: &mut [ArrayD<f64>]) {
     let slots = step.rule.slots();
-    let behind = slots + usize::from(step.average.is_some());
-    let [rate, count] = [1, 2].map(|index: usize| parameters[behind + index].iter().copied().next().unwrap_or(0.0));
+    let after = slots + usize::from(step.average.is_some());
+    let [rate, count] = [1, 2].map(|index: usize| parameters[after + index].iter().copied().next().unwrap_or(0.0));
     let rate = rate * f64::from(step.rate);
-    if step.accumulated && parameters[behind + 3].iter().nth(2) == Some(&0.0) {
+    if step.accumulated && parameters[after + 3].iter().nth(2) == Some(&0.0) {
         return;
     }
     // The count is stored as the bits of an integer.
@@ -288,7 +288,7 @@ pub fn update(step: &UpdateStep, gradient: &[f64], norm: Option<f64>, parameters
     }
     if let Some(decay) = step.average {
         let decay = if t == 1.0 { 0.0 } else { f64::from(decay) };
-        let average = parameters[behind].iter_mut().zip(&state[0]);
+        let average = parameters[after].iter_mut().zip(&state[0]);
         average.for_each(|(average, w)| *average = decay * *average + (1.0 - decay) * w);
     }
     for (array, values) in parameters.iter_mut().zip(state) {

@@ -45,7 +45,7 @@ pub enum Loss {
 }
 
 impl Loss {
-    /// Every loss with its defaults. [`Loss::BinaryFocal`] is what [`Loss::CategoricalFocal`] is behind a sigmoid.
+    /// Every loss with its defaults. [`Loss::BinaryFocal`] is what [`Loss::CategoricalFocal`] is after a sigmoid.
     pub const ALL: [Loss; 16] = [
         Self::CategoricalCrossentropy,
         Self::BinaryCrossentropy,
@@ -96,19 +96,19 @@ impl Loss {
     pub const fn doc(self) -> &'static str {
         match self {
             Self::CategoricalCrossentropy => {
-                "-sum t ln(y), y clipped to 1e-7 and 1 - 1e-7 (NeuPy), for classes behind `Softmax(n)`; the gradient is computed from the logits"
+                "-sum t ln(y), y clipped to 1e-7 and 1 - 1e-7 (NeuPy), for classes after `Softmax(n)`; the gradient is computed from the logits"
             }
             Self::BinaryCrossentropy => {
-                "the mean of -(t ln(y) + (1 - t) ln(1 - y)), y clipped to 1e-7 and 1 - 1e-7 (NeuPy), for two classes behind `Sigmoid(1)` or independent labels behind `Sigmoid(n)`"
+                "the mean of -(t ln(y) + (1 - t) ln(1 - y)), y clipped to 1e-7 and 1 - 1e-7 (NeuPy), for two classes after `Sigmoid(1)` or independent labels after `Sigmoid(n)`"
             }
-            Self::Mse => "the mean squared error: the mean of (y - t)^2, for numbers behind `Dense(n)`",
+            Self::Mse => "the mean squared error: the mean of (y - t)^2, for numbers after `Dense(n)`",
             Self::Mae => "the mean absolute error: the mean of |y - t|",
             Self::Rmse => "the root of the mean squared error of the batch (NeuPy)",
             Self::Msle => {
                 "the mean of (ln(1 + max(y, 0)) - ln(1 + max(t, 0)))^2, for numbers whose ratio matters (NeuPy)"
             }
             Self::Rmsle => "the root of the batch's msle (NeuPy)",
-            Self::BinaryHinge => "the mean of max(0, 1 - t y), for targets -1 and 1 behind `Tanh(1)` (NeuPy)",
+            Self::BinaryHinge => "the mean of max(0, 1 - t y), for targets -1 and 1 after `Tanh(1)` (NeuPy)",
             Self::CategoricalHinge => {
                 "max(0, 1 + the largest y of another class - y of the target's class), for classes (NeuPy)"
             }
@@ -116,16 +116,16 @@ impl Loss {
                 "the mean of d^2 / 2 where |d| <= delta, else of delta (|d| - delta / 2), with d = y - t, for numbers with outliers (PyTorch's HuberLoss, Keras' Huber)"
             }
             Self::CategoricalFocal { .. } | Self::BinaryFocal { .. } => {
-                "the crossentropy times alpha (1 - p)^gamma, p being the probability of the right class, for rare classes: behind `Softmax(n)` Keras' CategoricalFocalCrossentropy, behind `Sigmoid(n)` torchvision's sigmoid_focal_loss (Lin et al., 2017)"
+                "the crossentropy times alpha (1 - p)^gamma, p being the probability of the right class, for rare classes: after `Softmax(n)` Keras' CategoricalFocalCrossentropy, after `Sigmoid(n)` torchvision's sigmoid_focal_loss (Lin et al., 2017)"
             }
             Self::KlDivergence => {
-                "sum t (ln(t) - ln(y)), y clipped to 1e-7 and 1 - 1e-7, for distributions as targets behind `Softmax(n)` (PyTorch's KLDivLoss with batchmean, Keras' KLDivergence)"
+                "sum t (ln(t) - ln(y)), y clipped to 1e-7 and 1 - 1e-7, for distributions as targets after `Softmax(n)` (PyTorch's KLDivLoss with batchmean, Keras' KLDivergence)"
             }
             Self::Cosine => {
                 "1 - the cosine of the angle between y and t, for directions and embeddings (PyTorch's CosineEmbeddingLoss for a target of 1; Keras' CosineSimilarity is without the 1)"
             }
             Self::Dice { .. } => {
-                "1 - (2 sum y t + smooth) / (sum y + sum t + smooth) over all values of a sample, for masks behind `Sigmoid` or `Softmax` (Keras' Dice with the axes of a sample)"
+                "1 - (2 sum y t + smooth) / (sum y + sum t + smooth) over all values of a sample, for masks after `Sigmoid` or `Softmax` (Keras' Dice with the axes of a sample)"
             }
             Self::Contrastive { .. } => {
                 "the mean of t y^2 + (1 - t) max(0, margin - y)^2, y being the distance of two embeddings, t 1 for two of a kind and 0 for others (Hadsell et al., 2006; TensorFlow Addons' ContrastiveLoss)"

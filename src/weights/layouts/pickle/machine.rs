@@ -1,141 +1,29 @@
-//! Python pickles as data. The stack machine builds numbers, texts, containers and the descriptions of PyTorch's tensors. Of the
-//! functions and classes that a pickle may name it knows those with which `torch.save` describes tensors and containers; any
-//! other is refused by its name, and nothing is ever called.
-//!
-//! The opcodes are those of Python's `pickletools`, protocols 0 to 5.
+//! The stack machine.
 
-use super::hdf5_file::corrupt;
-use crate::weights::store::{Number, StoreError};
+use super::value::{Global, Value};
+use crate::weights::layouts::hdf5_file::corrupt;
+use crate::weights::store::StoreError;
 use std::collections::HashMap;
 use std::rc::Rc;
 
 /// The most values that a pickle may build: some fifty for each tensor.
 const MAX_VALUES: usize = 1 << 22;
-/// The most sizes of a tensor.
-const MAX_AXES: usize = 64;
-
-/// A value on the machine's stack. The machine has the containers: pickles share them, nest them a million deep and build circles
-/// of them.
-#[derive(Clone, Debug)]
-pub(crate) enum Value {
-    /// `None`, a float, bytes, a set: what tensors do not need.
-    Other,
-    Int(i64),
-    Text(Rc<str>),
-    Tuple(usize),
-    List,
-    Dict(usize),
-    Global(Global),
-    Storage(Rc<Storage>),
-    Tensor(Rc<Tensor>),
-}
-
-/// A function or class that a pickle may name.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Global {
-    /// `collections.OrderedDict`
-    OrderedDict,
-    /// `torch._utils._rebuild_tensor_v2`
-    RebuildTensor,
-    /// `torch._utils._rebuild_parameter`, for a tensor that is trained.
-    RebuildParameter,
-    /// `torch._tensor._rebuild_from_type_v2`, for a tensor with attributes.
-    RebuildFromType,
-    /// `torch.Tensor`, `torch.nn.parameter.Parameter`
-    TensorType,
-    /// `torch.Size`
-    Size,
-    /// `torch.FloatStorage` and the others
-    StorageType(Number),
-}
-
-/// Bytes that tensors share.
-#[derive(Debug, PartialEq)]
-pub(crate) struct Storage {
-    /// The name of the archive's member that has them.
-    pub key: String,
-    pub number: Number,
-    /// Number of elements.
-    pub elements: usize,
-}
-
-/// A tensor: a view of a storage. Offset and strides count elements.
-#[derive(Debug, PartialEq)]
-pub(crate) struct Tensor {
-    pub storage: Rc<Storage>,
-    pub offset: usize,
-    pub shape: Vec<usize>,
-    pub strides: Vec<usize>,
-}
-
-impl Global {
-    fn named(module: &str, name: &str) -> Option<Global> {
-        Some(match (module, name) {
-            ("collections", "OrderedDict") => Global::OrderedDict,
-            ("torch._utils", "_rebuild_tensor_v2") => Global::RebuildTensor,
-            ("torch._utils", "_rebuild_parameter") => Global::RebuildParameter,
-            ("torch._tensor", "_rebuild_from_type_v2") => Global::RebuildFromType,
-            ("torch", "Tensor") | ("torch.nn.parameter", "Parameter") => Global::TensorType,
-            ("torch", "Size") => Global::Size,
-            ("torch", storage) => Global::StorageType(match storage {
-                "DoubleStorage" => Number::Float(64),
-                "FloatStorage" => Number::Float(32),
-                "HalfStorage" => Number::Float(16),
-                "BFloat16Storage" => Number::Bfloat16,
-                "LongStorage" => Number::Integer(64),
-                "IntStorage" => Number::Integer(32),
-                "ShortStorage" => Number::Integer(16),
-                "CharStorage" | "ByteStorage" | "BoolStorage" => Number::Integer(8),
-                _ => return None,
-            }),
-            _ => return None,
-        })
-    }
-}
-
-/// What a pickle contains.
-#[derive(Debug)]
-pub(crate) struct Pickle {
-    pub root: Value,
-    dicts: Vec<Vec<(Value, Value)>>,
-}
-
-impl Pickle {
-    /// Reads a pickle; `location` is its name in errors.
-    ///
-    /// # Errors
-    /// A pickle that is damaged, builds more than [`MAX_VALUES`] values, or names a function or class other than [`Global`]'s.
-    pub fn read(bytes: &[u8], location: &str) -> Result<Pickle, StoreError> {
-        let mut machine = Machine { bytes, location, ..Machine::default() };
-        let root = machine.run()?;
-        Ok(Pickle { root, dicts: machine.dicts })
-    }
-
-    /// The entries of a dictionary whose keys are texts, in the pickle's order.
-    pub fn entries(&self, value: &Value) -> impl Iterator<Item = (&str, &Value)> {
-        let entries = if let Value::Dict(index) = value { &self.dicts[*index][..] } else { &[] };
-        entries.iter().filter_map(|(key, value)| match key {
-            Value::Text(key) => Some((&**key, value)),
-            _ => None,
-        })
-    }
-}
 
 #[derive(Default)]
-struct Machine<'a> {
-    bytes: &'a [u8],
-    location: &'a str,
+pub(super) struct Machine<'a> {
+    pub(super) bytes: &'a [u8],
+    pub(super) location: &'a str,
     stack: Vec<Value>,
     /// The heights of the stack at which marks were set.
     marks: Vec<usize>,
     memo: HashMap<u32, Value>,
-    tuples: Vec<Rc<[Value]>>,
-    dicts: Vec<Vec<(Value, Value)>>,
+    pub(super) tuples: Vec<Rc<[Value]>>,
+    pub(super) dicts: Vec<Vec<(Value, Value)>>,
     built: usize,
 }
 
 impl<'a> Machine<'a> {
-    fn damaged(&self, what: impl Into<String>) -> StoreError {
+    pub(super) fn damaged(&self, what: impl Into<String>) -> StoreError {
         corrupt(self.location, what.into())
     }
 
@@ -197,7 +85,7 @@ impl<'a> Machine<'a> {
         Ok(self.stack.split_off(mark))
     }
 
-    fn new_dict(&mut self) -> Value {
+    pub(super) fn new_dict(&mut self) -> Value {
         self.dicts.push(Vec::new());
         Value::Dict(self.dicts.len() - 1)
     }
@@ -247,12 +135,12 @@ impl<'a> Machine<'a> {
     }
 
     /// The items of a tuple; none of another value.
-    fn items(&self, value: &Value) -> Option<Rc<[Value]>> {
+    pub(super) fn items(&self, value: &Value) -> Option<Rc<[Value]>> {
         if let Value::Tuple(index) = value { Some(Rc::clone(&self.tuples[*index])) } else { None }
     }
 
     /// Runs to the end and returns the last value.
-    fn run(&mut self) -> Result<Value, StoreError> {
+    pub(super) fn run(&mut self) -> Result<Value, StoreError> {
         loop {
             let [opcode] = self.take(1)? else { unreachable!("one byte was asked for") };
             match opcode {
@@ -414,80 +302,6 @@ impl<'a> Machine<'a> {
                 other => return Err(self.damaged(format!("its pickle has the opcode {other:#04x}, which is not read"))),
             }
         }
-    }
-
-    /// The result of one of the known functions.
-    fn apply(&mut self, function: &Value, arguments: &Value) -> Result<Value, StoreError> {
-        let (Value::Global(function), Some(arguments)) = (function, self.items(arguments)) else {
-            return Err(self.damaged("its pickle calls a value that is not a function"));
-        };
-        match (function, &arguments[..]) {
-            (Global::OrderedDict, _) => Ok(self.new_dict()),
-            (Global::Size, [sizes, ..]) => Ok(sizes.clone()),
-            (Global::RebuildTensor, [Value::Storage(storage), offset, shape, strides, ..]) => {
-                let tensor = self.tensor(storage, offset, shape, strides)?;
-                Ok(Value::Tensor(Rc::new(tensor)))
-            }
-            (Global::RebuildParameter, [tensor @ Value::Tensor(_), ..]) => Ok(tensor.clone()),
-            (
-                Global::RebuildFromType,
-                [function @ Value::Global(Global::RebuildTensor | Global::RebuildParameter), _, arguments, ..],
-            ) => self.apply(function, arguments),
-            _ => Err(self.damaged("its pickle describes a tensor with wrong arguments")),
-        }
-    }
-
-    /// A persistent id, `("storage", type, key, device, elements)`.
-    fn storage(&self, id: &Value) -> Result<Value, StoreError> {
-        if let Some(parts) = self.items(id)
-            && let [
-                Value::Text(what),
-                Value::Global(Global::StorageType(number)),
-                Value::Text(key),
-                _,
-                Value::Int(elements),
-                ..,
-            ] = &parts[..]
-            && **what == *"storage"
-            && let Ok(elements) = usize::try_from(*elements)
-        {
-            return Ok(Value::Storage(Rc::new(Storage { key: key.to_string(), number: *number, elements })));
-        }
-        Err(self.damaged("its pickle describes the storage of a tensor with wrong arguments"))
-    }
-
-    fn tensor(
-        &self,
-        storage: &Rc<Storage>,
-        offset: &Value,
-        shape: &Value,
-        strides: &Value,
-    ) -> Result<Tensor, StoreError> {
-        let wrong = || self.damaged("its pickle describes a tensor with wrong sizes");
-        let size = |value: &Value| match value {
-            Value::Int(size) => usize::try_from(*size).map_err(|_| wrong()),
-            _ => Err(wrong()),
-        };
-        let sizes = |value: &Value| match value {
-            Value::Tuple(index) if self.tuples[*index].len() <= MAX_AXES => {
-                self.tuples[*index].iter().map(size).collect::<Result<Vec<_>, _>>()
-            }
-            _ => Err(wrong()),
-        };
-        let (offset, shape, strides) = (size(offset)?, sizes(shape)?, sizes(strides)?);
-        if shape.len() != strides.len() {
-            return Err(wrong());
-        }
-        let elements = shape.iter().try_fold(1usize, |product, &size| product.checked_mul(size)).ok_or_else(wrong)?;
-        let last = shape
-            .iter()
-            .zip(&strides)
-            .try_fold(offset, |last, (&size, &stride)| last.checked_add(size.saturating_sub(1).checked_mul(stride)?));
-        // A tensor that repeats its values (a stride of 0) would take more memory than the file has bytes.
-        if elements > 0 && last.is_none_or(|last| last >= storage.elements) || elements > storage.elements {
-            return Err(wrong());
-        }
-        Ok(Tensor { storage: Rc::clone(storage), offset, shape, strides })
     }
 }
 

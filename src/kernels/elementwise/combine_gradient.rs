@@ -101,7 +101,7 @@ pub fn broadcast_gradient(
                 values.chunks_exact_mut(channels).for_each(|values| fold(merge, values, row));
             }
             Merge::DivideInto => {
-                with_rows(&x, band, values, channels, |values, x| divide_by_square(values, x));
+                with_rows(&x, band, values, channels, divide_by_square);
                 values.chunks_exact_mut(channels).for_each(|values| fold(Merge::Multiply, values, row));
                 scale(values, -1.0);
             }

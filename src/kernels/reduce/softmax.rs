@@ -11,7 +11,8 @@ use crate::kernels::tensor_view::{View, ViewMut};
 /// y = exp(x - max) / sum(exp(x - max)) along the `len` pixels of `axes`; x and y are `(n, outer, len, inner, channels)`.
 /// Without an `x` it works in place on `y`.
 pub fn softmax_along(x: Option<View<'_>>, y: ViewMut<'_>, n: usize, axes: &Axes, threads: &ThreadPool) {
-    in_blocks(x, y, n, axes, threads, &|_, _, values, ld, width| softmax_columns(values, ld, axes.len, width));
+    let ld = axes.inner * y.ld;
+    in_blocks(x, y, n, axes, threads, &|block, values| softmax_columns(values, ld, axes.len, block.width));
 }
 
 /// The gradient of [`softmax_along`] from its output: dx = y * (dy - sum of dy * y along the axis). Without a `dy` it works in
@@ -24,21 +25,30 @@ pub fn softmax_along_gradient(
     axes: &Axes,
     threads: &ThreadPool,
 ) {
-    in_blocks(dy, dx, n, axes, threads, &|image, (pixel, channel), values, ld, width| {
-        let y_rows = &y.data[image * y.image + pixel * y.ld + channel..];
-        softmax_gradient_columns(values, ld, y_rows, axes.inner * y.ld, axes.len, width);
+    let ld = axes.inner * dx.ld;
+    in_blocks(dy, dx, n, axes, threads, &|block, values| {
+        let y_rows = &y.data[block.image * y.image + block.pixel * y.ld + block.channel..];
+        softmax_gradient_columns(values, ld, y_rows, axes.inner * y.ld, axes.len, block.width);
     });
 }
 
-/// Calls `body(image, (first pixel, first channel), values from there on, floats between rows, columns)` for blocks of columns,
-/// after x is copied to y. The rows are the pixels along the axis.
+/// Columns from a pixel and a channel of an image on, whose rows are the pixels along the axis.
+struct Block {
+    image: usize,
+    pixel: usize,
+    channel: usize,
+    /// The number of columns.
+    width: usize,
+}
+
+/// Calls `body(block, values from there on)` for blocks of columns, after x is copied to y.
 fn in_blocks(
     x: Option<View<'_>>,
     y: ViewMut<'_>,
     n: usize,
     axes: &Axes,
     threads: &ThreadPool,
-    body: &(dyn Fn(usize, (usize, usize), &mut [f32], usize, usize) + Sync),
+    body: &(dyn Fn(Block, &mut [f32]) + Sync),
 ) {
     if n == 0 || !axes.is_possible() {
         return;
@@ -52,8 +62,7 @@ fn in_blocks(
         for inner in 0..axes.inner {
             for channel in (0..channels).step_by(BLOCK) {
                 let width = BLOCK.min(channels - channel);
-                let values = &mut out[inner * ld + channel..];
-                body(image, (first + inner, channel), values, axes.inner * ld, width);
+                body(Block { image, pixel: first + inner, channel, width }, &mut out[inner * ld + channel..]);
             }
         }
     });

@@ -272,6 +272,7 @@ const NETS: &[&str] = &[
     "Input(4x5x3) >> Conv(1x1, 4) >> Deconv(3x3, 5) >> Relu >> Flatten >> Dense(2)",
     "Input(4x5x3) >> Conv(1x1, 4) >> Deconv(2x2, 5, stride=2, bias=false) >> Flatten >> Dense(2)",
     "Input(4x5x3) >> Conv(1x1, 4) >> ConvTranspose(4x4, 5, stride=2, padding=1) >> Relu >> Flatten >> Dense(2)",
+    "Input(4x5x3) >> Conv(1x1, 16) >> ConvTranspose(3x3, 17, stride=2, padding=1) >> Tanh >> GlobalPool(avg) >> Dense(2)",
     "Input(3x4x3) >> Conv(1x1, 4) >> ConvTranspose(3x3, 6, stride=2, padding=1, output_padding=1, groups=2) >> Flatten >> Dense(2)",
     "Input(3x4x3) >> Conv(1x1, 4) >> ConvTranspose(3x2, 3, dilation=2, padding=[1, 0, 2, 1], bias=false) >> Flatten >> Dense(2)",
     "Input(7x6x3) >> Conv(1x1, 4) >> MaxPool(2x2) >> Flatten >> Dense(2)",

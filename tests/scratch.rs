@@ -85,6 +85,7 @@ const NETS: &[&str] = &[
     "Input(6x6x3) >> Conv(1x1, 4) >> Conv(3x3, 6, groups=2, padding=same) >> Flatten >> Dense(2)",
     "Input(6x6x3) >> Conv(1x1, 4) >> DepthwiseConv(3x3, stride=2, multiplier=2) >> Flatten >> Dense(2)",
     "Input(4x5x3) >> Conv(1x1, 4) >> Deconv(3x3, 5) >> Relu >> Flatten >> Dense(2)",
+    "Input(4x5x3) >> Conv(1x1, 32) >> ConvTranspose(4x4, 32, stride=2, padding=1, groups=2) >> Relu >> Flatten >> Dense(2)",
     "Input(7x6x3) >> Conv(1x1, 4) >> MaxPool(3x3, stride=2, padding=same) >> Flatten >> Dense(2)",
     "Input(4x5x3) >> Conv(1x1, 4) >> Upscale([2, 3]) >> ZeroPad([1, 0, 2, 1]) >> Flatten >> Dense(2)",
     "Input(4x5x3) >> Conv(1x1, 4) >> Resize(7x9, mode=bilinear) >> Pad(1, mode=reflect) >> Crop([1, 0, 2, 1]) >> Flatten >> Dense(2)",

@@ -268,6 +268,8 @@ const NETS: &[&str] = &[
     "Input(9x8x3) >> Conv(1x1, 4) >> Conv(3x3, 4, dilation=2) >> Flatten >> Dense(2)",
     "Input(6x6x3) >> Conv(1x1, 4) >> Conv(3x3, 6, groups=2, padding=same) >> Flatten >> Dense(2)",
     "Input(6x6x3) >> Conv(1x1, 4) >> DepthwiseConv(3x3, padding=same) >> Flatten >> Dense(2)",
+    "Input(6x6x3) >> Conv(1x1, 4) >> SeparableConv(3x3, 5, stride=2, padding=same, depth_multiplier=2) >> Relu >> Flatten >> Dense(2)",
+    "Input(8x3) >> SeparableConv(3, 5, bias=false) >> BatchNorm >> Tanh >> SeparableConv(2, 4) >> Flatten >> Dense(2)",
     "Input(6x6x3) >> Conv(1x1, 4) >> DepthwiseConv(3x3, stride=2, multiplier=2) >> Flatten >> Dense(2)",
     "Input(4x5x3) >> Conv(1x1, 4) >> Deconv(3x3, 5) >> Relu >> Flatten >> Dense(2)",
     "Input(4x5x3) >> Conv(1x1, 4) >> Deconv(2x2, 5, stride=2, bias=false) >> Flatten >> Dense(2)",

@@ -90,6 +90,7 @@ const NETS: &[&str] = &[
     "Input(4x5x3) >> Conv(1x1, 4) >> Upscale([2, 3]) >> ZeroPad([1, 0, 2, 1]) >> Flatten >> Dense(2)",
     "Input(4x5x3) >> Conv(1x1, 4) >> Resize(7x9, mode=bilinear) >> Pad(1, mode=reflect) >> Crop([1, 0, 2, 1]) >> Flatten >> Dense(2)",
     "Input(40x50x8) >> Conv(1x1, 16) >> Resize(scale=2.5, mode=bicubic) >> GlobalPool(avg) >> Dense(2)",
+    "Input(9x8x3) >> SeparableConv(3x3, 8, padding=same) >> Relu >> SeparableConv(3x3, 4) >> GlobalPool(avg) >> Dense(2)",
     "Input(400x3) >> Conv(3, 16, padding=same) >> Relu >> DepthwiseConv(5) >> GlobalPool(avg) >> Dense(2)",
     "Input(4x5x3) >> Conv(1x1, 4) >> Reshape(2x40) >> Transpose([0, 2, 1]) >> Flatten >> Dense(2)",
     "Input(4x5x3) >> Conv(1x1, 6) >> (Slice(0, 2) | Slice(1, 6)) >> Concatenate >> Flatten >> Dense(2)",

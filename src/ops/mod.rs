@@ -40,6 +40,7 @@ pub static LAYERS: &[&Definition] = &[
     &dense::SOFTMAX,
     &convolution::CONVOLUTION,
     &convolution::DEPTHWISE,
+    &convolution::separable::SEPARABLE,
     &convolution::transposed_convolution::CONV_TRANSPOSE,
     &convolution::transposed_convolution::DECONVOLUTION,
     &resize::UPSCALE,

@@ -103,6 +103,8 @@ pub const VIEWS_AND_SLICES: Table = &[
     "Input(9x6) >> Conv(1, 8) >> Slice(2, 6) >> Conv(3, 5, padding=same) >> Relu >> MaxPool(2)",
     "Input(9x6) >> Conv(3, 8) >> Slice(2, 6) >> DepthwiseConv(3) >> AvgPool(2, stride=1)",
     "Input(9x6) >> Conv(3, 8) >> BatchNorm >> Relu >> Slice(2, 6) >> GlobalPool(avg)",
+    "Input(6x6x3) >> Conv(1x1, 8) >> Slice(2, 6) >> SeparableConv(3x3, 6, padding=same) >> BatchNorm >> Relu >> MaxPool(2x2)",
+    "Input(9x6) >> SeparableConv(3, 8, depth_multiplier=2, dilation=2) >> Slice(2, 6) >> SeparableConv(2, 5, stride=2, bias=false)",
     "Input(6x6x3) >> Conv(1x1, 8) >> Slice(2, 6) >> PRelu",
     "Input(6x6x3) >> Conv(1x1, 8) >> Slice(2, 6) >> DepthwiseConv(3x3)",
     "Input(6x6x3) >> Conv(1x1, 8) >> Slice(2, 6) >> Deconvolution(3x3, 5)",

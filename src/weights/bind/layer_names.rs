@@ -1,5 +1,6 @@
 //! Which layer of a file is which of a net.
 
+use super::convert::SEPARABLE_PARTS;
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, suggest};
 use crate::graph::ParameterId;
 use crate::request::WeightsRequest;
@@ -19,7 +20,9 @@ pub(crate) fn names_in_file<'g>(
     request: &WeightsRequest,
     errors: &mut Diagnostics,
 ) -> BTreeMap<&'g str, String> {
-    let known: BTreeSet<&str> = entries.iter().map(|entry| entry.layer.as_str()).collect();
+    let mut known: BTreeSet<&str> = entries.iter().map(|entry| entry.layer.as_str()).collect();
+    let separable: Vec<&str> = known.iter().copied().filter_map(|layer| separable(&known, layer)).collect();
+    known.extend(separable);
     let layers: BTreeSet<&str> = wanted.iter().map(|wanted| wanted.layer).collect();
     let mut names = BTreeMap::new();
     for layer in layers.iter().copied() {
@@ -36,6 +39,13 @@ pub(crate) fn names_in_file<'g>(
     }
     renamed_from_nothing(request, &known, &layers, &names, errors);
     names
+}
+
+/// The separable convolution that a layer of a file is the first part of.
+fn separable<'e>(known: &BTreeSet<&str>, layer: &'e str) -> Option<&'e str> {
+    let [depthwise, pointwise] = SEPARABLE_PARTS;
+    let stem = layer.strip_suffix(depthwise)?;
+    known.contains(format!("{stem}{pointwise}").as_str()).then(|| stem.strip_suffix(['/', '.'])).flatten()
 }
 
 /// A table may serve files of several makers; an entry is at error only where its layer stays without a tensor.
@@ -61,7 +71,8 @@ pub(crate) fn renamed_from_nothing(
 const PARTS: [(&str, &str); 3] = [
     (
         "depthwise",
-        "a separable convolution: `(DWConv(…, bias=false) as depthwise >> Conv(1x1, n) as pointwise) as NAME` takes it",
+        "a separable convolution: `SeparableConv(…) as NAME` takes it, or `(DWConv(…, bias=false) as depthwise >> Conv(1x1, n) as pointwise) as \
+         NAME`",
     ),
     (
         "forward",

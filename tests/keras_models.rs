@@ -212,6 +212,10 @@ fn a_separable_convolution_is_two_layers() {
     refused(plain, "separable.h5", "", Code::WeightsMismatch, &["a separable convolution", "as pointwise) as sep"]);
     let other = net.replace("stride=2", "stride=2, padding=1").replace("Flatten", "MaxPool(2x2, stride=1) >> Flatten");
     refused(&other, "separable.h5", "", Code::WeightsConfiguration, &["sep/depthwise", "padding in the file: valid"]);
+    let one = "Input(5x5x2) >> SeparableConv(3x3, 4, stride=2, depth_multiplier=2) as sep >> Relu >> Flatten >> Dense(2) as out";
+    binds(one, "separable", &["separable.h5", "separable.keras", "separable.weights.h5"], "");
+    let other = one.replace("stride=2", "stride=2, padding=1").replace("Flatten", "MaxPool(2x2, stride=1) >> Flatten");
+    refused(&other, "separable.h5", "", Code::WeightsConfiguration, &["`sep`", "padding in the file: valid"]);
 }
 
 /// One name, two functions.

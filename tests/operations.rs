@@ -382,6 +382,26 @@ fn transposed_convolutions() {
 }
 
 #[test]
+fn a_separable_convolution_is_two() {
+    let given = vec![("", sizes(&[3, 3])), ("", int(5)), ("depth_multiplier", int(2)), ("padding", word("same"))];
+    let operation = build("SeparableConv", given).unwrap();
+    let from = TensorType::of(&[7, 6, 4]);
+    assert_eq!(operation.infer(&[&from]).unwrap().known().unwrap(), [7, 6, 5]);
+    let shapes: Vec<_> = operation.parameters(&[&from]).unwrap().iter().map(|spec| spec.shape.clone()).collect();
+    assert_eq!(shapes, [vec![3, 3, 1, 8], vec![1, 1, 8, 5], vec![5]]);
+    let parts = operation.decompose(&[&from]).unwrap();
+    assert_eq!(parts.iter().map(|part| part.parameters.clone()).collect::<Vec<_>>(), [vec![0], vec![1, 2]]);
+    assert_eq!(operation.macs(&[&from]), 7 * 6 * (3 * 3 * 8 + 8 * 5));
+    let given = vec![("", int(3)), ("", int(5)), ("bias", yes_no(false))];
+    let along = build("SeparableConv", given).unwrap();
+    let from = TensorType::of(&[9, 4]);
+    assert_eq!(along.infer(&[&from]).unwrap().known().unwrap(), [7, 5]);
+    let shapes: Vec<_> = along.parameters(&[&from]).unwrap().iter().map(|spec| spec.shape.clone()).collect();
+    assert_eq!(shapes, [vec![3, 1, 4], vec![1, 4, 5]]);
+    assert!(refused("SeparableConv", vec![("", sizes(&[3, 3])), ("", int(5))], &[9, 4]).contains("single numbers"));
+}
+
+#[test]
 fn windows_along_sequences() {
     assert_eq!(check("Conv", vec![("", int(3)), ("", int(5))], &[9, 4]), [7, 5]);
     assert_eq!(check("Conv", vec![("", int(1)), ("", int(5))], &[9, 4]), [9, 5]);

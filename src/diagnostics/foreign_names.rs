@@ -12,7 +12,7 @@ const LAYERS: &[(&[&str], &str)] = &[
     ),
     (&["ConvTranspose2d", "Conv2DTranspose", "TransposedConv"], "write `ConvTranspose(4x4, 64, stride=2, padding=1)`"),
     (&["DepthwiseConv2D", "DepthwiseConv2d"], "write `DepthwiseConv(3x3)`"),
-    (&["SeparableConv2D", "SeparableConv"], "write `DepthwiseConv(3x3) >> Conv(1x1, 64)`"),
+    (&["SeparableConv2D", "SeparableConv2d", "SeparableConv1D"], "write `SeparableConv(3x3, 64)`"),
     (&["FC", "FullyConnected", "InnerProduct"], "write `Dense(10)`"),
     (&["MaxPool2d", "MaxPool2D", "MaxPooling2D", "MaxPooling2d"], "write `MaxPool(2x2)`"),
     (&["AvgPool2d", "AvgPool2D", "AveragePooling2D", "AveragePooling2d"], "write `AvgPool(2x2)`"),

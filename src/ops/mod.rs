@@ -56,6 +56,7 @@ pub static LAYERS: &[&Definition] = &[
     &scale::SCALE,
     &convolution::CONVOLUTION,
     &convolution::DEPTHWISE,
+    &convolution::separable::SEPARABLE,
     &convolution::transposed_convolution::CONV_TRANSPOSE,
     &convolution::transposed_convolution::DECONVOLUTION,
     &resize::UPSCALE,

@@ -126,7 +126,11 @@ impl Forward<'_> {
         nodes.last().copied().ok_or_else(|| "it is split into nothing".into())
     }
 
-    fn add_layer(
+    /// Adds a layer that is a part of this one.
+    ///
+    /// # Errors
+    /// If it does not take these inputs.
+    pub fn add_layer(
         &mut self,
         operation: Arc<dyn Operation>,
         inputs: &[NodeId],

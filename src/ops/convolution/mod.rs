@@ -1,5 +1,6 @@
 //! `Convolution`: a window of weights that slides over an image, or along a sequence.
 
+pub mod separable;
 pub mod sequence;
 pub mod transposed_convolution;
 pub mod transposed_window;

@@ -69,6 +69,10 @@ pub const WEIGHT: Argument = Argument {
 };
 
 impl Sliding {
+    /// The window of a 1x1 convolution.
+    pub const ONE_PIXEL: Sliding =
+        Sliding { size: [1, 1], stride: [1, 1], dilation: [1, 1], padding: Padding::Valid, ceil: false };
+
     /// Reads `size`, `stride`, `dilation` and `padding` of a call.
     ///
     /// # Errors

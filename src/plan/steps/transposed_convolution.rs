@@ -1,6 +1,8 @@
 //! Transposed convolutions.
 
-use crate::kernels::conv::transposed::{TransposedConvolution, deconvolution, pack_deconvolution};
+use crate::kernels::conv::transposed::{
+    TransposedConvolution, deconvolution, deconvolution_scratch_len, pack_deconvolution, uses_products,
+};
 use crate::kernels::elementwise::activation::Activation;
 use crate::kernels::parallel::thread_pool::ThreadPool;
 use crate::kernels::tensor_view::{Convolution, Window};
@@ -26,14 +28,14 @@ impl TransposedConvolutionStep {
 
 impl KernelStep for TransposedConvolutionStep {
     fn run(&self, call: Call<'_>) -> Result<(), KernelError> {
-        let Call { batch, inputs, constants, output, threads, .. } = call;
+        let Call { batch, inputs, constants, output, scratch, threads, .. } = call;
         let layer = TransposedConvolution {
             forward: self.forward,
             packed: constants[0],
             bias: if self.bias { constants.get(1).copied() } else { None },
             activation: self.activation,
         };
-        deconvolution(inputs[0], output, batch, &layer, threads);
+        deconvolution(inputs[0], output, batch, &layer, scratch, threads);
         Ok(())
     }
 
@@ -64,11 +66,11 @@ impl KernelStep for TransposedConvolutionStep {
     }
 
     fn needs_packing(&self) -> bool {
-        true
+        !uses_products(&self.forward)
     }
 
     fn pack(&self, mut parameters: Vec<Vec<f32>>) -> Vec<Vec<f32>> {
-        if let Some(weights) = parameters.first_mut() {
+        if let (Some(weights), true) = (parameters.first_mut(), self.needs_packing()) {
             let mut packed = vec![0.0; self.weights()];
             pack_deconvolution(weights, &self.forward, &mut packed);
             *weights = packed;
@@ -77,9 +79,20 @@ impl KernelStep for TransposedConvolutionStep {
     }
 
     fn pack_into(&self, parameters: &[&[f32]], packed: &mut [f32], _: &mut [f32], _: &ThreadPool) {
-        if let Some(weights) = parameters.first() {
-            pack_deconvolution(weights, &self.forward, copy_unpacked(parameters, self.weights(), packed));
+        let Some(weights) = parameters.first() else { return };
+        let packed = copy_unpacked(parameters, self.weights(), packed);
+        match self.needs_packing() {
+            true => pack_deconvolution(weights, &self.forward, packed),
+            false => packed.copy_from_slice(weights),
         }
+    }
+
+    fn scratch_len(&self, _: usize, workers: usize) -> usize {
+        deconvolution_scratch_len(&self.forward, workers)
+    }
+
+    fn uses_gemm(&self) -> bool {
+        uses_products(&self.forward)
     }
 
     fn executed_macs(&self) -> u64 {
@@ -94,8 +107,9 @@ impl CheckedKernel for TransposedConvolutionStep {
 
     /// Each output pixel visits all taps, including those without an input.
     fn work(&self) -> usize {
-        let Convolution { window, in_c, .. } = self.forward;
-        let visited = product([window.in_h, window.in_w, window.kernel_h, window.kernel_w, in_c]);
+        let Convolution { window, in_c, out_c, .. } = self.forward;
+        let channels = sum([in_c, out_c]);
+        let visited = product([window.in_h, window.in_w, window.kernel_h, window.kernel_w, channels]);
         sum([self.forward.macs(), visited])
     }
 }

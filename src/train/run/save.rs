@@ -131,7 +131,11 @@ fn keras_shape(net: &Graph, node: &Node, parameter: &Parameter) -> (&'static str
         // Keras' GRU has two rows of biases.
         ("GRU", role @ "biases", _) => (role, vec![2, parameter.len()]),
         // Keras has an axis for the filters of each channel.
-        ("DepthwiseConvolution", role @ "weight", &[ref window @ .., 1, filters]) => {
+        (
+            "DepthwiseConvolution" | "SeparableConvolution",
+            role @ ("weight" | "depthwise_weight"),
+            &[ref window @ .., 1, filters],
+        ) => {
             let channels = inputs.unwrap_or(filters).max(1);
             (role, [window, &[channels, filters / channels]].concat())
         }

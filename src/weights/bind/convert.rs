@@ -86,6 +86,24 @@ pub(crate) fn is_initial_state(role: &str, layout: Layout) -> bool {
     layout != Layout::Neupy && matches!(role, "cell_init" | "hidden_init")
 }
 
+/// The class of a separable convolution, which files store as two layers below it.
+pub(crate) const SEPARABLE: &str = "SeparableConvolution";
+/// The names of those layers.
+pub(crate) const SEPARABLE_PARTS: [&str; 2] = ["depthwise", "pointwise"];
+
+/// The tensor of a separable convolution for a role: in a layer below it, or under its own name if netc wrote the file.
+fn find_in_separable(index: &HashMap<(&str, &Role), usize>, layer: &str, role: &str) -> Option<usize> {
+    let [depthwise, pointwise] = SEPARABLE_PARTS;
+    let (part, roles) = match role {
+        "depthwise_weight" => (depthwise, vec![Role::Weight, Role::Other("depthwise_kernel".into())]),
+        "pointwise_weight" => (pointwise, vec![Role::Weight]),
+        _ => (pointwise, vec![Role::from_neupy(role)]),
+    };
+    let below = ['/', '.'].map(|separator| format!("{layer}{separator}{part}"));
+    let found = |name: &String| roles.iter().find_map(|role| index.get(&(name.as_str(), role)).copied());
+    below.iter().find_map(found).or_else(|| index.get(&(layer, &Role::from_neupy(role))).copied())
+}
+
 /// The tensor of a layer for a role, by any of the names that layouts use for it.
 pub(crate) fn find_role(
     index: &HashMap<(&str, &Role), usize>,
@@ -94,6 +112,9 @@ pub(crate) fn find_role(
     layout: Layout,
     facts: LayerFacts,
 ) -> Option<usize> {
+    if facts.kind == SEPARABLE {
+        return find_in_separable(index, layer, role);
+    }
     let expected = Role::from_neupy(role);
     let mut roles = vec![expected.clone()];
     match expected {

@@ -1,6 +1,7 @@
 //! Matching the layers of a file with those of a net.
 
 use super::attention;
+use super::convert::SEPARABLE_PARTS;
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, suggest};
 use crate::graph::ParameterId;
 use crate::request::WeightsRequest;
@@ -25,6 +26,8 @@ pub(crate) fn names_in_file<'g>(
     // Tensors of a module itself: `cls_token`.
     known.extend(entries.iter().filter(|entry| matches!(entry.role, Role::Other(_))).map(|entry| entry.key.as_str()));
     let layers: BTreeSet<&str> = targets.iter().map(|target| target.layer).collect();
+    let separable: Vec<&str> = known.iter().copied().filter_map(|layer| separable(&known, layer)).collect();
+    known.extend(separable);
     let mut names = BTreeMap::new();
     for layer in layers.iter().copied() {
         let table = |table: &BTreeMap<String, String>| {
@@ -40,6 +43,13 @@ pub(crate) fn names_in_file<'g>(
     }
     renamed_from_nothing(request, &known, &layers, &names, errors);
     names
+}
+
+/// The separable convolution whose first part a layer of a file is.
+fn separable<'e>(known: &BTreeSet<&str>, layer: &'e str) -> Option<&'e str> {
+    let [depthwise, pointwise] = SEPARABLE_PARTS;
+    let stem = layer.strip_suffix(depthwise)?;
+    known.contains(format!("{stem}{pointwise}").as_str()).then(|| stem.strip_suffix(['/', '.'])).flatten()
 }
 
 /// A table may serve files of several frameworks; an entry is an error only if its layer gets no tensor.
@@ -65,7 +75,8 @@ pub(crate) fn renamed_from_nothing(
 const SPLIT_LAYERS: [(&str, &str); 3] = [
     (
         "depthwise",
-        "a separable convolution: `(DWConv(…, bias=false) as depthwise >> Conv(1x1, n) as pointwise) as NAME` takes it",
+        "a separable convolution: `SeparableConv(…) as NAME` takes it, or `(DWConv(…, bias=false) as depthwise >> Conv(1x1, n) as pointwise) as \
+         NAME`",
     ),
     (
         "forward",

@@ -102,7 +102,9 @@ impl Bound<'_> {
             return None;
         }
         let (_, name) = node.origin.layers.iter().find(|(net, _)| **net == *self.net)?;
-        self.model.find(self.names.get(&**name)?)
+        let name = self.names.get(&**name)?;
+        // The first of the two layers of a separable convolution has its window.
+        self.model.find(name).or_else(|| self.model.find(&format!("{name}/depthwise")))
     }
 
     /// Compares the constructor's arguments.

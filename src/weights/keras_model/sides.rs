@@ -7,6 +7,7 @@ use crate::graph::{Arity, FusionRole, Graph, NodeId};
 use crate::kernels::elementwise::activation::Activation;
 use crate::kernels::movement::border::Border;
 use crate::ops::convolution::Convolution;
+use crate::ops::convolution::separable::SeparableConvolution;
 use crate::ops::convolution::window::{Padding, Sliding};
 use crate::ops::dense::{Dense, Function as Behind};
 use crate::ops::pad::{Pad, Sides};
@@ -164,7 +165,9 @@ fn link_of_node(graph: &Graph, id: NodeId) -> Link {
 
 /// The window of a node, if it is a convolution.
 pub(super) fn window_of_node(graph: &Graph, id: NodeId) -> Option<Sliding> {
-    graph.node(id).operation.as_any().downcast_ref::<Convolution>().map(|convolution| convolution.window)
+    let operation = graph.node(id).operation.as_any();
+    let separable = || operation.downcast_ref::<SeparableConvolution>().map(|convolution| convolution.window);
+    operation.downcast_ref::<Convolution>().map(|convolution| convolution.window).or_else(separable)
 }
 
 /// The layers without parameters before a layer of the file, and where the chain begins.

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::neupy_writer::{SavedLayer, SavedParameter, check, path_error, replace};
 use crate::h5::{Backend, Hdf5Error, Value, Writer};
-use crate::weights::bind::convert::RECURRENT_KERNEL;
+use crate::weights::bind::convert::{RECURRENT_KERNEL, SEPARABLE};
 use crate::weights::store::{Role, StoreError};
 
 /// Writes the layers, which are in the order of the model, to `path`. NeuPy's names of parameters are translated to those of
@@ -30,8 +30,10 @@ pub(crate) fn save_by(backend: Backend, path: &Path, layers: &[SavedLayer<'_>]) 
             .iter()
             .map(|parameter| (Role::from_neupy(&parameter.name), dataset_path(layer, parameter), parameter))
             .collect();
-        // Keras loads in this order.
-        weights.sort_by(|(a, ..), (b, ..)| a.cmp(b));
+        // Keras loads in this order, except for a separable convolution.
+        if layer.class != SEPARABLE {
+            weights.sort_by(|(a, ..), (b, ..)| a.cmp(b));
+        }
         named.push((layer, weights));
     }
     replace(backend, path, |file| {
@@ -73,6 +75,11 @@ fn keras_name<'a>(role: &'a Role, class: &str) -> Option<&'a str> {
     match role {
         Role::Weight if class == "Embedding" => Some("embeddings"),
         Role::Weight if class == "DepthwiseConvolution" => Some("depthwise_kernel"),
+        Role::Other(name) if class == SEPARABLE => match name.as_str() {
+            "depthwise_weight" => Some("depthwise_kernel"),
+            "pointwise_weight" => Some("pointwise_kernel"),
+            other => Some(other),
+        },
         Role::Weight | Role::InputWeights => Some("kernel"),
         Role::HiddenWeights => Some(RECURRENT_KERNEL),
         Role::Biases => Some("bias"),

@@ -23,6 +23,10 @@ pub(super) struct Machine<'a> {
 }
 
 impl<'a> Machine<'a> {
+    pub fn new(bytes: &'a [u8], location: &'a str) -> Self {
+        Machine { bytes, location, ..Machine::default() }
+    }
+
     pub(super) fn damaged(&self, what: impl Into<String>) -> StoreError {
         corrupt(self.location, what.into())
     }

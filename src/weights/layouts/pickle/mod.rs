@@ -26,7 +26,7 @@ impl Pickle {
     /// # Errors
     /// A pickle that is damaged, builds too many values, or names a function or class that is not known.
     pub fn read(bytes: &[u8], location: &str) -> Result<Pickle, StoreError> {
-        let mut machine = Machine { bytes, location, ..Machine::default() };
+        let mut machine = Machine::new(bytes, location);
         let root = machine.run()?;
         Ok(Pickle { root, dicts: machine.dicts })
     }

@@ -1,9 +1,9 @@
 //! What each key of a recipe takes: one arm for each key, from which parsing, completion and help come.
 
 use super::augmentations::{AUGMENTATIONS, combine};
-use super::choice::{self, Choice, likely, unquoted, wrong};
+use super::choice::{self, Choice, called, likely, unquoted, wrong};
 use super::class_weighting::{self, BALANCED};
-use super::definition::{Recipe, Unfreezing};
+use super::definition::Unfreezing;
 use super::early_stopping::STOPS;
 use super::keep_policy::KEEP_POLICIES;
 use super::keys::{Entry, Key, NamedChoice};

@@ -44,7 +44,7 @@ impl<'p> Elaborator<'p> {
             ExprKind::Map(entries) => {
                 let mut list = Vec::new();
                 for (key, value) in entries {
-                    list.push((self.value(key, scope)?, self.keyword_value(value, scope)?));
+                    list.push((self.keyword_value(key, scope)?, self.keyword_value(value, scope)?));
                 }
                 data(ValueKind::Map(list))
             }

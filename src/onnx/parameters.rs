@@ -144,7 +144,7 @@ impl<'g> Finder<'g> {
                 self.add(&mut layer, "bias", |shape| is_per_unit(shape, units));
             }
             "BatchNormalization" => {
-                let mut part = |index: usize| self.constant(node, index).cloned();
+                let part = |index: usize| self.constant(node, index).cloned();
                 let (mut gamma, mut beta, mean, variance) = (part(1)?, part(2)?, part(3)?, part(4)?);
                 let channels = gamma.len();
                 let fits = |shape: &[usize]| (1..4).any(|spatial| is_per_channel(shape, channels, spatial));

@@ -4,8 +4,11 @@ use super::error::OnnxError;
 use super::model::{Storage, Tensor};
 use crate::element::{Element, Kind};
 
-/// The types that are read, by their numbers, with the kind and bytes of a value.
-const TYPES: [(i64, &str, Option<(Kind, usize)>); 23] = [
+/// The number of a type, its name, and the kind and bytes of a value where it is read.
+type Type = (i64, &'static str, Option<(Kind, usize)>);
+
+/// The types of `TensorProto.DataType`.
+const TYPES: [Type; 23] = [
     (1, "float32", Some((Kind::Float, 4))),
     (2, "uint8", Some((Kind::Unsigned, 1))),
     (3, "int8", Some((Kind::Signed, 1))),

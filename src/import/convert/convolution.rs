@@ -60,7 +60,9 @@ pub(super) fn transposed(cx: &mut Context, node: &Node) -> Converted {
     let window = Window::of(node, &x, Some([height, width]))?;
     let extra = match node.ints("output_padding") {
         None => [0, 0],
-        Some(&[rows, columns]) if rows >= 0 && columns >= 0 => [rows as usize, columns as usize],
+        Some(&[rows, columns]) if [rows, columns].iter().all(|side| (0..1 << 30).contains(side)) => {
+            [rows as usize, columns as usize]
+        }
         Some(list) => return Err(format!("its output_padding is {list:?}")),
     };
     let [[top, bottom], [left, right]] = window.pads;
@@ -69,10 +71,11 @@ pub(super) fn transposed(cx: &mut Context, node: &Node) -> Converted {
     }
     let groups = usize::try_from(node.int("group", 1)).map_err(|_| "its groups are wrong")?;
     let mut shape = vec![x.shape[0], depth * groups];
-    for axis in 0..2 {
+    for (axis, extra) in extra.into_iter().enumerate() {
         let [before, after] = window.pads[axis];
         let size = (x.size(axis + 2) - 1) * window.stride[axis] + (window.size[axis] - 1) * window.dilation[axis] + 1;
-        shape.push((size + extra[axis]).checked_sub(before + after).ok_or("its padding is larger than its output")?);
+        let out = (size + extra).checked_sub(before + after).filter(|&out| out > 0);
+        shape.push(out.ok_or("its padding is larger than its output")?);
     }
     let call = Call::layer("ConvTranspose")
         .with("size", Val::Sizes(vec![height, width]))

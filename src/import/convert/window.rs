@@ -85,7 +85,7 @@ impl Window {
     /// Height and width of the output.
     pub fn output(&self, image: &Known) -> Result<[usize; 2], String> {
         let mut out = [0; 2];
-        for axis in 0..2 {
+        for (axis, out) in out.iter_mut().enumerate() {
             let [before, after] = self.pads[axis];
             let (size, stride) = (image.size(axis + 2), self.stride[axis]);
             let over =
@@ -93,7 +93,7 @@ impl Window {
             let whole = over / stride + 1;
             // PyTorch leaves a last window out that begins in the padding after.
             let more = self.ceil && over % stride > 0 && whole * stride < size + before;
-            out[axis] = whole + usize::from(more);
+            *out = whole + usize::from(more);
         }
         Ok(out)
     }

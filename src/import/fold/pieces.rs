@@ -253,11 +253,20 @@ pub(super) struct Search {
     pub any_numbers: bool,
 }
 
-/// Whether the end of a piece repeats what is before it: that becomes a net, and a `repeat`, first.
-fn repeats(keys: &[String], weights: &[usize]) -> bool {
+/// Whether the end of a piece repeats what is before it, but for names: that becomes a net, and a `repeat`, first.
+fn repeats(piece: &[Expr], keys: &[String], weights: &[usize]) -> bool {
+    let values = |piece: &[Expr]| -> Vec<Val> {
+        let mut list = Vec::new();
+        leaves(piece, &mut Vec::new(), &mut list);
+        list.into_iter()
+            .filter_map(|leaf| if let Leaf::Value { value, .. } = leaf { Some(value) } else { None })
+            .collect()
+    };
     (1..=keys.len() / 2).any(|period| {
         let (second, first) = (keys.len() - period, keys.len() - 2 * period);
-        keys[second..] == keys[first..second] && weights[second..].iter().sum::<usize>() > 1
+        keys[second..] == keys[first..second]
+            && weights[second..].iter().sum::<usize>() > 1
+            && values(&piece[second..]) == values(&piece[first..second])
     })
 }
 
@@ -277,7 +286,7 @@ fn walk(
             let last = &chain[end - 1];
             // An input or a value of a block does not belong into another net.
             let input = matches!(last, Expr::Call(call) if call.is(&["Input"]));
-            if input || is_bound(last, &[]) || repeats(&all[start..end], &weights[start..end]) {
+            if input || is_bound(last, &[]) || repeats(&chain[start..end], &all[start..end], &weights[start..end]) {
                 break;
             }
             weighs += weight(last);

@@ -15,11 +15,8 @@ pub(super) fn find(chain: &mut Chain) {
     }
     let mut start = 0;
     while start < chain.len() {
-        match run(&chain[start..]) {
-            Some((length, repeat)) => {
-                chain.splice(start..start + length, [repeat]);
-            }
-            None => {}
+        if let Some((length, repeat)) = run(&chain[start..]) {
+            chain.splice(start..start + length, [repeat]);
         }
         start += 1;
     }

@@ -6,7 +6,7 @@ use super::class_weighting::{self, BALANCED};
 use super::definition::Unfreezing;
 use super::early_stopping::STOPS;
 use super::keep_policy::KEEP_POLICIES;
-use super::keys::{Entry, Key, NamedChoice};
+use super::key::{Entry, Key, NamedChoice};
 use super::losses::{self, LOSSES};
 use super::metric::Metric;
 use super::optimizers::{OPTIMIZERS, REGULARIZERS};

@@ -1,47 +1,9 @@
-//! The entries of a recipe, by their keys.
+//! The keys of a recipe.
 
-use super::definition::Recipe;
+use super::key::Key;
 use super::key_definitions::definition;
-use crate::diagnostics::Result;
-use crate::elaborate::Spec;
-use crate::graph::{Argument, Value};
 use crate::request::RecipeKey;
-use crate::source::FileId;
 use std::sync::LazyLock;
-
-/// An entry of a recipe: `name = value`.
-#[derive(Debug)]
-pub struct Key {
-    pub name: &'static str,
-    /// What it sets, in one line.
-    pub summary: &'static str,
-    /// What a recipe without it does.
-    pub default: &'static str,
-    /// The names that its value may have; none where it takes numbers.
-    pub choices: fn() -> Vec<NamedChoice>,
-    pub(super) read: Read,
-}
-
-/// A function that reads the value of an entry into the recipe.
-pub(super) type Read = fn(Entry<'_>, &mut Recipe) -> Result<()>;
-
-/// The value of an entry, and where it was written.
-#[derive(Clone, Copy)]
-pub(super) struct Entry<'a> {
-    pub key: &'static str,
-    pub value: &'a Value,
-    pub spec: &'a Spec,
-    pub file: FileId,
-}
-
-/// A name that an entry takes.
-#[derive(Clone, Copy, Debug)]
-pub struct NamedChoice {
-    pub name: &'static str,
-    /// What it does, in one line; empty where its name says it.
-    pub summary: &'static str,
-    pub arguments: &'static [Argument],
-}
 
 /// Every key.
 pub static KEYS: LazyLock<Vec<Key>> = LazyLock::new(|| RecipeKey::ALL.iter().map(|&key| definition(key)).collect());

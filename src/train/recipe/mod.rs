@@ -10,6 +10,7 @@ mod definition;
 pub mod early_stopping;
 pub mod help;
 pub mod keep_policy;
+pub mod key;
 mod key_definitions;
 pub mod keys;
 pub mod losses;

@@ -1,23 +1,13 @@
 //! Reads the recipes of a spec.
 
 use super::definition::Recipe;
-use super::keys::{self, Entry};
+use super::key::{Entry, GivenEntry};
+use super::keys;
 use super::settings::apply;
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, Result};
 use crate::elaborate::Spec;
 use crate::graph::Value;
 use crate::source::FileId;
-
-/// An entry of a recipe with its value, from the spec or from the command line.
-#[derive(Clone, Debug)]
-pub(super) struct GivenEntry {
-    pub key: String,
-    /// The value in the words of the spec, for the record.
-    pub text: String,
-    pub value: Value,
-    /// The file that paths in the value are relative to.
-    pub file: FileId,
-}
 
 /// The errors of all recipes of a spec.
 pub fn check(spec: &Spec) -> Diagnostics {

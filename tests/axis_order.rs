@@ -261,18 +261,21 @@ fn what_is_written_on_the_frameworks_axes_is_taken() {
     assert!(worst(&found, right.values.iter().copied()) < 1e-5 && !report.contains("permuted"), "{report}");
 }
 
+/// For each value of a mean, the indices of what it is the mean of.
+type Averaged<'a> = &'a dyn Fn(usize) -> Vec<usize>;
+
 /// The axes that a reduction leaves are in the file's order, as those that a scale is along.
 #[test]
 fn reductions_and_scales_follow_the_axes_of_the_file() {
     // An image (4, 3, 4) by `mean` along its width, height or channels, or as it is.
-    let along = |image: &Tensor, places: usize, values: &dyn Fn(usize) -> Vec<usize>| {
+    let along = |image: &Tensor, places: usize, values: Averaged<'_>| {
         let mean = |at: usize| {
             let values = values(at);
             values.iter().map(|&value| image.values[value]).sum::<f64>() / values.len() as f64
         };
         Tensor::new(&[places], (0..places).map(mean).collect())
     };
-    let cases: [(&str, usize, &dyn Fn(usize) -> Vec<usize>); 4] = [
+    let cases: [(&str, usize, Averaged<'_>); 4] = [
         ("Mean(width) >> Flatten", 12, &|at| (0..4).map(|w| at * 4 + w).collect()),
         ("Mean(height) >> Flatten", 16, &|at| (0..3).map(|h| (at / 4 * 3 + h) * 4 + at % 4).collect()),
         ("Mean(channels) >> Flatten", 12, &|at| (0..4).map(|c| c * 12 + at).collect()),

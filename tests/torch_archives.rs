@@ -96,7 +96,7 @@ fn a_sharded_file_is_one_store() {
     let outside = refused(&text.replace(second, "../model.safetensors"));
     assert!(outside.contains("is not the name of a file beside it"), "{outside}");
     assert!(refused(&text.replace("fc.bias", "fc.bios")).contains("fc.bias"));
-    assert!(refused(&text.replace(second, first)).contains("which the index does not say"));
+    assert!(refused(&text.replace(second, first)).contains("which it does not"));
     assert!(refused(&text.replace(second, "missing.safetensors")).contains("missing.safetensors"));
     assert!(refused("{\"weights\": 1}").contains("JSON"));
 }

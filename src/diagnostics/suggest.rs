@@ -7,7 +7,8 @@ use std::path::Path;
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let folded = fold(word);
     let candidates: Vec<&str> = candidates.into_iter().collect();
-    let mut longer = candidates.iter().filter(|candidate| folded.len() >= 3 && fold(candidate).starts_with(&folded));
+    let is_abbreviation = folded.len() >= 3 && folded.chars().all(char::is_alphabetic);
+    let mut longer = candidates.iter().filter(|candidate| is_abbreviation && fold(candidate).starts_with(&folded));
     if let (Some(only), None) = (longer.next(), longer.next()) {
         return Some(only);
     }

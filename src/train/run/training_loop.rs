@@ -82,23 +82,20 @@ pub struct TrainingLoop<'a> {
     best: Option<Vec<f32>>,
 }
 
-/// The offsets of the optimizer's scalars in the state.
+/// The offsets of the optimizer's scalars in the state, of those that the step reads.
 #[derive(Clone, Copy, Debug)]
 struct Scalars {
-    rate: usize,
-    update: usize,
-    /// The count of batches and the accumulation's values, where gradients are accumulated.
-    accumulation: Option<(usize, usize)>,
+    rate: Option<usize>,
+    update: Option<usize>,
+    /// The count of batches, if gradients are accumulated and random numbers are drawn.
+    batch: Option<usize>,
+    accumulation: Option<usize>,
 }
 
 impl Scalars {
     fn of(trainable: &Trainable) -> Scalars {
         let find = |role: &str| trainable.layout.find(&format!("{OPTIMIZER}/{role}")).map(|tensor| tensor.offset);
-        Scalars {
-            rate: find("rate").unwrap_or(0),
-            update: find("update").unwrap_or(0),
-            accumulation: find("batch").zip(find("accumulation")),
-        }
+        Scalars { rate: find("rate"), update: find("update"), batch: find("batch"), accumulation: find("accumulation") }
     }
 }
 
@@ -359,13 +356,20 @@ impl<'a> TrainingLoop<'a> {
                 }
             }
             partial.rate = config.schedule.rate(config.learning_rate, *updates, total, *reductions);
-            state[scalars.rate] = partial.rate as f32;
-            state[scalars.update] = f32::from_bits(*updates as u32);
+            let numbers = [
+                (scalars.rate, partial.rate as f32),
+                (scalars.update, f32::from_bits(*updates as u32)),
+                (scalars.batch, f32::from_bits(*batches as u32)),
+            ];
+            for (offset, number) in numbers {
+                if let Some(offset) = offset {
+                    state[offset] = number;
+                }
+            }
             let begin = partial.samples / group * group;
             let end = (begin + group).min(samples);
             let is_last = partial.samples + images == end;
-            if let Some((batch, accumulation)) = scalars.accumulation {
-                state[batch] = f32::from_bits(*batches as u32);
+            if let Some(accumulation) = scalars.accumulation {
                 let share = images as f32 / (end - begin) as f32;
                 let flags = [partial.samples == begin, is_last].map(|flag| f32::from(u8::from(flag)));
                 state[accumulation..accumulation + 3].copy_from_slice(&[share, flags[0], flags[1]]);

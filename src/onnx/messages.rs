@@ -60,6 +60,9 @@ pub(super) fn read<R: Read + Seek>(wire: &mut Wire<R>) -> Result<Model, OnnxErro
         Ok(true)
     })?;
     match graphs {
+        1 if model.opsets.is_empty() => {
+            Err(OnnxError::corrupt("the model", "it does not say of which version its operators are"))
+        }
         1 => Ok(model),
         0 => Err(OnnxError::corrupt("the model", "it has no graph")),
         _ => Err(OnnxError::corrupt("the model", "it has several graphs")),

@@ -84,7 +84,7 @@ fn with_constant(cx: &mut Context, node: &Node, layer: &str, inputs: Vec<Known>,
     if x.permuted {
         return Err("of a flattened image".into());
     }
-    needs("Affine", None).map_err(|needs| format!("with the number {value}: {needs}"))?;
+    needs("Affine", None).map_err(|needs| format!("with a number: {needs}"))?;
     let call = Call::layer("Affine").with("scale", number(scale as f32)).with("shift", number(shift as f32));
     cx.pointwise(node, call, x.clone())
 }

@@ -1,7 +1,7 @@
 //! Help and completion for recipes, derived from the table of keys.
 
 use super::choice;
-use super::key::NamedChoice;
+use super::key::{Key, NamedChoice};
 use super::keys::{self, KEYS};
 use crate::diagnostics::suggest;
 
@@ -34,7 +34,7 @@ pub fn documentation(name: &str) -> Option<String> {
         let (name, summary, default) = (key.name, key.summary, key.default);
         return Some(format!("{name}\n\nAn entry of recipes: {summary}.\n{takes}Default: {default}.\n"));
     }
-    let of_key = |key: &keys::Key| {
+    let of_key = |key: &Key| {
         let choice = (key.choices)().into_iter().find(|choice| choice.name == name)?;
         Some((key.name, choice)).filter(|_| !choice.summary.is_empty())
     };

@@ -6,8 +6,6 @@ use super::keys;
 use super::settings::apply;
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, Result};
 use crate::elaborate::Spec;
-use crate::graph::Value;
-use crate::source::FileId;
 
 /// The errors of all recipes of a spec.
 pub fn check(spec: &Spec) -> Diagnostics {

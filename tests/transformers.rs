@@ -91,7 +91,7 @@ fn attention_binds_by_other_names() {
 fn layer_norm_is_that_of_pytorch() {
     let x = array("x").mapv(|x| x + 3.0);
     let weights = "weights model = \"norm.safetensors\"";
-    check("Input(6x8) >> LayerNorm as norm", weights, &[x.clone()], &array("y_norm"));
+    check("Input(6x8) >> LayerNorm as norm", weights, std::slice::from_ref(&x), &array("y_norm"));
     check("Input(2x3x8) >> LayerNorm as norm", weights, &[x], &array("y_norm"));
 }
 

@@ -122,12 +122,10 @@ pub(super) fn of_header(
         return Err(Hdf5Error::too_large(location, format!("its shape is {shape:?}, with {size} bytes per element")));
     };
     let stored = stored(metadata, layout, space, declared, size, location)?;
-    let dataset = Dataset { path: location.to_owned(), address, shape, element, untyped, stored };
-    Ok(dataset)
+    Ok(Dataset { path: location.to_owned(), address, shape, element, untyped, stored })
 }
 
 /// NumPy has no bfloat16, so Keras 3 stores two untyped bytes and states the type in an attribute, except in its `.h5` files.
-
 fn is_bfloat16_of_keras(
     metadata: &Metadata,
     header: &ObjectHeader,

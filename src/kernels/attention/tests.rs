@@ -57,7 +57,7 @@ fn values_and_gradients_match_the_reference() {
         let memory = Tensor::random(&mut random, n, keys, 2 * features, gap);
         let dy = Tensor::random(&mut random, n, queries, features, 1);
         // Both kinds of masks; the first query of a sample may see nothing.
-        let hidden = |n: usize, q: usize, k: usize| (n + 2 * q + 3 * k) % 4 == 0;
+        let hidden = |n: usize, q: usize, k: usize| (n + 2 * q + 3 * k).is_multiple_of(4);
         let pairs = Tensor::of(&Tensor::new(n, queries, keys, 1), |n, q, k| if hidden(n, q, k) { 0.0 } else { 1.5 });
         let of_keys = Tensor::of(&Tensor::new(n, 1, keys, 0), |n, _, k| if hidden(n, 0, k) { 0.0 } else { 1.0 });
         let masks: [(Option<Mask<'_>>, &Seen<'_>); 3] = [

@@ -95,12 +95,12 @@ impl Mixing {
     }
 
     /// Mixes the rows of `values`, `(samples, floats)`.
-    pub fn apply(&self, values: &mut Vec<f32>) {
+    pub fn apply(&self, values: &mut [f32]) {
         let floats = values.len() / self.partners.len().max(1);
         if floats == 0 {
             return;
         }
-        let before = values.clone();
+        let before = values.to_vec();
         for (row, &partner) in values.chunks_exact_mut(floats).zip(&self.partners) {
             let other = &before[partner * floats..][..floats];
             row.iter_mut()

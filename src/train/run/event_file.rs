@@ -138,7 +138,7 @@ mod tests {
     fn checksums_are_those_of_tensorflow() {
         assert_eq!(crc32c::crc32c(&[0; 32]), 0x8a91_36aa);
         let (crc, mask_delta) = (0x8a91_36aau32, 0xa282_ead8u32);
-        assert_eq!(masked_crc(&[0; 32]), ((crc >> 15) | (crc << 17)).wrapping_add(mask_delta));
+        assert_eq!(masked_crc(&[0; 32]), crc.rotate_right(15).wrapping_add(mask_delta));
     }
 
     /// Reads a protocol buffer's fields: number, and bytes or number.

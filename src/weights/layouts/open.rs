@@ -35,7 +35,7 @@ pub fn open(path: &Path, layout: Option<Layout>) -> Result<Box<dyn Store>, Store
             Err(StoreError::UnknownLayout { path: tree.path().into(), found: tree.describe_root()? })
         }),
         (Content::Zip, asked) => open_container(path, zip_file::open(path, file)?, &IN_ZIP, asked)?
-            .or_else(|archive| Err(StoreError::NotHdf5 { path: path.into(), seems: zip_file::seems(&archive).into() })),
+            .map_err(|archive| StoreError::NotHdf5 { path: path.into(), seems: zip_file::seems(&archive).into() }),
         (Content::Safetensors, None | Some(Layout::Safetensors)) => safetensors::open(path, file, length),
         (Content::Safetensors, Some(asked)) => Err(other(asked, "it seems to be safetensors")),
         (Content::Onnx, None | Some(Layout::Onnx)) => onnx::open(path),
@@ -73,11 +73,14 @@ fn open_regular(path: &Path) -> Result<(File, u64), StoreError> {
 const SAVE_ANEW: &str =
     "`torch.save(torch.load(\"old.pth\", weights_only=True), \"new.pth\")` writes a file that can be read";
 
+/// Opens a container, the file at a path.
+type Open<Container> = fn(&Path, Container) -> Result<Box<dyn Store>, StoreError>;
+
 /// A layout of files in a container: whether a file has it, and its reader.
 struct Reader<Container> {
     layout: Layout,
     matches: fn(&mut Container) -> Result<bool, StoreError>,
-    open: fn(&Path, Container) -> Result<Box<dyn Store>, StoreError>,
+    open: Open<Container>,
 }
 
 /// The layouts of ZIP archives, in the order in which they are tried.

@@ -78,8 +78,8 @@ pub(crate) fn open(path: &Path, mut archive: ZipArchive<File>) -> Result<Box<dyn
 /// The tensors of the state dict: those of the dictionary that was saved, else of the entry of a checkpoint.
 fn state_dict<'p>(pickle: &'p Pickle, location: &str) -> Result<Vec<(&'p str, &'p pickle::Tensor)>, StoreError> {
     let tensors = |value: &'p Value| -> Vec<(&'p str, &'p pickle::Tensor)> {
-        let tensor = |(name, value)| match value {
-            &Value::Tensor(ref tensor) => Some((name, &**tensor)),
+        let tensor = |(name, value): (&'p str, &'p Value)| match value {
+            Value::Tensor(tensor) => Some((name, tensor.as_ref())),
             _ => None,
         };
         pickle.entries(value).filter_map(tensor).collect()

@@ -182,7 +182,9 @@ fn losses_are_those_of_pytorch() {
     const ERRORS: ([f32; 6], [f32; 6]) = ([0.5, -2.0, 1.25, 3.0, 0.25, -0.75], [0.75, 1.0, 1.0, 0.5, 0.25, -1.0]);
     const CLASSES: [f32; 6] = [0.5, 0.25, 0.25, 0.125, 0.75, 0.125];
     const BINARY: ([f32; 6], [f32; 6]) = ([0.5, 0.25, 0.875, 0.125, 0.75, 0.0625], [1.0, 0.0, 0.0, 0.0, 1.0, 1.0]);
-    let cases: [(Loss, ([f32; 6], [f32; 6]), f64, [f64; 6]); 8] = [
+    /// A loss, predictions and targets, its value and gradient.
+    type Case = (Loss, ([f32; 6], [f32; 6]), f64, [f64; 6]);
+    let cases: [Case; 8] = [
         (
             Loss::Huber { delta: 1.0 },
             ERRORS,

@@ -157,8 +157,52 @@ fn every_layer_is_drawn_once_and_titled() {
         assert_eq!(titles, expected, "{name}");
         let root = document.root_element();
         assert!(root.attribute("viewBox").is_some(), "{name}");
+        assert_eq!(root.attribute("font-family"), Some("sans-serif"), "{name}");
         assert!(root.children().any(|child| child.has_tag_name("desc")), "{name}");
         assert_eq!(svg, view::svg(&load(name).0), "{name} is drawn the same again");
+    }
+}
+
+/// The attributes that the drawings use, all of them SVG's: a viewer ignores one that it does not know.
+const ATTRIBUTES: [&str; 28] = [
+    "aria-labelledby",
+    "class",
+    "d",
+    "fill",
+    "fill-opacity",
+    "font-family",
+    "font-size",
+    "font-weight",
+    "height",
+    "id",
+    "marker-end",
+    "markerHeight",
+    "markerWidth",
+    "orient",
+    "patternTransform",
+    "patternUnits",
+    "refX",
+    "refY",
+    "role",
+    "rx",
+    "stroke",
+    "stroke-opacity",
+    "text-anchor",
+    "transform",
+    "viewBox",
+    "width",
+    "x",
+    "y",
+];
+
+#[test]
+fn every_attribute_is_one_of_svg() {
+    for (name, graph) in all() {
+        let svg = view::svg(&graph);
+        let document = roxmltree::Document::parse(&svg).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let known = |attribute: &roxmltree::Attribute| ATTRIBUTES.contains(&attribute.name());
+        let unknown = document.descendants().flat_map(|node| node.attributes()).find(|attribute| !known(attribute));
+        assert_eq!(unknown, None, "{name}");
     }
 }
 

@@ -90,7 +90,7 @@ fn opening(graph: &Graph, width: f64, height: f64) -> String {
     let (width, height) = (round(width), round(height));
     let mut out = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\" \
-         role=\"img\" aria-labelledby=\"name description\" font-category=\"sans-serif\">\n"
+         role=\"img\" aria-labelledby=\"name description\" font-family=\"sans-serif\">\n"
     );
     let _ = writeln!(out, "<title id=\"name\">{}</title>", escape(&graph.name));
     let description = format!(

@@ -14,7 +14,7 @@ const MAX_DEPTH: usize = 24;
 /// If it is nested too deeply.
 pub(super) fn chain(layers: &Layers) -> Result<Chain, String> {
     let graph = Flow::of(layers);
-    graph.region(ROOT, graph.inputs.len() - 1, 0)
+    graph.region(ROOT, graph.inputs.len() - 1, None, 0)
 }
 
 /// What stands before all inputs of the model.
@@ -91,16 +91,29 @@ impl<'l> Flow<'l> {
         self.layers.items.get(at - 1).map(|item| Expr::Call(item.call.clone()))
     }
 
-    /// What stands between two places, of which the first is on every path to the second.
-    fn region(&self, from: usize, to: usize, depth: usize) -> Result<Chain, String> {
+    /// The layers between two places, of which the first is on every path to the second. Inside a block, `names` has
+    /// the values that are read several times; outside, paths that cross become a block.
+    fn region(
+        &self,
+        from: usize,
+        to: usize,
+        names: Option<&BTreeMap<usize, String>>,
+        depth: usize,
+    ) -> Result<Chain, String> {
         if depth > MAX_DEPTH {
             return Err(format!("its branches are nested more than {MAX_DEPTH} deep"));
         }
         let mut reversed = Vec::new();
         let mut at = to;
         while at != from {
-            at = match self.inputs[at][..] {
-                [input] => {
+            if at != to
+                && let Some(name) = names.and_then(|names| names.get(&at))
+            {
+                reversed.push(Expr::Value(name.clone()));
+                break;
+            }
+            at = match (&self.inputs[at][..], names) {
+                (&[input], _) => {
                     reversed.extend(self.call(at));
                     input
                 }
@@ -109,9 +122,19 @@ impl<'l> Flow<'l> {
                     reversed.push(self.branches(at, depth)?);
                     self.dominator[at]
                 }
-                _ => {
+                (_, None) => {
                     reversed.push(self.block(self.dominator[at], at, depth)?);
                     self.dominator[at]
+                }
+                (inputs, Some(named)) => {
+                    reversed.extend(self.call(at));
+                    let branch = |&input: &usize| match named.get(&input) {
+                        _ if input == from => Ok(vec![Expr::Call(Call::layer("Identity"))]),
+                        Some(name) => Ok(vec![Expr::Value(name.clone())]),
+                        None => self.region(from, input, names, depth + 1),
+                    };
+                    reversed.push(Expr::Branches(inputs.iter().map(branch).collect::<Result<_, _>>()?));
+                    break;
                 }
             };
         }
@@ -123,7 +146,7 @@ impl<'l> Flow<'l> {
         let from = self.dominator[merge];
         let branch = |&input: &usize| match input == from {
             true => Ok(vec![Expr::Call(Call::layer("Identity"))]),
-            false => self.region(from, input, depth + 1),
+            false => self.region(from, input, None, depth + 1),
         };
         Ok(Expr::Branches(self.inputs[merge].iter().map(branch).collect::<Result<_, _>>()?))
     }
@@ -157,51 +180,10 @@ impl<'l> Flow<'l> {
         }
         let mut lets = Vec::new();
         for (&at, name) in &names {
-            lets.push((name.clone(), self.value(at, from, &names, depth + 1)?));
+            lets.push((name.clone(), self.region(from, at, Some(&names), depth + 1)?));
         }
-        let result = self.value(to, from, &names, depth + 1)?;
+        let result = self.region(from, to, Some(&names), depth + 1)?;
         Ok(Expr::Block { lets, result })
-    }
-
-    /// The expression of a value inside a block that begins after `from`.
-    fn value(&self, to: usize, from: usize, names: &BTreeMap<usize, String>, depth: usize) -> Result<Chain, String> {
-        if depth > MAX_DEPTH {
-            return Err(format!("its branches are nested more than {MAX_DEPTH} deep"));
-        }
-        let mut reversed = Vec::new();
-        let mut at = to;
-        while at != from {
-            if at != to
-                && let Some(name) = names.get(&at)
-            {
-                reversed.push(Expr::Value(name.clone()));
-                break;
-            }
-            at = match self.inputs[at][..] {
-                [input] => {
-                    reversed.extend(self.call(at));
-                    input
-                }
-                _ if self.parallel[at] => {
-                    reversed.extend(self.call(at));
-                    reversed.push(self.branches(at, depth)?);
-                    self.dominator[at]
-                }
-                _ => {
-                    reversed.extend(self.call(at));
-                    let branch = |&input: &usize| match names.get(&input) {
-                        _ if input == from => Ok(vec![Expr::Call(Call::layer("Identity"))]),
-                        Some(name) => Ok(vec![Expr::Value(name.clone())]),
-                        None => self.value(input, from, names, depth + 1),
-                    };
-                    let branches = self.inputs[at].iter().map(branch).collect::<Result<_, _>>()?;
-                    reversed.push(Expr::Branches(branches));
-                    break;
-                }
-            };
-        }
-        reversed.reverse();
-        Ok(reversed)
     }
 }
 

@@ -83,14 +83,7 @@ impl Spreading {
         if self.stride != [1, 1] {
             list.push(("stride", short_pair(self.stride)));
         }
-        match self.padding {
-            Padding::Valid => {}
-            Padding::Same => list.push(("padding", "same".into())),
-            Padding::Pixels(pixels) => list.push(("padding", short_pair(pixels))),
-            Padding::Sides([[top, bottom], [left, right]]) => {
-                list.push(("padding", format!("[{top}, {bottom}, {left}, {right}]")));
-            }
-        }
+        list.extend(self.padding.text().map(|text| ("padding", text)));
         if self.output_padding != [0, 0] {
             list.push(("output_padding", short_pair(self.output_padding)));
         }

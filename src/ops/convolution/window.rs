@@ -21,6 +21,18 @@ pub enum Padding {
     Sides([[usize; 2]; 2]),
 }
 
+impl Padding {
+    /// As the setting `padding` gives it; `None` for the default.
+    pub(super) fn text(self) -> Option<String> {
+        match self {
+            Padding::Valid => None,
+            Padding::Same => Some("same".into()),
+            Padding::Pixels(pixels) => Some(short_pair(pixels)),
+            Padding::Sides([[top, bottom], [left, right]]) => Some(format!("[{top}, {bottom}, {left}, {right}]")),
+        }
+    }
+}
+
 /// The window of a layer, before its input is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sliding {
@@ -134,14 +146,7 @@ impl Sliding {
         if self.stride != default_stride {
             list.push(("stride", short_pair(self.stride)));
         }
-        match self.padding {
-            Padding::Valid => {}
-            Padding::Same => list.push(("padding", "same".into())),
-            Padding::Pixels(pixels) => list.push(("padding", short_pair(pixels))),
-            Padding::Sides([[top, bottom], [left, right]]) => {
-                list.push(("padding", format!("[{top}, {bottom}, {left}, {right}]")));
-            }
-        }
+        list.extend(self.padding.text().map(|text| ("padding", text)));
         if self.ceil {
             list.push(("ceil", "true".into()));
         }

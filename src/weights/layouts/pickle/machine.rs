@@ -146,7 +146,7 @@ impl<'a> Machine<'a> {
     /// Runs to the end and returns the last value.
     pub(super) fn run(&mut self) -> Result<Value, StoreError> {
         loop {
-            let [opcode] = self.take(1)? else { unreachable!("one byte was asked for") };
+            let opcode = self.number::<1>()? as u8;
             match opcode {
                 b'.' => return self.pop(),
                 0x80 => {
@@ -301,7 +301,7 @@ impl<'a> Machine<'a> {
                 b'p' | b'g' => {
                     let line = self.line()?;
                     let key = line.parse().map_err(|_| self.damaged("a number in its pickle is not one"))?;
-                    if *opcode == b'p' { self.remember(key)? } else { self.recall(key)? }
+                    if opcode == b'p' { self.remember(key)? } else { self.recall(key)? }
                 }
                 other => return Err(self.damaged(format!("its pickle has the opcode {other:#04x}, which is not read"))),
             }

@@ -175,6 +175,20 @@ pub fn row_count(shape: &[usize]) -> usize {
     shape.first().copied().unwrap_or(1)
 }
 
+/// The entry at `index`, which must have these rows.
+pub(crate) fn entry_with_rows<'e>(
+    entries: &'e [Entry],
+    index: usize,
+    rows: &Range<usize>,
+) -> Result<&'e Entry, StoreError> {
+    let entry = entries.get(index).ok_or(StoreError::NoSuchEntry { index })?;
+    let count = row_count(&entry.shape);
+    match rows.end > count {
+        true => Err(StoreError::NoSuchRows { location: entry.key.clone(), end: rows.end, rows: count }),
+        false => Ok(entry),
+    }
+}
+
 /// Why a weights file could not be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {

@@ -9,7 +9,7 @@ use tempfile::TempPath;
 use crate::element;
 use crate::h5::{Attribute, Dataset, File, Hdf5Error};
 use crate::request::Layout;
-use crate::weights::store::{Entry, MAX_TENSOR_BYTES, Number, Store, StoreError, row_count, unreadable};
+use crate::weights::store::{Entry, MAX_TENSOR_BYTES, Number, Store, StoreError, entry_with_rows, unreadable};
 
 pub(crate) use crate::h5::Kind;
 
@@ -147,14 +147,8 @@ impl Store for Hdf5Store {
     }
 
     fn read_rows(&self, index: usize, rows: Range<usize>) -> Result<Vec<f32>, StoreError> {
-        let (Some(entry), Some(dataset)) = (self.entries.get(index), self.datasets.get(index)) else {
-            return Err(StoreError::NoSuchEntry { index });
-        };
-        let count = row_count(&entry.shape);
-        if rows.end > count {
-            return Err(StoreError::NoSuchRows { location: entry.key.clone(), end: rows.end, rows: count });
-        }
-        self.file.rows(dataset, rows).map_err(|error| of_file(&self.path, error))
+        entry_with_rows(&self.entries, index, &rows)?;
+        self.file.rows(&self.datasets[index], rows).map_err(|error| of_file(&self.path, error))
     }
 }
 

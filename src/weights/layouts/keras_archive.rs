@@ -30,7 +30,11 @@ pub(crate) fn open_folder(folder: &Path) -> Result<Box<dyn Store>, StoreError> {
     let text = |name: &str| -> Result<Option<String>, StoreError> {
         let path = folder.join(name);
         match File::open(&path) {
-            Ok(file) => read_text(file, &path.display().to_string()).map(Some),
+            Ok(file) => {
+                let location = path.display().to_string();
+                let bytes = zip_file::read_limited(file, &location, MAX_TEXT_BYTES)?;
+                text_of(bytes, &location).map(Some)
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(unreadable(&path, error)),
         }
@@ -48,8 +52,7 @@ pub(crate) fn matches<R: Read + Seek>(archive: &ZipArchive<R>) -> bool {
 pub(crate) fn open(path: &Path, mut archive: ZipArchive<File>) -> Result<Box<dyn Store>, StoreError> {
     let mut text = |name: &str| -> Result<Option<String>, StoreError> {
         let bytes = zip_file::member(&mut archive, path, name, MAX_TEXT_BYTES)?;
-        let text = bytes.map(String::from_utf8).transpose();
-        text.map_err(|_| corrupt(&format!("{name} in {}", path.display()), "it is not UTF-8"))
+        bytes.map(|bytes| text_of(bytes, &format!("{name} in {}", path.display()))).transpose()
     };
     let (config, metadata) = (text(CONFIG)?, text(METADATA)?);
     let mut member = archive.by_name(WEIGHTS).map_err(|error| zip_file::error(path, error))?;
@@ -90,15 +93,8 @@ fn open_weights(
     Ok(with_model(keras3::open_named(tree, names)?, model))
 }
 
-/// The text of a small member.
-fn read_text(from: impl Read, location: &str) -> Result<String, StoreError> {
-    let mut text = String::new();
-    let most = MAX_TEXT_BYTES;
-    from.take(most + 1).read_to_string(&mut text).map_err(|error| corrupt(location, error.to_string()))?;
-    match text.len() as u64 > most {
-        true => Err(StoreError::TooLarge { location: location.into(), what: format!("more than {most} bytes") }),
-        false => Ok(text),
-    }
+fn text_of(bytes: Vec<u8>, location: &str) -> Result<String, StoreError> {
+    String::from_utf8(bytes).map_err(|_| corrupt(location, "it is not UTF-8"))
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use crate::onnx::constants::{Constant, Form};
 use crate::onnx::{OnnxError, Source, Tensor, parameters};
 use crate::request::Layout;
 use crate::weights::bind::axis_permutation::Framework;
-use crate::weights::store::{Entry, Number, Role, Store, StoreError, row_count, unreadable};
+use crate::weights::store::{Entry, Number, Role, Store, StoreError, entry_with_rows, row_count, unreadable};
 use std::collections::HashSet;
 use std::ops::Range;
 use std::path::Path;
@@ -95,14 +95,9 @@ impl Store for OnnxStore {
     }
 
     fn read_rows(&self, index: usize, rows: Range<usize>) -> Result<Vec<f32>, StoreError> {
-        let (Some(entry), Some(constant)) = (self.entries.get(index), self.values.get(index)) else {
-            return Err(StoreError::NoSuchEntry { index });
-        };
-        let count = row_count(&entry.shape);
-        if rows.end > count {
-            return Err(StoreError::NoSuchRows { location: entry.key.clone(), end: rows.end, rows: count });
-        }
-        let row = entry.elements() / count.max(1);
+        let entry = entry_with_rows(&self.entries, index, &rows)?;
+        let constant = &self.values[index];
+        let row = entry.elements() / row_count(&entry.shape).max(1);
         let range = rows.start * row..rows.end * row;
         let of_entry = |error| of_model(Path::new(&entry.key), error);
         if let Form::Stored(tensor) = &constant.form {

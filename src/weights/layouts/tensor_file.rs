@@ -5,7 +5,7 @@ use super::torch_recurrent;
 use crate::element::{Element, Kind};
 use crate::request::Layout;
 use crate::weights::bind::axis_permutation::Framework;
-use crate::weights::store::{Entry, Number, Role, Store, StoreError, row_count, unreadable};
+use crate::weights::store::{Entry, Number, Role, Store, StoreError, entry_with_rows, row_count, unreadable};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::ops::Range;
@@ -146,19 +146,14 @@ impl Store for TensorFile {
     }
 
     fn read_rows(&self, index: usize, rows: Range<usize>) -> Result<Vec<f32>, StoreError> {
-        let (Some(entry), Some(source)) = (self.entries.get(index), self.sources.get(index)) else {
-            return Err(StoreError::NoSuchEntry { index });
-        };
-        let count = row_count(&entry.shape);
-        if rows.end > count {
-            return Err(StoreError::NoSuchRows { location: entry.key.clone(), end: rows.end, rows: count });
-        }
+        let entry = entry_with_rows(&self.entries, index, &rows)?;
         if rows.is_empty() || entry.elements() == 0 {
             return Ok(Vec::new());
         }
-        let row = entry.elements() / count.max(1);
+        let count = row_count(&entry.shape);
+        let row = entry.elements() / count;
         let read = |location| self.values(entry, location, rows.start * row, rows.len() * row);
-        match source {
+        match &self.sources[index] {
             Source::Tensor(location) => read(location),
             Source::Sum([a, b]) => Ok(read(a)?.iter().zip(&read(b)?).map(|(a, b)| a + b).collect()),
             Source::Rows([a, b]) => {

@@ -33,11 +33,16 @@ pub(crate) fn member(
         Err(ZipError::FileNotFound) => return Ok(None),
         Err(cause) => return Err(error(path, cause)),
     };
+    read_limited(member, &location, most).map(Some)
+}
+
+/// The bytes of a small file or member, which has up to `most`.
+pub(crate) fn read_limited(from: impl Read, location: &str, most: u64) -> Result<Vec<u8>, StoreError> {
     let mut bytes = Vec::new();
-    member.take(most + 1).read_to_end(&mut bytes).map_err(|cause| corrupt(&location, cause.to_string()))?;
+    from.take(most + 1).read_to_end(&mut bytes).map_err(|cause| corrupt(location, cause.to_string()))?;
     match bytes.len() as u64 > most {
-        true => Err(StoreError::TooLarge { location, what: format!("more than {most} bytes") }),
-        false => Ok(Some(bytes)),
+        true => Err(StoreError::TooLarge { location: location.into(), what: format!("more than {most} bytes") }),
+        false => Ok(bytes),
     }
 }
 

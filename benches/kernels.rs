@@ -14,15 +14,15 @@ use netc::kernels::tensor_view::{Convolution, ViewMut, Window};
 use netc::plan::Kernel;
 use netc::plan::epilogue::Epilogue;
 use netc::plan::kernel_timing::KernelTiming;
-use netc::plan::steps::attention::AttentionStep;
 use netc::plan::steps::convolution::ConvolutionStep;
 use netc::plan::steps::dense::DenseStep;
 use netc::plan::steps::gradient::resize_gradient::ResizeGradientStep;
-use netc::plan::steps::layer_norm::LayerNormStep;
+use netc::plan::steps::norm::layer_norm::LayerNormStep;
 use netc::plan::steps::pointwise::ActivationStep;
 use netc::plan::steps::pool::{PoolStep, Reduction};
 use netc::plan::steps::reduce::{ReduceStep, SoftmaxAlongStep};
 use netc::plan::steps::resize::ResizeStep;
+use netc::plan::steps::sequence::attention::AttentionStep;
 use std::time::{Duration, Instant};
 
 fn window(size: usize, kernel: usize, stride: usize, pad: usize) -> Window {

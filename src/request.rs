@@ -1,7 +1,7 @@
 //! The weights and labels that a spec requests: plain data, which [`crate::elaborate`] reads from the spec's items and
 //! [`crate::weights`] and [`crate::compile`] open.
 
-use crate::ops::preprocessing::Preprocessing;
+use crate::ops::input::preprocessing::Preprocessing;
 use crate::source::Span;
 use std::collections::BTreeMap;
 use std::fmt;

@@ -16,8 +16,8 @@ mod write;
 pub use write::{Memory, Sink, Writer};
 
 use crate::kernels::training::loss::Loss;
+use crate::ops::input::preprocessing::Preprocessing;
 use crate::ops::output_kind::OutputKind;
-use crate::ops::preprocessing::Preprocessing;
 use crate::plan::Plan;
 use crate::source::plain;
 use file_bytes::FileBytes;

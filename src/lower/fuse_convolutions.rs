@@ -10,7 +10,7 @@ use crate::kernels::target;
 use crate::plan::Kernel;
 use crate::plan::kernel_step::KernelStep;
 use crate::plan::steps::convolution::ConvolutionStep;
-use crate::plan::steps::fused_convolutions::FusedConvolutionsStep;
+use crate::plan::steps::convolution::fused_convolutions::FusedConvolutionsStep;
 
 /// Fuses all chains.
 pub fn fuse(steps: Vec<PendingStep>, placement: &Placement, options: Options<'_>) -> Vec<PendingStep> {

@@ -7,8 +7,8 @@ use crate::ops;
 use crate::request::WEIGHTS_OPTIONS;
 use crate::syntax::layer_name_text;
 use crate::train::recipe::help::{choices as recipe_choices, find_choice};
-use crate::train::recipe::key::NamedChoice;
 use crate::train::recipe::keys::KEYS;
+use crate::train::recipe::keys::key::NamedChoice;
 use lsp_types::{
     CompletionItem, CompletionItemKind, CompletionResponse, CompletionTextEdit, Documentation, MarkupContent,
     MarkupKind, Range, TextEdit,

@@ -1,30 +1,20 @@
 //! The layers, one file per family. A layer is a type that implements [`Operation`](crate::graph::Operation) and a line in
 //! [`LAYERS`].
 
+pub mod activation;
 pub mod attention;
 pub mod convolution;
 pub mod dense;
-pub mod embedding;
-pub mod functions;
 pub mod input;
 pub mod merge;
 pub mod named_axis;
 pub mod norm;
 pub mod output_kind;
-pub mod pad;
 pub mod pool;
-pub mod prelu;
-pub mod preprocessing;
-pub mod rearrange;
-pub mod recurrent;
-pub mod reduce;
-pub mod resize;
 pub mod scale;
 pub mod sequence;
 pub mod shape;
-pub mod stepwise_dense;
 pub mod stochastic;
-pub mod tokens;
 
 use crate::graph::Definition;
 
@@ -32,58 +22,58 @@ use crate::graph::Definition;
 pub static LAYERS: &[&Definition] = &[
     &input::INPUT,
     &dense::DENSE,
-    &functions::RELU,
-    &functions::LEAKY_RELU,
+    &activation::functions::RELU,
+    &activation::functions::LEAKY_RELU,
     &dense::RELU6,
     &dense::ABSOLUTE,
-    &prelu::PRELU,
+    &activation::prelu::PRELU,
     &dense::ELU,
     &dense::SIGMOID,
-    &functions::HARD_SIGMOID,
+    &activation::functions::HARD_SIGMOID,
     &dense::TANH,
     &dense::SOFTPLUS,
     &dense::SWISH,
     &dense::HARD_SWISH,
-    &functions::GELU,
-    &functions::SOFTMAX,
-    &functions::CLIP,
-    &functions::EXP,
-    &functions::LOG,
-    &functions::SQRT,
-    &functions::SQUARE,
-    &functions::POWER,
-    &functions::AFFINE,
+    &activation::functions::GELU,
+    &activation::functions::SOFTMAX,
+    &activation::functions::CLIP,
+    &activation::functions::EXP,
+    &activation::functions::LOG,
+    &activation::functions::SQRT,
+    &activation::functions::SQUARE,
+    &activation::functions::POWER,
+    &activation::functions::AFFINE,
     &scale::SCALE,
     &convolution::CONVOLUTION,
     &convolution::DEPTHWISE,
     &convolution::separable::SEPARABLE,
     &convolution::transposed_convolution::CONV_TRANSPOSE,
     &convolution::transposed_convolution::DECONVOLUTION,
-    &resize::UPSCALE,
-    &resize::RESIZE,
-    &pad::ZERO_PAD,
-    &pad::PAD,
-    &pad::CROP,
-    &rearrange::SPACE_TO_DEPTH,
-    &rearrange::DEPTH_TO_SPACE,
-    &rearrange::SHUFFLE,
+    &shape::resize::UPSCALE,
+    &shape::resize::RESIZE,
+    &shape::pad::ZERO_PAD,
+    &shape::pad::PAD,
+    &shape::pad::CROP,
+    &shape::rearrange::SPACE_TO_DEPTH,
+    &shape::rearrange::DEPTH_TO_SPACE,
+    &shape::rearrange::SHUFFLE,
     &pool::MAX_POOLING,
     &pool::AVERAGE_POOLING,
     &pool::GLOBAL_POOLING,
-    &reduce::MEAN,
-    &reduce::SUM,
-    &reduce::MAX,
+    &pool::reduce::MEAN,
+    &pool::reduce::SUM,
+    &pool::reduce::MAX,
     &norm::batch_norm::BATCH_NORM,
     &norm::layer_norm::LAYER_NORM,
     &norm::GROUP_NORM,
     &norm::LOCAL_RESPONSE_NORM,
     &norm::NORMALIZE,
-    &embedding::EMBEDDING,
+    &sequence::embedding::EMBEDDING,
     &attention::ATTENTION,
-    &tokens::CLASS_TOKEN,
-    &tokens::POSITION_EMBEDDING,
-    &recurrent::LSTM,
-    &recurrent::GRU,
+    &sequence::tokens::CLASS_TOKEN,
+    &sequence::tokens::POSITION_EMBEDDING,
+    &sequence::recurrent::LSTM,
+    &sequence::recurrent::GRU,
     &shape::FLATTEN,
     &shape::RESHAPE,
     &shape::TRANSPOSE,

@@ -2,11 +2,10 @@
 
 use super::checked_kernel::CheckedKernel;
 use super::kernel_step::{CONSTANT_ALIGNMENT, Call, Inputs, KernelError, KernelStep, Sizes};
-use super::steps::attention::{AttentionDropoutStep, AttentionGradientStep, AttentionStep};
 use super::steps::convolution::ConvolutionStep;
+use super::steps::convolution::fused_convolutions::FusedConvolutionsStep;
+use super::steps::convolution::transposed_convolution::TransposedConvolutionStep;
 use super::steps::dense::DenseStep;
-use super::steps::embedding::{EmbeddingGradientStep, EmbeddingStep};
-use super::steps::fused_convolutions::FusedConvolutionsStep;
 use super::steps::gradient::convolution_gradient::{InputGradientStep, WeightGradientStep};
 use super::steps::gradient::dense_gradient::{BiasGradientStep, DenseInputGradientStep, DenseWeightGradientStep};
 use super::steps::gradient::merge_gradient::{
@@ -27,20 +26,21 @@ use super::steps::gradient::recurrent_gradient::{
 };
 use super::steps::gradient::reduce_gradient::{ReduceGradientStep, SoftmaxAlongGradientStep};
 use super::steps::gradient::resize_gradient::{PadGradientStep, ResizeGradientStep};
-use super::steps::layer_norm::{LayerNormGradientStep, LayerNormStep, LayerScaleGradientStep};
 use super::steps::merge::{BroadcastStep, GatedAverageStep, MergeStep};
 use super::steps::movement::{CopyStep, TransposeStep};
+use super::steps::norm::layer_norm::{LayerNormGradientStep, LayerNormStep, LayerScaleGradientStep};
 use super::steps::norm::{GroupNormStep, LocalResponseStep, NormStep, NormalizeStep};
 use super::steps::pointwise::{ActivationStep, SoftmaxStep};
 use super::steps::pool::{GlobalPoolStep, PoolStep};
 use super::steps::prelu::PReluStep;
-use super::steps::recurrent::{GruStep, LstmStep};
 use super::steps::reduce::{ReduceStep, SoftmaxAlongStep};
 use super::steps::resize::{CropStep, PadStep, ResizeStep, UpscaleStep};
-use super::steps::tokens::{AddPositionsStep, PrependTokenStep};
+use super::steps::sequence::attention::{AttentionDropoutStep, AttentionGradientStep, AttentionStep};
+use super::steps::sequence::embedding::{EmbeddingGradientStep, EmbeddingStep};
+use super::steps::sequence::recurrent::{GruStep, LstmStep};
+use super::steps::sequence::tokens::{AddPositionsStep, PrependTokenStep};
 use super::steps::training::dropout::NoiseStep;
 use super::steps::training::update::{AccumulateStep, GradientNormStep, LossGradientStep, LossStep, UpdateStep};
-use super::steps::transposed_convolution::TransposedConvolutionStep;
 use crate::size::{BEYOND, sum};
 use serde::{Deserialize, Serialize};
 use std::ops::{Deref, DerefMut};

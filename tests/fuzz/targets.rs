@@ -17,7 +17,7 @@ use netc::diagnostics::{Diagnostics, render};
 use netc::elaborate::{Spec, load_text};
 use netc::graph::Graph;
 use netc::import::{Options, import};
-use netc::ops::preprocessing::{Preprocessing, Resize};
+use netc::ops::input::preprocessing::{Preprocessing, Resize};
 use netc::request::Layout;
 use netc::runtime::Session;
 use netc::source::Sources;

@@ -3,8 +3,8 @@
 use super::program::command;
 use super::{bytes, done, netc, project, stderr};
 use netc::data::SeededRng;
-use netc::train::run::checkpoint;
 use netc::train::run::record::RunRecord;
+use netc::train::run::record::checkpoint;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};

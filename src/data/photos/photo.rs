@@ -6,7 +6,7 @@ use super::photo_error::{MAX_FILE_BYTES, PhotoError, PhotoErrorKind};
 use super::picture::Picture;
 use super::resample::{Side, resample};
 use crate::file::read_regular;
-use crate::ops::preprocessing::{ChannelOrder, Preprocessing, Resize};
+use crate::ops::input::preprocessing::{ChannelOrder, Preprocessing, Resize};
 use std::io;
 use std::path::Path;
 

@@ -1,6 +1,6 @@
 //! Errors and limits of photos.
 
-use crate::ops::preprocessing::PreprocessingError;
+use crate::ops::input::preprocessing::PreprocessingError;
 use std::io;
 use thiserror::Error;
 

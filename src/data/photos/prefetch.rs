@@ -3,7 +3,7 @@
 use super::augment::Augmentation;
 use super::photo;
 use super::photo_error::{PhotoError, PhotoErrorKind};
-use crate::ops::preprocessing::Preprocessing;
+use crate::ops::input::preprocessing::Preprocessing;
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -6,7 +6,9 @@ use crate::graph::{Arity, AxisRule, Lowered, Lowering, NodeId, Operation, ShapeE
 use crate::kernels::attention::Attention as Size;
 use crate::kernels::attention::gradient::By;
 use crate::plan::kernel::Kernel;
-use crate::plan::steps::attention::{AttentionDropoutStep, AttentionGradientStep, AttentionStep, DropScores, MaskKind};
+use crate::plan::steps::sequence::attention::{
+    AttentionDropoutStep, AttentionGradientStep, AttentionStep, DropScores, MaskKind,
+};
 use crate::size::product;
 use crate::tensor::{Size as Axis, TensorType};
 use ndarray::{ArrayD, IxDyn};

@@ -4,8 +4,8 @@ mod dot_product;
 
 use self::dot_product::DotProductAttention;
 use super::dense::Dense;
+use super::dense::stepwise_dense::dense_product;
 use super::sequence::sequence_sizes;
-use super::stepwise_dense::dense_product;
 use crate::diagnostics::Code;
 use crate::graph::signature::definition::Default;
 use crate::graph::{

@@ -8,7 +8,7 @@ use crate::graph::{
 };
 use crate::ops::convolution::window::known_channels;
 use crate::plan::kernel::Kernel;
-use crate::plan::steps::layer_norm::{LayerNormGradientStep, LayerNormStep, LayerScaleGradientStep};
+use crate::plan::steps::norm::layer_norm::{LayerNormGradientStep, LayerNormStep, LayerScaleGradientStep};
 use crate::tensor::TensorType;
 use ndarray::{ArrayD, Axis};
 use std::any::Any;

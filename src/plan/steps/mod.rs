@@ -1,16 +1,11 @@
 //! Kernel descriptions, one file per family. Their sizes come from untrusted files and are multiplied and added only with the
 //! saturating functions of [`crate::size`]; clippy enforces this where possible.
 
-pub mod attention;
 #[deny(clippy::arithmetic_side_effects)]
 pub mod convolution;
 #[deny(clippy::arithmetic_side_effects)]
 pub mod dense;
-pub mod embedding;
-#[deny(clippy::arithmetic_side_effects)]
-pub mod fused_convolutions;
 pub mod gradient;
-pub mod layer_norm;
 pub mod merge;
 pub mod movement;
 pub mod norm;
@@ -20,12 +15,8 @@ pub mod pointwise;
 pub mod pool;
 pub mod prelu;
 #[deny(clippy::arithmetic_side_effects)]
-pub mod recurrent;
-#[deny(clippy::arithmetic_side_effects)]
 pub mod reduce;
 #[deny(clippy::arithmetic_side_effects)]
 pub mod resize;
-pub mod tokens;
+pub mod sequence;
 pub mod training;
-#[deny(clippy::arithmetic_side_effects)]
-pub mod transposed_convolution;

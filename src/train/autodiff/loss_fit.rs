@@ -7,8 +7,8 @@ use crate::kernels::training::loss::Loss;
 use crate::ops::output_kind::OutputKind;
 use crate::train::evaluation::task::TargetKind;
 use crate::train::recipe::Recipe;
-use crate::train::recipe::losses::{Losses, OutputLoss};
-use crate::train::recipe::sources::Data;
+use crate::train::recipe::values::losses::{Losses, OutputLoss};
+use crate::train::recipe::values::sources::Data;
 
 /// The loss as an output of this kind has it: `focal` differs after a softmax and a sigmoid.
 pub(super) fn resolve(given: OutputLoss, kind: OutputKind) -> OutputLoss {

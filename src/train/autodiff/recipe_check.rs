@@ -14,9 +14,9 @@ use crate::ops::output_kind::OutputKind;
 use crate::source::Span;
 use crate::train::evaluation::output_loss::default_loss;
 use crate::train::evaluation::task::{LearningTask, TargetKind};
-use crate::train::recipe::keep_policy::KeepPolicy;
-use crate::train::recipe::losses::{Losses, OutputLoss};
-use crate::train::recipe::sources::Data;
+use crate::train::recipe::values::keep_policy::KeepPolicy;
+use crate::train::recipe::values::losses::{Losses, OutputLoss};
+use crate::train::recipe::values::sources::Data;
 use crate::train::recipe::{Metric, Recipe};
 
 /// The names of a net's outputs, in order: those of the layers that give them.
@@ -196,7 +196,7 @@ pub fn check(spec: &Spec, net: &Graph, recipe: &Recipe) -> Diagnostics {
         errors.extend(loss_fit::check_targets(net, recipe, output, loss.loss));
     }
     let validation = match &recipe.validation {
-        crate::train::recipe::sources::Validation::Data(data) => Some(data),
+        crate::train::recipe::values::sources::Validation::Data(data) => Some(data),
         _ => None,
     };
     for data in std::iter::once(&recipe.data).chain(validation) {

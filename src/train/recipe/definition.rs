@@ -1,13 +1,13 @@
 //! The entries of a recipe, and what a recipe without them does.
 
-use super::class_weighting::ClassWeights;
-use super::early_stopping::EarlyStopping;
-use super::keep_policy::KeepPolicy;
-use super::losses::Losses;
-use super::metric::Metric;
-use super::optimizers::{Optimizer, ScopedRegularizer};
-use super::schedule::Schedule;
-use super::sources::{Data, Validation};
+use super::values::class_weighting::ClassWeights;
+use super::values::early_stopping::EarlyStopping;
+use super::values::keep_policy::KeepPolicy;
+use super::values::losses::Losses;
+use super::values::metric::Metric;
+use super::values::optimizers::{Optimizer, ScopedRegularizer};
+use super::values::schedule::Schedule;
+use super::values::sources::{Data, Validation};
 use crate::data::photos::augment::Augmentation;
 use crate::data::samples::dataset::Policy;
 use crate::kernels::training::optimizer::UpdateRule;

@@ -1,8 +1,8 @@
 //! Help and completion for recipes, derived from the table of keys.
 
-use super::choice;
-use super::key::{Key, NamedChoice};
+use super::keys::key::{Key, NamedChoice};
 use super::keys::{self, KEYS};
+use super::values::choice;
 use crate::diagnostics::suggest;
 
 /// The names that an entry of a recipe takes; none where it takes numbers, or there is no such entry.

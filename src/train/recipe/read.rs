@@ -1,8 +1,8 @@
 //! Reads the recipes of a spec.
 
 use super::definition::Recipe;
-use super::key::{Entry, GivenEntry};
 use super::keys;
+use super::keys::key::{Entry, GivenEntry};
 use super::settings::apply;
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, Result};
 use crate::elaborate::Spec;

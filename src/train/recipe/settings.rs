@@ -1,8 +1,8 @@
 //! Applies the settings of the command line to the entries of a recipe.
 
-use super::choice::likely;
-use super::key::GivenEntry;
 use super::keys;
+use super::keys::key::GivenEntry;
+use super::values::choice::likely;
 use crate::diagnostics::{Code, Diagnostic, Result, suggest};
 use crate::elaborate::Setting;
 use crate::elaborate::Spec;

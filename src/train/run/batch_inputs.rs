@@ -12,7 +12,7 @@ use crate::diagnostics::{Code, Diagnostic, Diagnostics};
 use crate::runtime::Session;
 use crate::train::batches::batch_source::{BatchSource, with_augmentation};
 use crate::train::batches::unreadable_photos::remove_unreadable;
-use crate::train::recipe::sources::Validation;
+use crate::train::recipe::values::sources::Validation;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;

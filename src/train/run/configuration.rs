@@ -1,7 +1,7 @@
 //! What a recipe means for the training loop and the compiled step.
 
 use super::prepare::PreparedRun;
-use super::samples::OutputTask;
+use super::prepare::samples::OutputTask;
 use super::train_config::{OutputConfig, TrainConfig};
 use crate::kernels::training::loss::Loss;
 use crate::train::autodiff::recipe_check::applies;
@@ -10,8 +10,8 @@ use crate::train::autodiff::{OutputSettings, Settings};
 use crate::train::evaluation::class_weights::SampleWeights;
 use crate::train::evaluation::task::TargetKind;
 use crate::train::recipe::Metric;
-use crate::train::recipe::keep_policy::KeepPolicy;
-use crate::train::recipe::losses::OutputLoss;
+use crate::train::recipe::values::keep_policy::KeepPolicy;
+use crate::train::recipe::values::losses::OutputLoss;
 use std::path::Path;
 
 impl PreparedRun {

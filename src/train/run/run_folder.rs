@@ -55,7 +55,7 @@ pub fn lock(folder: &Path, net: &str) -> Result<Lock, Diagnostics> {
 /// # Errors
 /// An error of the file system; then no file is lost.
 pub fn archive_previous_run(folder: &Path, weights: &Path) -> io::Result<Option<PathBuf>> {
-    let is_run = [record::FILE, super::checkpoint::FILE].iter().any(|name| folder.join(name).is_file());
+    let is_run = [record::FILE, super::record::checkpoint::FILE].iter().any(|name| folder.join(name).is_file());
     if !is_run && !weights.is_file() {
         return Ok(None);
     }

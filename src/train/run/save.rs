@@ -3,7 +3,7 @@
 use crate::compile::Values;
 use crate::graph::{Graph, Initializer, Node, NodeId, Parameter, ParameterId};
 use crate::lower::State;
-use crate::ops::prelu::PRelu;
+use crate::ops::activation::prelu::PRelu;
 use crate::source::Span;
 use crate::weights::bind::convert::{HIDDEN_BIASES, gates_to_keras};
 use crate::weights::save::neupy_writer::{SavedLayer, SavedParameter};

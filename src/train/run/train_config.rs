@@ -3,8 +3,8 @@
 use crate::train::evaluation::metric_accumulator::MetricAccumulator;
 use crate::train::evaluation::score::{OutputResult, OutputScoring, ScoreSettings};
 use crate::train::evaluation::task::LearningTask;
-use crate::train::recipe::keep_policy::KeepPolicy;
-use crate::train::recipe::schedule::Schedule;
+use crate::train::recipe::values::keep_policy::KeepPolicy;
+use crate::train::recipe::values::schedule::Schedule;
 use crate::train::recipe::{EarlyStopping, Metric};
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -3,10 +3,10 @@
 //! uninterrupted one.
 
 use super::batch_targets::{BatchTargets, Mixing};
-use super::checkpoint;
-use super::checkpoint::{Checkpoint, CheckpointError, EpochProgress, Progress};
-use super::epoch_logs::EpochLogs;
-use super::epoch_rank::rank;
+use super::record::checkpoint;
+use super::record::checkpoint::{Checkpoint, CheckpointError, EpochProgress, Progress};
+use super::record::epoch_logs::EpochLogs;
+use super::record::epoch_rank::rank;
 use super::record::{Epoch, RecordError, RunRecord};
 use super::train_config::{OutputConfig, TrainConfig};
 use crate::data::SeededRng;
@@ -17,7 +17,7 @@ use crate::train::autodiff::training_plans::Trainable;
 use crate::train::autodiff::{AVERAGE, OPTIMIZER};
 use crate::train::batches::batch_source::{BatchSourceError, Traversal, first_non_finite};
 use crate::train::evaluation::score::{DataSplit, OutputResult, ScoreError, StateModel, score};
-use crate::train::recipe::keep_policy::KeepPolicy;
+use crate::train::recipe::values::keep_policy::KeepPolicy;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};

@@ -10,11 +10,11 @@ use crate::ops::convolution::Convolution;
 use crate::ops::convolution::separable::SeparableConvolution;
 use crate::ops::convolution::window::{Padding, Sliding};
 use crate::ops::dense::{Dense, Function as Behind};
-use crate::ops::pad::{Pad, Sides};
+use crate::ops::pool::reduce::Reduce;
 use crate::ops::pool::{GlobalPool, Pool};
-use crate::ops::reduce::Reduce;
-use crate::ops::resize::Upscale;
 use crate::ops::shape::Transpose;
+use crate::ops::shape::pad::{Pad, Sides};
+use crate::ops::shape::resize::Upscale;
 use crate::plan::steps::pool::Reduction;
 use serde_json::Value;
 

@@ -3,7 +3,9 @@
 //! memory, nor refer to another file, nor cause a panic.
 
 use super::hdf5_file::Tree;
-use super::{keras, keras_archive, keras3, neupy, onnx, safetensors, sharded_safetensors, torch_archive, zip_file};
+use super::keras::{archive, keras3};
+use super::safetensors::sharded;
+use super::{keras, neupy, onnx, safetensors, torch_archive, zip_file};
 use crate::content::{Content, JSON};
 use crate::request::Layout;
 use crate::weights::store::{Store, StoreError, unreadable};
@@ -19,9 +21,9 @@ use zip::ZipArchive;
 /// checked.
 pub fn open(path: &Path, layout: Option<Layout>) -> Result<Box<dyn Store>, StoreError> {
     let other = |asked, found: &str| StoreError::OtherLayout { path: path.into(), asked, found: found.into() };
-    if keras_archive::weights_in(path).is_some() {
+    if archive::weights_in(path).is_some() {
         return match layout {
-            None | Some(Layout::Keras3) => keras_archive::open_folder(path),
+            None | Some(Layout::Keras3) => archive::open_folder(path),
             Some(asked) => Err(other(asked, "it is an unpacked `.keras` archive")),
         };
     }
@@ -41,7 +43,7 @@ pub fn open(path: &Path, layout: Option<Layout>) -> Result<Box<dyn Store>, Store
         (Content::Onnx, None | Some(Layout::Onnx)) => onnx::open(path),
         (Content::Onnx, Some(asked)) => Err(other(asked, "it is an ONNX model")),
         (Content::Other(words), None | Some(Layout::Safetensors)) if words == JSON => {
-            let sharded = sharded_safetensors::open(path, file)?;
+            let sharded = sharded::open(path, file)?;
             sharded.ok_or_else(|| StoreError::NotHdf5 { path: path.into(), seems: words.into() })
         }
         (other, _) => {
@@ -56,7 +58,7 @@ pub fn open(path: &Path, layout: Option<Layout>) -> Result<Box<dyn Store>, Store
 
 /// The file that contains the weights: for an unpacked `.keras` archive, the one in its folder.
 pub fn file_of(path: &Path) -> PathBuf {
-    keras_archive::weights_in(path).unwrap_or_else(|| path.into())
+    archive::weights_in(path).unwrap_or_else(|| path.into())
 }
 
 /// Opens a regular file and returns its length too.
@@ -85,11 +87,7 @@ struct Reader<Container> {
 
 /// The layouts of ZIP archives, in the order in which they are tried.
 const IN_ZIP: [Reader<ZipArchive<File>>; 2] = [
-    Reader {
-        layout: Layout::Keras3,
-        matches: |archive| Ok(keras_archive::matches(archive)),
-        open: keras_archive::open,
-    },
+    Reader { layout: Layout::Keras3, matches: |archive| Ok(archive::matches(archive)), open: archive::open },
     Reader {
         layout: Layout::PyTorch,
         matches: |archive| Ok(torch_archive::matches(archive)),

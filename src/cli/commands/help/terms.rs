@@ -1,7 +1,7 @@
 //! The help of values in specs besides those of recipes: preprocessings and initialisers.
 
 use crate::graph::Initializer;
-use crate::ops::preprocessing::{Preprocessing, Resize};
+use crate::ops::input::preprocessing::{Preprocessing, Resize};
 
 /// The name of a preprocessing that is written in full.
 const IMAGE: &str = "Image";
@@ -67,7 +67,7 @@ mod tests {
     use super::{find, names};
     use crate::graph::Initializer;
     use crate::kernels::training::loss::Loss;
-    use crate::ops::preprocessing::Preprocessing;
+    use crate::ops::input::preprocessing::Preprocessing;
     use crate::train::recipe::{Metric, help};
 
     #[test]

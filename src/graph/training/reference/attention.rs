@@ -2,7 +2,7 @@
 
 use crate::kernels::attention::Attention;
 use crate::kernels::attention::gradient::By;
-use crate::plan::steps::attention::{AttentionStep, MaskKind};
+use crate::plan::steps::sequence::attention::{AttentionStep, MaskKind};
 
 /// The operands of an attention as `(rows, floats of a row, floats before the part)`.
 struct Part<'a> {

@@ -1,7 +1,7 @@
 //! Gradients of convolutions, dense layers, biases and embeddings.
 
 use crate::kernels::tensor_view::{Convolution, Window};
-use crate::plan::steps::embedding::EmbeddingStep;
+use crate::plan::steps::sequence::embedding::EmbeddingStep;
 
 /// Calls `visit` with the output pixel, the tap and the input pixel of each tap inside the image.
 pub fn each_tap(window: &Window, mut visit: impl FnMut(usize, usize, usize)) {

@@ -1,6 +1,6 @@
 //! Batch normalisation by the batch, and gradients of normalisations.
 
-use crate::plan::steps::layer_norm::LayerNormStep;
+use crate::plan::steps::norm::layer_norm::LayerNormStep;
 use crate::plan::steps::norm::{GroupNormStep, LocalResponseStep};
 use ndarray::ArrayD;
 

@@ -5,7 +5,7 @@
 
 use crate::kernels::recurrent::recurrent_gradient::TraceLayout;
 use crate::plan::steps::gradient::recurrent_gradient::RecurrentLayer;
-use crate::plan::steps::recurrent::{GruStep, LstmStep, Sequence};
+use crate::plan::steps::sequence::recurrent::{GruStep, LstmStep, Sequence};
 
 fn parts(layer: &RecurrentLayer) -> (&Sequence, TraceLayout) {
     match layer {

@@ -5,7 +5,7 @@ use crate::kernels::recurrent::recurrent_gradient::{
     parameter_gradients_scratch_len, trace_scratch_len,
 };
 use crate::plan::kernel_step::{Call, Inputs, KernelError, KernelStep, Sizes};
-use crate::plan::steps::recurrent::{GruStep, LstmStep, Sequence};
+use crate::plan::steps::sequence::recurrent::{GruStep, LstmStep, Sequence};
 use serde::{Deserialize, Serialize};
 
 /// The forward layer of a gradient.

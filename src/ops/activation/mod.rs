@@ -1,0 +1,4 @@
+//! Activations with arguments or parameters of their own.
+
+pub mod functions;
+pub mod prelu;

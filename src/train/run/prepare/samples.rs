@@ -1,0 +1,314 @@
+//! Prepares the data of a recipe for a net: classes in the order of its labels, targets in the form that the loss takes.
+
+use crate::data::photos::prefetch::Decoding;
+use crate::data::{Dataset, DatasetError, Samples, Targets, split};
+use crate::diagnostics::{Code, Diagnostic, Diagnostics, Result, suggest};
+use crate::graph::Graph;
+use crate::ops::input::Input;
+use crate::ops::output_kind::OutputKind;
+use crate::source::Span;
+use crate::train::autodiff::recipe_check::targets_of;
+use crate::train::evaluation::class_weights::SampleWeights;
+use crate::train::evaluation::dataset_match::{InputMismatch, input_mismatch, label_indices};
+use crate::train::evaluation::task;
+use crate::train::evaluation::task::LearningTask;
+use crate::train::recipe::values::losses::OutputLoss;
+use crate::train::recipe::values::sources::{Data, Validation};
+use crate::train::recipe::{ClassWeights, Recipe};
+
+/// The data of a run.
+#[derive(Debug)]
+pub struct PreparedData {
+    /// With the targets of each output, in order.
+    pub train: Dataset,
+    pub validation: Option<Dataset>,
+    /// Of each output.
+    pub outputs: Vec<OutputTask>,
+    /// How photos become the net's input; none for arrays.
+    pub decoding: Option<Decoding>,
+    pub warnings: Diagnostics,
+}
+
+/// What an output learns.
+#[derive(Clone, Debug)]
+pub struct OutputTask {
+    /// The name of the layer that gives it.
+    pub name: String,
+    pub task: LearningTask,
+    /// The names of the classes; none for numbers.
+    pub labels: Option<Vec<String>>,
+}
+
+impl PreparedData {
+    /// The names of the first output's classes, which an artifact stores; none for numbers.
+    pub fn labels(&self) -> Option<&Vec<String>> {
+        self.outputs.first().and_then(|output| output.labels.as_ref())
+    }
+}
+
+fn data_error(message: impl Into<String>, span: Span) -> Diagnostic {
+    task::data_error(message, Some(span))
+}
+
+fn dataset_error(error: &DatasetError, span: Span) -> Diagnostic {
+    let diagnostic = data_error(error.to_string(), span);
+    match error {
+        DatasetError::Unusable { .. } => {
+            diagnostic.help("remove them, or write `unreadable=skip` in the data to skip them with a message")
+        }
+        _ => diagnostic,
+    }
+}
+
+/// Reads a recipe's data for a net, whose outputs have these losses; `labels` are those of the spec.
+///
+/// # Errors
+/// Files that cannot be read, or data that does not match the net.
+pub fn prepare(
+    net: &Graph,
+    recipe: &Recipe,
+    losses: &[OutputLoss],
+    labels: Option<Vec<String>>,
+) -> Result<PreparedData> {
+    let span = recipe.data.span();
+    let read = |data: &Data| -> Result<Dataset> {
+        let dataset =
+            data.read().map_err(|error| dataset_error(&error, data.span()).maybe_help(data.did_you_mean()))?;
+        Ok(dataset.with_targets_in_order(&targets_of(data, net)?))
+    };
+    let train = read(&recipe.data)?;
+    let mut warnings = Diagnostics::default();
+    let mut outputs = Vec::with_capacity(losses.len());
+    let given = all_outputs(&train);
+    for (index, ((&output, loss), (targets, classes))) in net.outputs.iter().zip(losses).zip(given).enumerate() {
+        let node = net.node(output);
+        let sizes = node.output.known().unwrap_or_default();
+        let (values, output_kind) = (sizes.last().copied().unwrap_or(0), OutputKind::of(net, output));
+        // Labels are those of the first output. Labels of another number than its values are names of numbers.
+        let labels = labels.clone().filter(|_| index == 0);
+        let has_names = classes.is_some() || labels.as_ref().is_some_and(|labels| labels.len() == values.max(2));
+        let task = LearningTask::of(&sizes, output_kind, loss.loss, has_names, targets)
+            .map_err(|error| dataset_error(&error.into(), span))?;
+        let labels = match task.is_labelled() {
+            false => None,
+            true => Some(class_names(labels, classes, &task, span)?),
+        };
+        warnings.extend(task.lint_targets(targets, span).map(Diagnostics::from).unwrap_or_default());
+        outputs.push(OutputTask { name: node.name.clone(), task, labels });
+    }
+    // Validation data may use the class names of the training data.
+    let known: Vec<Vec<String>> = all_outputs(&train).map(|(_, classes)| classes.clone().unwrap_or_default()).collect();
+    let none = vec![Vec::new(); outputs.len()];
+    let mut prepare = |mut data: Dataset, span: Span, known: &[Vec<String>]| -> Result<Dataset> {
+        let further = data.further.iter_mut().map(|output| (&mut output.targets, &mut output.classes));
+        let all = std::iter::once((&mut data.targets, &mut data.classes)).chain(further);
+        for ((output, known), (targets, classes)) in outputs.iter().zip(known).zip(all) {
+            if let Some(labels) = &output.labels {
+                order_classes(targets, classes, labels, known, span, &mut warnings)?;
+            }
+            // Reports the sample whose target does not fit, before anything is computed.
+            let given = std::mem::replace(targets, Targets::Classes(Vec::new()));
+            *targets = output.task.prepare_targets(given, Some(span))?;
+        }
+        check_samples(&data, net, span)?;
+        Ok(data)
+    };
+    // Before the split, so that errors number samples as their file does.
+    let train = prepare(train, span, &none)?;
+    let (train, validation) = match &recipe.validation {
+        Validation::None => (train, None),
+        Validation::Split(share) => {
+            let (train, validation) =
+                split(&train, *share, recipe.seed).map_err(|error| dataset_error(&error, span))?;
+            (train, Some(validation))
+        }
+        Validation::Data(data) => (train, Some(prepare(read(data)?, data.span(), &known)?)),
+    };
+    let decoding = match train.samples {
+        Samples::Photos(_) => Some(decoding(net, span)?),
+        Samples::Arrays(_) => None,
+    };
+    if let (Some(_), Samples::Arrays(_)) = (&recipe.augment, &train.samples) {
+        return Err(data_error("`augment` needs photos, but this data has arrays", span).into());
+    }
+    let data = PreparedData { train, validation, outputs, decoding, warnings };
+    weights(recipe, &data)?;
+    Ok(data)
+}
+
+/// The targets of each output, and the names of their classes.
+fn all_outputs(data: &Dataset) -> impl Iterator<Item = (&Targets, &Option<Vec<String>>)> {
+    let further = data.further.iter().map(|output| (&output.targets, &output.classes));
+    std::iter::once((&data.targets, &data.classes)).chain(further)
+}
+
+/// The names of the classes in the order of the outputs.
+fn class_names(
+    given: Option<Vec<String>>,
+    found: &Option<Vec<String>>,
+    task: &LearningTask,
+    span: Span,
+) -> Result<Vec<String>> {
+    let classes = task.class_count();
+    match (given, found) {
+        (Some(labels), _) => Ok(labels),
+        (None, Some(found)) if found.len() == classes => Ok(found.clone()),
+        (None, Some(found)) => {
+            let found_text = if found.len() == 1 { "1 class".into() } else { format!("{} classes", found.len()) };
+            let help = match found.len() {
+                0 | 1 => "a net needs at least two classes: add a folder with photos of another class".into(),
+                count if count < classes => {
+                    format!("end the net with {count} outputs, or give `labels` for all {classes} classes")
+                }
+                count => format!("end the net with {count} outputs, or remove classes"),
+            };
+            Err(data_error(format!("the data has {found_text}, but the net has {classes}"), span)
+                .note(format!("the data's classes: {}", shortened(found)))
+                .help(help)
+                .into())
+        }
+        (None, None) => Ok((0..classes).map(|class| class.to_string()).collect()),
+    }
+}
+
+fn shortened(names: &[String]) -> String {
+    crate::weights::bind::report::shortened(names)
+}
+
+/// Replaces the class indices by those of the labels, matched by name; `known` are the class names of the training data. If
+/// there are as many classes as labels and no name matches, they are matched by order, with a warning.
+fn order_classes(
+    targets: &mut Targets,
+    classes: &mut Option<Vec<String>>,
+    labels: &[String],
+    known: &[String],
+    span: Span,
+    warnings: &mut Diagnostics,
+) -> Result<()> {
+    let Some(found) = classes.clone() else { return Ok(()) };
+    let is_unknown = |name: &&String| !labels.contains(name) && !known.contains(name);
+    let indices = label_indices(&found, labels).or_else(|name| label_indices(&found, known).map_err(|_| name));
+    let indices: Vec<usize> = match indices {
+        Ok(indices) => indices,
+        Err(_) if found.len() == labels.len() && found.iter().all(|name| is_unknown(&name)) => {
+            warnings.push(
+                Diagnostic::new(Code::LabelsOrder, "the data's classes have other names than the labels")
+                    .at(span, format!("its classes are {}", shortened(&found)))
+                    .note(format!("they are matched by order: {}", shortened(labels))),
+            );
+            (0..found.len()).collect()
+        }
+        Err(name) => {
+            let name = found.iter().find(is_unknown).map_or(name, String::as_str);
+            return Err(data_error(format!("the class `{name}` is not among the labels"), span)
+                .maybe_help(suggest::did_you_mean(name, labels.iter().map(String::as_str)))
+                .note(format!("the labels are {}", shortened(labels)))
+                .into());
+        }
+    };
+    if let Targets::Classes(list) = targets {
+        list.iter_mut().for_each(|class| *class = indices[*class]);
+    }
+    *classes = Some(labels.to_vec());
+    Ok(())
+}
+
+/// Checks that arrays match the net's inputs.
+fn check_samples(data: &Dataset, net: &Graph, span: Span) -> Result<()> {
+    let inputs = net.inputs();
+    let sizes: Vec<Vec<usize>> = inputs.iter().map(|&id| net.node(id).output.known().unwrap_or_default()).collect();
+    let Some(InputMismatch { message, input }) = input_mismatch(data, &sizes) else { return Ok(()) };
+    let diagnostic = data_error(message, span);
+    Err(match input.map(|input| net.node(inputs[input])) {
+        Some(node) => diagnostic.and(node.origin.span, format!("takes {}", node.output)),
+        None => diagnostic,
+    }
+    .into())
+}
+
+/// How photos become the input of a net, without augmentation.
+fn decoding(net: &Graph, span: Span) -> Result<Decoding> {
+    let inputs = net.inputs();
+    let [input] = inputs[..] else {
+        return Err(data_error(format!("the net has {} inputs: give it arrays", inputs.len()), span).into());
+    };
+    let node = net.node(input);
+    let image = node.operation.as_any().downcast_ref::<Input>().and_then(|input| input.image.clone());
+    let sizes = node.output.known().unwrap_or_default();
+    match (image, &sizes[..]) {
+        (Some(preprocessing), &[height, width, channels]) => {
+            Ok(Decoding { preprocessing, size: (height, width, channels), augmentation: None })
+        }
+        _ => Err(Diagnostic::new(Code::Preprocessing, "the net does not say how a photo becomes its input")
+            .at(node.origin.span, "this input")
+            .and(span, "these are photos")
+            .help("write `Input(224x224x3, image=Caffe)`, or Torch, Unit, Symmetric, as the weights were trained")
+            .into()),
+    }
+}
+
+/// The weights of samples or pixels in the training loss of each output, from `class_weights`.
+///
+/// # Errors
+/// Samples without classes, several outputs, or weights that do not match the classes.
+pub fn weights(recipe: &Recipe, data: &PreparedData) -> Result<Vec<SampleWeights>> {
+    if recipe.class_weights == ClassWeights::Equal {
+        return Ok(evaluation_weights(data));
+    }
+    let error = |message: &str| {
+        let error = Diagnostic::new(Code::RecipeValue, message).at(recipe.span, "in this recipe");
+        error.and(recipe.data.span(), "this data").help("leave `class_weights` out")
+    };
+    let [OutputTask { task, labels, .. }] = &data.outputs[..] else {
+        return Err(error("`class_weights` are for nets with one output").into());
+    };
+    let span = recipe.data.span();
+    let counts = task.class_counts(&data.train.targets).map_err(|error| dataset_error(&error.into(), span))?;
+    let (Some(labels), Some(counts)) = (labels, counts) else {
+        return Err(
+            error("`class_weights` weights samples by their class, but these samples have no single class").into()
+        );
+    };
+    let by_class: Vec<f32> = match &recipe.class_weights {
+        ClassWeights::Equal => Vec::new(),
+        ClassWeights::Balanced => {
+            let share = counts.iter().sum::<usize>() as f32 / labels.len() as f32;
+            counts.into_iter().map(|count| if count == 0 { 0.0 } else { share / count as f32 }).collect()
+        }
+        ClassWeights::List(list) if list.len() == labels.len() => list.clone(),
+        ClassWeights::List(list) => {
+            let message = format!("{} class weights for {} classes", list.len(), labels.len());
+            return Err(Diagnostic::new(Code::RecipeValue, message).at(recipe.span, "in this recipe").into());
+        }
+        ClassWeights::Named(named, span) => {
+            let mut weights = vec![1.0; labels.len()];
+            for (name, weight) in named {
+                let Some(index) = labels.iter().position(|label| label == name) else {
+                    return Err(Diagnostic::new(Code::RecipeValue, format!("there is no class `{name}`"))
+                        .at(*span, format!("the classes are {}", shortened(labels)))
+                        .maybe_help(suggest::did_you_mean(name, labels.iter().map(String::as_str)))
+                        .into());
+                };
+                weights[index] = *weight;
+            }
+            weights
+        }
+    };
+    Ok(vec![match data.train.targets.classes() {
+        Some(classes) => SampleWeights::PerSample(classes.into_iter().map(|class| by_class[class]).collect()),
+        None => {
+            task.check_pixel_weights("`class_weights` weights", Some(span))?;
+            SampleWeights::PerPosition(Some(by_class))
+        }
+    }])
+}
+
+/// The weights of each output in evaluation: all equal, except positions without a target.
+pub fn evaluation_weights(data: &PreparedData) -> Vec<SampleWeights> {
+    let ignores = |output: usize| {
+        let all = std::iter::once(&data.train).chain(&data.validation);
+        all.filter_map(|data| data.all_targets().nth(output)).any(Targets::ignores)
+    };
+    let weights = |output| if ignores(output) { SampleWeights::PerPosition(None) } else { SampleWeights::Equal };
+    (0..data.outputs.len()).map(weights).collect()
+}

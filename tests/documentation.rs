@@ -64,3 +64,39 @@ fn the_readme_names_every_key_of_recipes_and_its_values() {
         }
     }
 }
+
+#[test]
+fn every_option_of_weights_has_a_section_of_the_language() {
+    for option in netc::request::WEIGHTS_OPTIONS {
+        assert!(netc::syntax::manual::section(option).is_some(), "{option}");
+    }
+}
+
+/// Each example of the book's chapters, marked ```` ```net ````, is a whole spec without errors and in the formatter's style.
+#[test]
+fn examples_of_the_book_are_specs_without_errors() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("spec.net");
+    let mut faults = Vec::new();
+    let mut count = 0;
+    for page in ["language.md"] {
+        let text = std::fs::read_to_string(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("docs").join(page));
+        let text = text.expect("the page");
+        for example in text.split("```net\n").skip(1).filter_map(|after| after.split("```").next()) {
+            count += 1;
+            std::fs::write(&path, example).expect("a file can be written");
+            let spec = elaborate::load(&path.display().to_string(), &elaborate::project::source_files::from_disk);
+            let (sources, diagnostics) = match spec {
+                Ok(spec) => {
+                    let diagnostics = check::check(&spec, None).diagnostics;
+                    (spec.sources, diagnostics)
+                }
+                Err(found) => found,
+            };
+            if diagnostics.has_errors() {
+                faults.push(netc::diagnostics::render::text(&diagnostics, &sources, false));
+            }
+        }
+    }
+    assert!(faults.is_empty() && count >= 14, "{count} examples\n{}", faults.join("\n"));
+}

@@ -4,7 +4,7 @@ use crate::compile::{self, Build, Values};
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, Result};
 use crate::graph::{Graph, Initializer, NodeId, Parameter, reference};
 use crate::passes;
-use crate::plan::{Operand, Plan, Port, Step};
+use crate::plan::{Operand, Step};
 use crate::runtime::Session;
 use ndarray::{ArrayD, Axis, IxDyn};
 use std::sync::Arc;
@@ -55,7 +55,7 @@ pub fn verify(build: &Build, batch: usize, threads: usize) -> Result<Comparison>
     check_memory(&build.graph, batch)?;
     let artifact = Arc::new(build.in_memory()?);
     let plan = &artifact.manifest.plan;
-    let inputs = probe_inputs(build, plan, batch);
+    let inputs = probe_inputs(build, batch);
     let mut session = Session::new(artifact.clone(), threads);
     session.capture();
     let outputs = run(&mut session, &inputs, batch)?;
@@ -116,7 +116,7 @@ fn values(operand: &Operand, kept: &[f32], wanted: &ArrayD<f64>) -> Option<Vec<f
 ///
 /// # Errors
 /// [`Code::Memory`].
-fn check_memory(graph: &Graph, batch: usize) -> Result<()> {
+pub(super) fn check_memory(graph: &Graph, batch: usize) -> Result<()> {
     let values = graph.nodes.iter().filter_map(|node| node.output.len()).fold(0usize, usize::saturating_add);
     let largest = graph.parameters.iter().map(Parameter::len).max().unwrap_or(0);
     let fits = |all: usize| Vec::<f64>::new().try_reserve_exact(all.saturating_add(largest)).is_ok();
@@ -136,7 +136,7 @@ fn check_memory(graph: &Graph, batch: usize) -> Result<()> {
 pub fn compare_with_f32(build: &Build, batch: usize, threads: usize) -> Result<Vec<Deviation>> {
     // One after the other, so that the constants of both are never in memory at the same time.
     let values = Values { graph: &build.graph, bindings: &build.bindings };
-    let inputs = probe_inputs(build, &build.compiled.plan, batch);
+    let inputs = probe_inputs(build, batch);
     let run = |artifact| run(&mut Session::new(artifact, threads), &inputs, batch);
     let wanted = run(compile::in_memory(&build.graph, &values)?)?;
     let found = run(Arc::new(build.in_memory()?))?;
@@ -145,16 +145,18 @@ pub fn compare_with_f32(build: &Build, batch: usize, threads: usize) -> Result<V
     Ok(compared.map(|((port, found), wanted)| deviation(&port.name, found, &to_f64(wanted), batch)).collect())
 }
 
-/// Inputs from a normal distribution with a fixed seed; for embeddings random indices.
-fn probe_inputs(build: &Build, plan: &Plan, batch: usize) -> Vec<Vec<f32>> {
+/// Random values of the net's inputs.
+fn probe_inputs(build: &Build, batch: usize) -> Vec<Vec<f32>> {
+    build.graph.inputs().into_iter().map(|id| probe(&build.graph, id, batch)).collect()
+}
+
+/// Values of an input from a normal distribution with a fixed seed; for embeddings random indices.
+pub(super) fn probe(graph: &Graph, input: NodeId, batch: usize) -> Vec<f32> {
     let normal = Initializer::Normal { mean: 0.0, std: 1.0 };
-    let ports = plan.inputs.iter().zip(build.graph.inputs());
-    let values = |(port, id): (&Port, NodeId)| {
-        let bound = index_bound(&build.graph, id);
-        let kind = bound.map_or(normal, |bound| Initializer::Uniform { min: 0.0, max: bound as f64 });
-        kind.sample(&[batch * port.len()], &port.name, 1)
-    };
-    ports.map(values).collect()
+    let bound = index_bound(graph, input);
+    let kind = bound.map_or(normal, |bound| Initializer::Uniform { min: 0.0, max: bound as f64 });
+    let node = graph.node(input);
+    kind.sample(&[node.output.len().unwrap_or(0).saturating_mul(batch)], &node.name, 1)
 }
 
 fn run(session: &mut Session, inputs: &[Vec<f32>], batch: usize) -> Result<Vec<Vec<f32>>> {

@@ -9,7 +9,9 @@ pub mod out_of_memory;
 mod output;
 mod result;
 
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, Parser};
+use output::messages;
 use result::{EXIT_ERROR, EXIT_INTERRUPTED, Failed};
 use std::process::ExitCode;
 
@@ -22,6 +24,8 @@ use std::process::ExitCode;
     disable_help_subcommand = true
 )]
 struct Program {
+    #[command(flatten)]
+    style: output::style::Style,
     #[command(subcommand)]
     command: commands::Command,
 }
@@ -32,20 +36,33 @@ pub fn main() -> ExitCode {
     let program = match Program::try_parse() {
         Ok(program) => program,
         Err(error) => {
+            if let Some(name) = unknown_command(&error) {
+                messages::fail_with(commands::unknown(&name, &Program::command()));
+                return ExitCode::from(2);
+            }
             if error.use_stderr() {
                 // A closed stderr is no reason to fail otherwise.
                 let _ = error.print();
                 return ExitCode::from(2);
             }
             // `--help` and `--version` are results.
-            output::messages::print(error.render());
+            messages::print(error.render());
             return ExitCode::SUCCESS;
         }
     };
+    output::style::set(program.style);
     let result = program.command.run(Program::command());
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failed::Error) => ExitCode::from(EXIT_ERROR),
         Err(Failed::Interrupted) => ExitCode::from(EXIT_INTERRUPTED),
+    }
+}
+
+/// The name of a command that does not exist.
+fn unknown_command(error: &clap::Error) -> Option<String> {
+    match (error.kind(), error.get(ContextKind::InvalidSubcommand)) {
+        (ErrorKind::InvalidSubcommand, Some(ContextValue::String(name))) => Some(name.clone()),
+        _ => None,
     }
 }

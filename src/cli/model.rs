@@ -10,7 +10,8 @@ use crate::diagnostics::{Code, Diagnostic, counted};
 use crate::elaborate;
 use crate::elaborate::project::source_files::piped;
 use crate::train::recorded_loss;
-use crate::weights::bind::report::{Report, millions, shortened};
+use crate::weights::bind::report::{Report, millions};
+use std::cmp::Ordering;
 use std::path::{Path, PathBuf};
 
 /// Reports the stages of a build.
@@ -26,9 +27,12 @@ pub fn report_build(build: &Build) {
     messages::line(
         "Planning",
         format!(
-            "arena {} per image (at least {}), constants {}, {:.2} GFLOP of {:.2} direct",
+            "arena {} per image{}, constants {}, {:.2} GFLOP of {:.2} direct",
             floats(plan.image_floats()),
-            floats(plan.lower_bound),
+            match plan.lower_bound.cmp(&plan.image_floats()) {
+                Ordering::Equal => String::new(),
+                _ => format!(" (at least {})", floats(plan.lower_bound)),
+            },
             floats(plan.constant_floats()),
             2.0 * plan.executed_macs() as f64 / 1e9,
             2.0 * plan.macs as f64 / 1e9,
@@ -44,7 +48,7 @@ pub fn report_binding(bound: &Report) {
         let mut text =
             format!("{name} ({}) {} tensors, {} parameters", file.layout, file.tensors, millions(file.values));
         if file.unused > 0 {
-            text += &format!("; {} not used ({})", file.unused, shortened(&file.unused_layers));
+            text += &format!("; {} not used ({})", file.unused, messages::list(&file.unused_layers));
         }
         for note in &file.notes {
             text += &format!("; {note}");
@@ -52,7 +56,10 @@ pub fn report_binding(bound: &Report) {
         messages::line("Binding", text);
     }
     if bound.untrained > 0 {
-        messages::line("Untrained", format!("{} parameters ({})", bound.untrained, shortened(&bound.untrained_layers)));
+        messages::line(
+            "Untrained",
+            format!("{} tensors ({})", bound.untrained, messages::list(&bound.untrained_layers)),
+        );
     }
 }
 

@@ -9,6 +9,7 @@ use crate::artifact::{Artifact, Manifest, Memory, Sink, Writer};
 use crate::diagnostics::suggest::did_you_mean_file;
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, Result, counted};
 use crate::elaborate::Spec;
+use crate::elaborate::project::shipped;
 use crate::graph::{Graph, ParameterId};
 use crate::kernels::training::loss::Loss;
 use crate::lower::memory_budget::fit_memory_budget;
@@ -244,6 +245,13 @@ fn untrained(graph: &Graph, report: &Report) -> Diagnostic {
     diagnostic = diagnostic.note(layers[..shown].iter().map(line).collect::<Vec<_>>().join("\n"));
     if layers.len() > shown {
         diagnostic = diagnostic.note(format!("and {} more layers", layers.len() - shown));
+    }
+    // The pretrained weights of a shipped net are a file to name.
+    let of_layer = |layer: &String| graph.nodes.iter().find(|node| node.name == *layer);
+    let nets = layers.iter().filter_map(of_layer).flat_map(|node| &node.origin.layers).map(|(net, _)| &**net);
+    let shipped: BTreeSet<&str> = nets.filter(|net| shipped::find(net).is_some()).collect();
+    for net in shipped {
+        diagnostic = diagnostic.help(format!("`--weights {net}=FILE` binds pretrained weights of `{net}`"));
     }
     diagnostic.help("bind weights, train the net with `netc train`, or build it as it is with `--allow-untrained`")
 }

@@ -53,6 +53,8 @@ pub fn load(argument: &str, read: Reader) -> std::result::Result<Spec, (Sources,
             Ok(file) => (file, identifier(&stem)),
             Err(diagnostic) => return Err((sources, diagnostic.into())),
         }
+    } else if let Some(text) = cut_of_file(argument) {
+        (sources.add_text("expression", &text), "expression".to_string())
     } else if let Some(spec) = shipped::find(argument) {
         (sources.add(shipped::source(spec)), argument.to_string())
     } else {
@@ -67,6 +69,13 @@ pub fn load(argument: &str, read: Reader) -> std::result::Result<Spec, (Sources,
         (sources.add_text("expression", argument), "expression".to_string())
     };
     Ok(spec(sources, root, &stem, read))
+}
+
+/// The expression of a cut of a file's net on the command line: `bird.net[..species]` is `"bird.net"[..species]`.
+fn cut_of_file(argument: &str) -> Option<String> {
+    let (path, rest) = argument.split_once(".net[")?;
+    let is_path = !path.is_empty() && !path.contains(['"', '{', '}', '\\', '\n']);
+    is_path.then(|| format!("\"{path}.net\"[{rest}"))
 }
 
 /// Reads a spec from the text of a file that an editor has open. `read` reads the files that it uses.
@@ -151,7 +160,8 @@ impl Spec {
         self.project.root_nets().into_iter().filter(|&net| self.is_complete(net)).collect()
     }
 
-    /// Selects a net: the requested one, else the one named like the file, else the only complete one.
+    /// Selects a net: the requested one, else the one named like the file, else the only complete one, else the only complete one
+    /// that has a recipe.
     ///
     /// # Errors
     /// A requested net that does not exist, several complete nets or none.
@@ -187,8 +197,14 @@ impl Spec {
             }
             None => {}
         }
+        let trained: Vec<usize> = complete
+            .iter()
+            .copied()
+            .filter(|&net| project.recipes.contains_key(&project.nets[net].item.name.text))
+            .collect();
         match complete[..] {
             [one] => Ok(one),
+            [_, _, ..] if trained.len() == 1 => Ok(trained[0]),
             [] => Err(self.no_complete_net()),
             _ => {
                 let names: Vec<&str> = complete.iter().map(|&net| project.nets[net].item.name.text.as_str()).collect();

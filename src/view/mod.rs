@@ -3,6 +3,7 @@
 mod category;
 pub mod charts;
 pub mod diff;
+mod dot;
 pub mod drawing;
 mod graph_layout;
 pub mod html;
@@ -11,6 +12,8 @@ mod number_format;
 mod svg_text;
 
 pub use charts::curves::curves;
+pub use dot::dot;
 pub use drawing::svg;
+pub use html::network::network;
 pub use html::{MisclassifiedPhoto, ReportKind, report};
-pub use layer_table::{json, table};
+pub use layer_table::{TableOptions, json, table};

@@ -23,6 +23,7 @@ mod train;
 mod verify;
 
 use super::result::CommandResult;
+use crate::diagnostics::{Code, Diagnostic, suggest};
 use clap::Subcommand;
 
 #[derive(Subcommand, Debug)]
@@ -98,4 +99,13 @@ impl Command {
             Command::Completions(args) => completions::run(args, program),
         }
     }
+}
+
+/// The error of a command that does not exist.
+pub fn unknown(name: &str, program: &clap::Command) -> Diagnostic {
+    let known = program.get_subcommands().map(clap::Command::get_name);
+    let file = name.ends_with(".net").then(|| format!("say what to do with it: `netc check {name}`"));
+    Diagnostic::new(Code::UnknownName, format!("there is no command `{name}`"))
+        .maybe_help(file.or_else(|| suggest::did_you_mean(name, known)))
+        .help("`netc help` lists the commands")
 }

@@ -63,8 +63,12 @@ pub fn run(args: &Args) -> CommandResult {
         spec.set(setting).map_err(|errors| messages::fail(&errors, &spec.sources))?;
     }
     let folder = spec.sources.resolve(spec.root(), "");
+    // The only recipe is meant, whatever the file is called.
+    let mut recipes = spec.project.recipes.keys();
+    let only = recipes.next().filter(|_| recipes.next().is_none()).cloned();
+    let net = args.net.clone().or(only);
     let options = RunOptions {
-        net: args.net.clone(),
+        net: net.clone(),
         weights: args.weights.iter().cloned().collect(),
         threads: args.threads.count(),
         resume: args.resume,
@@ -99,7 +103,7 @@ pub fn run(args: &Args) -> CommandResult {
         let epochs = trained.record.epochs.len();
         messages::line("Keeping", format!("epoch {best} of {epochs}, {}", trained.record.keep));
     }
-    let artifact = write_artifact(&spec, args, &trained, &folder.join(format!("{name}.netb")))?;
+    let artifact = write_artifact(&spec, args, net, &trained, &folder.join(format!("{name}.netb")))?;
     let seconds = began.elapsed().as_secs_f64();
     let run = trained.folder.display();
     messages::line("Writing", format!("{}, {}, {run}/report.html", trained.weights.display(), artifact.display()));
@@ -204,10 +208,16 @@ fn write_report(trained: &Trained) -> CommandResult {
 }
 
 /// Builds and writes the artifact of the trained net.
-fn write_artifact(spec: &Spec, args: &Args, trained: &Trained, path: &Path) -> Result<PathBuf, Failed> {
+fn write_artifact(
+    spec: &Spec,
+    args: &Args,
+    net: Option<String>,
+    trained: &Trained,
+    path: &Path,
+) -> Result<PathBuf, Failed> {
     let mut weights: std::collections::BTreeMap<String, PathBuf> = args.weights.iter().cloned().collect();
     weights.insert(trained.record.net.clone(), trained.weights.clone());
-    let options = BuildOptions { net: args.net.clone(), weights, ..BuildOptions::default() };
+    let options = BuildOptions { net, weights, ..BuildOptions::default() };
     let (mut build, _) =
         recorded_loss::build(spec, &options).map_err(|errors| messages::fail(&errors, &spec.sources))?;
     build.labels = build.labels.or_else(|| trained.labels.clone());

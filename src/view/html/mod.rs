@@ -1,5 +1,6 @@
-//! The report of a training run or an evaluation as one self-contained HTML page without scripts.
+//! Self-contained HTML pages: the report of a training run or an evaluation, without scripts, and the drawing of a net.
 
+pub mod network;
 mod tables;
 
 use super::charts::curves::{curves, short};

@@ -1,12 +1,13 @@
 //! What all requests share: the models, the limits, and the work that is not waiting.
 
-use super::body::BodyRoom;
+use super::body::{self, BodyRoom, ReadBody};
 use super::limits::Limits;
 use super::metrics::Metrics;
 use super::model::Model;
 use super::page::Page;
 use super::refusal::Refusal;
-use axum::http::StatusCode;
+use axum::body::Body;
+use axum::http::{HeaderMap, StatusCode};
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
@@ -17,7 +18,7 @@ pub struct App {
     pub models: Vec<Model>,
     pub limits: Limits,
     pub metrics: Metrics,
-    pub bodies: BodyRoom,
+    bodies: BodyRoom,
     pub page: Page,
     /// Permits to decode photos and JSON, as many as threads.
     decoders: Arc<Semaphore>,
@@ -44,6 +45,14 @@ impl App {
             }
             _ => Ok(model),
         }
+    }
+
+    /// Reads the body of a request: see [`body::read`].
+    ///
+    /// # Errors
+    /// As [`body::read`].
+    pub async fn body(&self, headers: &HeaderMap, body: Body) -> Result<ReadBody, Refusal> {
+        body::read(&self.bodies, &self.limits, headers, body).await
     }
 
     /// The names of the models, for messages.

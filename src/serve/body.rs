@@ -1,6 +1,6 @@
 //! Reading the bodies of requests, within their limits.
 
-use super::app::App;
+use super::limits::Limits;
 use super::refusal::Refusal;
 use axum::body::Body;
 use axum::body::Bytes;
@@ -66,8 +66,8 @@ pub struct ReadBody {
 /// # Errors
 /// 413 if it is too large, 415 if it is compressed, 408 if it takes too long, 503 if there is no room for it now, 400 if it
 /// ends early.
-pub async fn read(app: &App, headers: &HeaderMap, body: Body) -> Result<ReadBody, Refusal> {
-    let limit = app.limits.body_bytes;
+pub async fn read(room: &BodyRoom, limits: &Limits, headers: &HeaderMap, body: Body) -> Result<ReadBody, Refusal> {
+    let limit = limits.body_bytes;
     let too_large = || Refusal::too_large(format!("a body has at most {limit} bytes"));
     if headers.get(header::CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
         let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
@@ -77,7 +77,7 @@ pub async fn read(app: &App, headers: &HeaderMap, body: Body) -> Result<ReadBody
     if declared.is_some_and(|length| length > limit) {
         return Err(too_large());
     }
-    let mut taken = Taken { room: app.bodies.clone(), bytes: 0 };
+    let mut taken = Taken { room: room.clone(), bytes: 0 };
     let read = async {
         let mut bytes = Vec::new();
         let mut chunks = body.into_data_stream();
@@ -93,8 +93,8 @@ pub async fn read(app: &App, headers: &HeaderMap, body: Body) -> Result<ReadBody
         }
         Ok(bytes)
     };
-    let seconds = app.limits.body_time.as_secs_f64();
-    let bytes = timeout(app.limits.body_time, read).await.map_err(|_| {
+    let seconds = limits.body_time.as_secs_f64();
+    let bytes = timeout(limits.body_time, read).await.map_err(|_| {
         Refusal::new(StatusCode::REQUEST_TIMEOUT, format!("the body has not arrived within {seconds} s"))
     })??;
     Ok(ReadBody { bytes: bytes.into(), taken })

@@ -1,7 +1,6 @@
 //! What the server counts, in the text format of Prometheus.
 
 use super::batching::BatchReport;
-use super::model::Model;
 use prometheus::{
     Encoder, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
@@ -90,14 +89,16 @@ impl Metrics {
         self.wait_time.with_label_values(&[model]).observe(report.waited.as_secs_f64());
     }
 
+    /// Sets the number of images that have room in the queue of a model.
+    pub fn queue(&self, model: &str, images: usize) {
+        self.queue.with_label_values(&[model]).set(i64::try_from(images).unwrap_or(i64::MAX));
+    }
+
     /// The text.
     ///
     /// # Errors
     /// If a metric cannot be written, which is a bug.
-    pub fn text(&self, models: &[Model]) -> prometheus::Result<Vec<u8>> {
-        for model in models {
-            self.queue.with_label_values(&[&model.name]).set(model.queue.taken() as i64);
-        }
+    pub fn text(&self) -> prometheus::Result<Vec<u8>> {
         let mut text = Vec::new();
         TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
         Ok(text)

@@ -2,7 +2,6 @@
 
 use super::jobs::{Photo, reserve, run_photos, run_values};
 use crate::serve::app::App;
-use crate::serve::body;
 use crate::serve::protocol::request::{Images, InferenceRequest};
 use crate::serve::protocol::response::{ResponseBody, ResponseError, encode};
 use crate::serve::protocol::{JSON_LENGTH, RequestError};
@@ -20,7 +19,7 @@ pub async fn infer(
     let model = app.model(&path.model, path.version.as_deref())?;
     let (head, body) = request.into_parts();
     let json_length = json_length(&head.headers)?;
-    let body = body::read(&app, &head.headers, body).await?;
+    let body = app.body(&head.headers, body).await?;
     let (manifest, limit) = (Arc::clone(&model.artifact), model.max_images(app.limits.images));
     let takes_photos = model.decoding.as_ref().map(|_| ()).map_err(String::clone);
     let (request, taken) = app

@@ -48,6 +48,7 @@ pub async fn drawing(State(app): State<Arc<App>>, path: ModelPath) -> Result<Res
 }
 
 pub async fn metrics(State(app): State<Arc<App>>) -> Result<Response, Refusal> {
-    let text = app.metrics.text(&app.models).map_err(|_| Refusal::internal())?;
+    app.models.iter().for_each(|model| app.metrics.queue(&model.name, model.queue.taken()));
+    let text = app.metrics.text().map_err(|_| Refusal::internal())?;
     Ok(([(header::CONTENT_TYPE, MEDIA_TYPE)], text).into_response())
 }

@@ -5,7 +5,7 @@ use super::protocol::ModelPath;
 use crate::artifact::Manifest;
 use crate::runtime::non_finite::first_nan;
 use crate::serve::app::App;
-use crate::serve::body::{self, ReadBody};
+use crate::serve::body::ReadBody;
 use crate::serve::model::Model;
 use crate::serve::refusal::Refusal;
 use crate::view::predictions::{OutputPrediction, image_json, output_prediction};
@@ -58,7 +58,7 @@ async fn answer(app: &Arc<App>, model: &Model, wanted: WantedQuery, request: Req
     let Query(wanted) = wanted.map_err(|error| Refusal::invalid(error.body_text()))?;
     model.decoding.as_ref().map_err(Refusal::invalid)?;
     let (head, body) = request.into_parts();
-    let ReadBody { bytes, taken } = body::read(app, &head.headers, body).await?;
+    let ReadBody { bytes, taken } = app.body(&head.headers, body).await?;
     let photos = photos(head, bytes, model.max_images(app.limits.images)).await?;
     let slots = reserve(app, model, photos.len())?;
     let names: Vec<String> = photos.iter().map(|photo| photo.name.clone()).collect();

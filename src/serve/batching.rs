@@ -141,6 +141,11 @@ impl Queue {
         self.room
     }
 
+    /// Whether its thread works.
+    pub fn is_alive(&self) -> bool {
+        self.worker.as_ref().is_some_and(|worker| !worker.is_finished())
+    }
+
     /// Queues an image.
     pub fn submit(&self, inputs: Values, slot: Slot) -> oneshot::Receiver<Result<Answer, Failure>> {
         let (answer, receiver) = oneshot::channel();

@@ -38,7 +38,7 @@ pub fn router(app: &Arc<App>) -> Router {
         .route("/predict/{model}", post(photos::predict))
         .route("/v2", get(protocol::server))
         .route("/v2/health/live", get(protocol::live))
-        .route("/v2/health/ready", get(protocol::live))
+        .route("/v2/health/ready", get(protocol::ready))
         .route("/v2/models/{model}", get(protocol::model))
         .route("/v2/models/{model}/ready", get(protocol::model_ready))
         .route("/v2/models/{model}/infer", post(inference::infer))

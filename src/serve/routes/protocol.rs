@@ -1,6 +1,7 @@
 //! The routes of the Open Inference Protocol that compute nothing.
 
 use crate::serve::app::App;
+use crate::serve::model::Model;
 use crate::serve::protocol::metadata;
 use crate::serve::refusal::Refusal;
 use axum::Json;
@@ -31,9 +32,19 @@ pub async fn server() -> Json<Value> {
     Json(metadata::server())
 }
 
-/// Models are loaded before the server accepts connections: it is ready when it is alive.
 pub async fn live() -> StatusCode {
     StatusCode::OK
+}
+
+/// Models are loaded before the server accepts connections: it is ready while their threads work.
+pub async fn ready(State(app): State<Arc<App>>) -> Result<StatusCode, Refusal> {
+    app.models.iter().try_for_each(working)?;
+    Ok(StatusCode::OK)
+}
+
+fn working(model: &Model) -> Result<(), Refusal> {
+    let stopped = || Refusal::busy(format!("the thread of `{}` has stopped", model.name));
+    model.queue.is_alive().then_some(()).ok_or_else(stopped)
 }
 
 pub async fn model(State(app): State<Arc<App>>, path: ModelPath) -> Result<Json<Value>, Refusal> {
@@ -42,5 +53,6 @@ pub async fn model(State(app): State<Arc<App>>, path: ModelPath) -> Result<Json<
 
 pub async fn model_ready(State(app): State<Arc<App>>, path: ModelPath) -> Result<Json<Value>, Refusal> {
     let model = app.model(&path.model, path.version.as_deref())?;
+    working(model)?;
     Ok(Json(json!({ "name": model.name, "ready": true })))
 }

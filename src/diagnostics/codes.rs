@@ -235,6 +235,9 @@ codes! {
     Deviation = "E0803", "the compiled net deviates from its reference",
         "`netc verify` compares the compiled net with a reference: plain loops in f64 over the graph before any pass. A deviation of more than 1e-4 of the output's range is a bug in netc, or comes from numbers too large for f32.",
         "$ netc verify bird.net";
+    Serve = "E0804", "the server cannot start",
+        "`netc serve` listens on `--host` and `--port`: another program may have the port, and ports below 1024 need a privilege. Each model has a name of its own, that of its file. A build without the feature `serve` has no server.",
+        "$ netc serve a/bird.netb b/bird.netb   # two models of one name";
     NotAnArtifact = "E0901", "the file is not an artifact",
         "`netc build` writes artifacts, with the extension .netb.",
         "$ netc predict bird.net.bak photo.jpg";

@@ -1,4 +1,4 @@
-//! Views of nets and training runs: tables, JSON, SVG drawings, HTML reports.
+//! Views of nets and training runs: tables, predictions, JSON, SVG drawings, HTML reports.
 
 mod category;
 pub mod charts;
@@ -9,6 +9,7 @@ mod graph_layout;
 pub mod html;
 pub mod layer_table;
 mod number_format;
+pub mod predictions;
 mod svg_text;
 
 pub use charts::curves::curves;

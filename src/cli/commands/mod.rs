@@ -17,14 +17,20 @@ mod inspect;
 mod lsp;
 mod new;
 mod predict;
+#[cfg(feature = "serve")]
+mod serve;
 mod show;
 mod test;
 mod train;
 mod verify;
+#[cfg(not(feature = "serve"))]
+mod without_serve;
 
 use super::result::CommandResult;
 use crate::diagnostics::{Code, Diagnostic, suggest};
 use clap::Subcommand;
+#[cfg(not(feature = "serve"))]
+use without_serve as serve;
 
 #[derive(Subcommand, Debug)]
 pub enum Command {
@@ -36,6 +42,8 @@ pub enum Command {
     Build(build::Args),
     /// Classify photos, or run a net on arrays
     Predict(predict::Args),
+    /// Answer requests for predictions over HTTP
+    Serve(serve::Args),
     /// Train a net by its recipe; the features of a frozen front are computed once per image
     Train(train::Args),
     /// Write a net's outputs for photos (features) to a file
@@ -80,6 +88,7 @@ impl Command {
             Command::Show(args) => show::run(args),
             Command::Build(args) => build::run(args),
             Command::Predict(args) => predict::run(args),
+            Command::Serve(args) => serve::run(args),
             Command::Train(args) => train::run(args),
             Command::Embed(args) => embed::run(args),
             Command::Eval(args) => eval::run(args),

@@ -1,6 +1,9 @@
 //! The report of a training run or an evaluation as one self-contained HTML page without scripts.
 
+mod run_report;
 mod tables;
+
+pub use run_report::{misclassified_photos, write_run_report};
 
 use super::charts::curves::{curves, short};
 use super::number_format::thousands;

@@ -135,18 +135,12 @@ class Embedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
 
 
 def _are_photos(X: Any) -> bool:
-    if isinstance(X, np.ndarray):
-        if X.dtype == np.uint8 and X.ndim == 4:
-            return True
-        if X.ndim != 1 or X.dtype.kind not in "OUS":
-            return False
-    elif not isinstance(X, (list, tuple)):
-        # A column of a table, such as a Series of paths.
-        values = getattr(X, "values", None)
-        return isinstance(values, np.ndarray) and values.ndim == 1 and _are_photos(values)
-    if len(X) == 0:
+    if isinstance(X, np.ndarray) and X.ndim != 1:
+        return X.dtype == np.uint8 and X.ndim == 4
+    # A list, or a column of a table, such as a Series of paths.
+    if not isinstance(X, (list, tuple)) and getattr(X, "ndim", None) != 1:
         return False
-    first = X[0]
+    first = next(iter(X), None)
     is_pixels = isinstance(first, np.ndarray) and first.dtype == np.uint8 and first.ndim in (2, 3)
     return is_pixels or isinstance(first, (str, bytes, os.PathLike)) or hasattr(first, "getexif")
 

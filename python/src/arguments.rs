@@ -71,7 +71,7 @@ pub fn build_options(
         "f32" => false,
         "bf16-weights" => true,
         other => {
-            return Err(PyValueError::new_err(format!("precision={other:?} is neither 'f32' nor 'bf16-weights'")));
+            return Err(PyValueError::new_err(format!("precision='{other}' is neither 'f32' nor 'bf16-weights'")));
         }
     };
     let weights = weights.unwrap_or_default();

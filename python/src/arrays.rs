@@ -54,12 +54,7 @@ impl<'py> Inputs<'py> {
 }
 
 /// The values of a dict of arrays in the order of these inputs or outputs.
-fn by_name<'py>(
-    named: &Bound<'py, PyDict>,
-    ports: &[Port],
-    what: &str,
-    net: &str,
-) -> PyResult<Vec<Bound<'py, PyAny>>> {
+fn by_name<'py>(named: &Bound<'py, PyDict>, ports: &[Port], what: &str, net: &str) -> PyResult<Vec<Bound<'py, PyAny>>> {
     let py = named.py();
     let names: Vec<&str> = ports.iter().map(|port| port.name.as_str()).collect();
     let list = || format!("its {what}s are {}", names.join(", "));
@@ -114,7 +109,8 @@ fn in_order<'py>(array: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyArrayDyn<f3
 fn wrong_type(array: &Bound<'_, PyUntypedArray>, port: &Port) -> PyErr {
     let py = array.py();
     let kind = array.dtype().to_string();
-    let diagnostic = Diagnostic::new(Code::Array, format!("an array of {kind} for `{}`, which takes float32", port.name));
+    let diagnostic =
+        Diagnostic::new(Code::Array, format!("an array of {kind} for `{}`, which takes float32", port.name));
     let help = match kind.as_str() {
         "uint8" => "for photos, `classify` and `embed` apply the preprocessing; else `x.astype(numpy.float32)`",
         _ => "`x.astype(numpy.float32)` converts it",
@@ -182,11 +178,7 @@ impl<'py> Outputs<'py> {
 }
 
 /// An array of the caller that an output is written to.
-fn output_array<'py>(
-    array: &Bound<'py, PyAny>,
-    port: &Port,
-    shape: &[usize],
-) -> PyResult<Bound<'py, PyArrayDyn<f32>>> {
+fn output_array<'py>(array: &Bound<'py, PyAny>, port: &Port, shape: &[usize]) -> PyResult<Bound<'py, PyArrayDyn<f32>>> {
     let found = match (array.cast::<PyArrayDyn<f32>>(), array.cast::<PyUntypedArray>()) {
         (Ok(array), _) if array.shape() == shape && array.is_c_contiguous() => return Ok(array.clone()),
         (Ok(array), _) if array.shape() == shape => "another order".to_string(),

@@ -29,8 +29,8 @@ fn call<'py>(
 
 /// Load an artifact, which `netc.build` or the program ``netc build`` wrote.
 ///
-/// The file is mapped into memory, not read: processes that load it share its pages. It must stay unchanged while it is used;
-/// files that netc writes replace the old one, whose users keep the old content.
+/// The file is mapped into memory, so that processes that load it share its pages; one below 16 MiB is read instead. It must stay
+/// unchanged while it is used; files that netc writes replace the old one, whose users keep the old content.
 ///
 /// Parameters
 /// ----------
@@ -58,7 +58,6 @@ pub fn load(py: Python<'_>, path: PathBuf, threads: Option<usize>) -> PyResult<M
     let remake = call(py, "load", &path, &keywords)?;
     Ok(Model::new(artifact, number, Some(path), remake))
 }
-
 
 /// Compile a spec.
 ///

@@ -160,11 +160,7 @@ impl Model {
     /// -----
     /// Very large batches are run in parts, between which Ctrl-C is noticed.
     #[pyo3(signature = (x, /, *, out=None))]
-    fn __call__<'py>(
-        &self,
-        x: &Bound<'py, PyAny>,
-        out: Option<&Bound<'py, PyAny>>,
-    ) -> PyResult<Bound<'py, PyAny>> {
+    fn __call__<'py>(&self, x: &Bound<'py, PyAny>, out: Option<&Bound<'py, PyAny>>) -> PyResult<Bound<'py, PyAny>> {
         let py = x.py();
         let plan = &self.manifest().plan;
         let inputs = Inputs::new(x, plan)?;

@@ -117,14 +117,9 @@ impl Photo {
 
 /// Decodes photos and runs the session's net, which this manifest describes, on them, batch by batch, both on all threads of the session. Returns the values of the first
 /// output.
-pub fn run(
-    session: &mut Session,
-    manifest: &Manifest,
-    photos: &[Photo],
-    batch: usize,
-) -> Result<Vec<f32>, Failure> {
-    let decoding = photo_decoding(manifest)
-        .map_err(|errors| Failure::Diagnostics(Located::new(errors, &Sources::default())))?;
+pub fn run(session: &mut Session, manifest: &Manifest, photos: &[Photo], batch: usize) -> Result<Vec<f32>, Failure> {
+    let decoding =
+        photo_decoding(manifest).map_err(|errors| Failure::Diagnostics(Located::new(errors, &Sources::default())))?;
     let plan = &manifest.plan;
     let each = plan.inputs[0].len();
     let lengths: Vec<usize> = plan.outputs.iter().map(|port| port.len()).collect();

@@ -120,7 +120,7 @@ pub fn train(
     let layout = match layout {
         "neupy" => Layout::NeuPy,
         "keras" => Layout::Keras,
-        other => return Err(PyValueError::new_err(format!("layout={other:?} is neither 'neupy' nor 'keras'"))),
+        other => return Err(PyValueError::new_err(format!("layout='{other}' is neither 'neupy' nor 'keras'"))),
     };
     let cache = match cache {
         None => feature_cache::default_folder(),

@@ -15,7 +15,7 @@ def test_results_go_to_stdout_and_errors_to_stderr():
     done = program("--version")
     assert (done.returncode, done.stdout) == (0, f"netc {netc.__version__}\n")
     done = program("check", SPECS / "bird.net")
-    assert done.returncode == 0 and done.stdout.startswith("bird: ") or "bird" in done.stdout
+    assert done.returncode == 0 and done.stdout.startswith("bird: ")
     done = program("check", "Input(3) >> Relue")
     assert done.returncode == 1 and "E0201" in done.stderr and not done.stdout
     assert program("no-such-command").returncode == 2

@@ -23,4 +23,4 @@ def test_every_function_has_a_docstring():
     for owner in [netc.Model, netc.Training]:
         for name, member in vars(owner).items():
             if not name.startswith("_"):
-                assert "\n    " in member.__doc__ or "Returns" in member.__doc__ or member.__doc__, (owner, name)
+                assert member.__doc__, (owner, name)

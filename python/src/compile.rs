@@ -1,8 +1,9 @@
 //! From specs and files to models.
 
 use crate::arguments::{SpecArgument, absolute, build_options};
-use crate::errors::{Located, error, value};
+use crate::errors::{Located, error};
 use crate::model::Model;
+use crate::values::value;
 use netc::artifact::Artifact;
 use netc::check;
 use netc::compile::output_guard::{self, FileKind};

@@ -1,6 +1,7 @@
 //! Diagnostics as Python exceptions and warnings.
 
 use netc::diagnostics::{Diagnostic, Diagnostics, render};
+use netc::runtime::RunError;
 use netc::source::Sources;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
@@ -69,11 +70,21 @@ pub fn error(py: Python<'_>, diagnostic: Diagnostic) -> PyErr {
     Located::from(diagnostic).into_error(py)
 }
 
-/// An object of a class of `netc/_values.py`.
-pub fn value<'py>(
-    py: Python<'py>,
-    class: &str,
-    arguments: impl pyo3::call::PyCallArgs<'py>,
-) -> PyResult<Bound<'py, PyAny>> {
-    py.import("netc._values")?.getattr(class)?.call1(arguments)
+/// Why a call failed, while the interpreter is released.
+pub enum Failure {
+    Run(RunError),
+    Diagnostics(Located),
+    /// A signal handler raised an exception, such as `KeyboardInterrupt`.
+    Signal(PyErr),
+}
+
+impl Failure {
+    /// The exception.
+    pub fn into_error(self, py: Python<'_>) -> PyErr {
+        match self {
+            Failure::Run(cause) => error(py, cause.diagnostic()),
+            Failure::Diagnostics(located) => located.into_error(py),
+            Failure::Signal(error) => error,
+        }
+    }
 }

@@ -1,7 +1,8 @@
 //! Checks and drawings, which need no weights.
 
 use crate::arguments::SpecArgument;
-use crate::errors::{Located, value};
+use crate::errors::Located;
+use crate::values::value;
 use netc::{check as checks, compile, view};
 use pyo3::prelude::*;
 

@@ -10,6 +10,7 @@ mod model;
 mod photos;
 mod program;
 mod training;
+mod values;
 
 /// As in the program: a refused allocation is reported with its size.
 #[global_allocator]

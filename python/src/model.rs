@@ -1,11 +1,11 @@
 //! A compiled net.
 
 use crate::arrays::{Inputs, Outputs};
-use crate::errors::{Located, error, value};
+use crate::errors::{Failure, error};
 use crate::photos::{self, Photos};
+use crate::values::{preprocessing, tensor_info, value};
 use netc::artifact::{Artifact, Manifest};
 use netc::diagnostics::{Code, Diagnostic};
-use netc::ops::input::preprocessing::{Preprocessing, Resize};
 use netc::ops::output_kind::OutputKind;
 use netc::plan::Port;
 use netc::runtime::RunError;
@@ -94,43 +94,6 @@ impl Model {
         let run = || self.sessions.with(|session| photos::run(session, self.manifest(), &photos.list, batch.max(1)));
         py.detach(run).map_err(|failure| failure.into_error(py))
     }
-
-    /// The shape of an input or output, whose first axis is the batch.
-    fn info<'py>(&self, py: Python<'py>, port: &Port, image: Option<&Preprocessing>) -> PyResult<Bound<'py, PyAny>> {
-        let sizes = port.sizes.iter().map(|&size| Some(size));
-        let shape = PyTuple::new(py, std::iter::once(None).chain(sizes).collect::<Vec<Option<usize>>>())?;
-        let image = image.map(|image| preprocessing(py, image)).transpose()?;
-        value(py, "TensorInfo", (port.name.as_str(), shape, "float32", image))
-    }
-}
-
-/// Why a call failed, while the interpreter is released.
-pub enum Failure {
-    Run(RunError),
-    Diagnostics(Located),
-    /// A signal handler raised an exception, such as `KeyboardInterrupt`.
-    Signal(PyErr),
-}
-
-impl Failure {
-    /// The exception.
-    pub fn into_error(self, py: Python<'_>) -> PyErr {
-        match self {
-            Failure::Run(cause) => error(py, cause.diagnostic()),
-            Failure::Diagnostics(located) => located.into_error(py),
-            Failure::Signal(error) => error,
-        }
-    }
-}
-
-fn preprocessing<'py>(py: Python<'py>, image: &Preprocessing) -> PyResult<Bound<'py, PyAny>> {
-    let resize = match image.resize {
-        Resize::ShorterSide(pixels) => Some(pixels),
-        Resize::Squash => None,
-    };
-    let (crop, order) = (image.crop.to_string(), image.order.to_string());
-    let [mean, std] = [image.mean, image.std].map(|[a, b, c]| (a, b, c));
-    value(py, "Preprocessing", (resize, crop, order, image.scale, mean, std, image.to_string()))
 }
 
 #[pymethods]
@@ -280,7 +243,7 @@ impl Model {
     fn inputs<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyAny>>> {
         let manifest = self.manifest();
         let ports = manifest.plan.inputs.iter().zip(&manifest.preprocessing);
-        ports.map(|(port, image)| self.info(py, port, image.as_ref())).collect()
+        ports.map(|(port, image)| tensor_info(py, port, image.as_ref())).collect()
     }
 
     /// The outputs.
@@ -290,7 +253,7 @@ impl Model {
     /// list of TensorInfo
     #[getter]
     fn outputs<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyAny>>> {
-        self.manifest().plan.outputs.iter().map(|port| self.info(py, port, None)).collect()
+        self.manifest().plan.outputs.iter().map(|port| tensor_info(py, port, None)).collect()
     }
 
     /// The names of the first output's classes.

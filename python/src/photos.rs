@@ -1,7 +1,6 @@
 //! Photos as Python programs have them, and their way through a net.
 
-use crate::errors::Located;
-use crate::model::Failure;
+use crate::errors::{Failure, Located};
 use netc::artifact::Manifest;
 use netc::data::photos::photo;
 use netc::data::{Decoding, PhotoError};

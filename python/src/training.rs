@@ -1,13 +1,13 @@
 //! Training as an iterator: a thread trains one epoch for each that is asked for.
 
+mod thread;
 mod worker;
 
 use crate::arguments::{SpecArgument, absolute};
-use crate::errors::{Located, value};
+use crate::values::{epoch, value};
 use netc::data::features::feature_cache;
 use netc::train::run::error::Interruption;
 use netc::train::run::prepare::RunOptions;
-use netc::train::run::record::Epoch;
 use netc::train::run::save::Layout;
 use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -16,14 +16,9 @@ use pyo3::types::{PyBool, PyDict, PyTuple};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
-use std::time::Duration;
-use worker::{Event, Facts, Finished, Job};
-
-/// How often a waiting call looks for signals.
-const SIGNALS: Duration = Duration::from_millis(50);
+use thread::{Outcome, Thread};
+use worker::{Event, Facts, Finished};
 
 /// A training run: an iterator of its epochs.
 ///
@@ -41,23 +36,6 @@ pub struct Training {
     /// Makes the thread end after the current batch.
     interrupted: Arc<AtomicBool>,
     thread: Mutex<Thread>,
-}
-
-/// The thread that trains, as seen from the others.
-struct Thread {
-    /// Asks for the next epoch; none when the run is over.
-    requests: Option<Sender<()>>,
-    events: Receiver<Event>,
-    handle: Option<JoinHandle<()>>,
-    outcome: Outcome,
-}
-
-/// How a run has ended.
-enum Outcome {
-    NotYet,
-    Finished(Box<Finished>),
-    Interrupted(Interruption),
-    Failed,
 }
 
 /// Train a net by the recipe of its spec, ``train NAME { … }``.
@@ -141,11 +119,7 @@ pub fn train(
         layout,
     };
     let interrupted = Arc::new(AtomicBool::new(false));
-    let (requests, wanted) = channel();
-    let (sender, events) = channel();
-    let job = Job { spec, settings, options, interrupted: Arc::clone(&interrupted), wanted, events: sender };
-    let handle = std::thread::Builder::new().name("train".into()).spawn(move || job.run())?;
-    let mut thread = Thread { requests: Some(requests), events, handle: Some(handle), outcome: Outcome::NotYet };
+    let mut thread = Thread::start(spec, settings, options, &interrupted)?;
     match thread.wait(py, &interrupted)? {
         Some(Event::Prepared(facts, warnings)) => {
             let training = Training { facts, interrupted, thread: Mutex::new(thread) };
@@ -169,67 +143,6 @@ fn settings_of(settings: &Bound<'_, PyDict>) -> PyResult<Vec<String>> {
     settings.iter().map(entry).collect()
 }
 
-impl Thread {
-    /// Waits for the next event, looking for signals; none if the thread has ended without one.
-    ///
-    /// # Errors
-    /// The exception of a signal handler, after the run has been stopped.
-    fn wait(&mut self, py: Python<'_>, interrupted: &AtomicBool) -> PyResult<Option<Event>> {
-        loop {
-            let events = &mut self.events;
-            match py.detach(move || events.recv_timeout(SIGNALS)) {
-                Ok(event) => return Ok(Some(event)),
-                Err(RecvTimeoutError::Disconnected) => return Ok(None),
-                Err(RecvTimeoutError::Timeout) => {
-                    if let Err(signal) = py.check_signals() {
-                        let Some(failure) = py.detach(|| self.stop(interrupted)) else { return Err(signal) };
-                        let error = failure.into_error(py);
-                        error.set_cause(py, Some(signal));
-                        return Err(error);
-                    }
-                }
-            }
-        }
-    }
-
-    /// Ends the run after the current batch, and waits until its checkpoint is written. Returns the error of a run that has
-    /// failed instead.
-    fn stop(&mut self, interrupted: &AtomicBool) -> Option<Located> {
-        if self.handle.is_none() {
-            return None;
-        }
-        interrupted.store(true, Ordering::Relaxed);
-        self.requests = None;
-        let mut failure = None;
-        for event in self.events.iter() {
-            self.outcome = match event {
-                Event::Interrupted(at) => Outcome::Interrupted(at),
-                Event::Finished(finished) => Outcome::Finished(finished),
-                Event::Failed(errors) => {
-                    failure = Some(errors);
-                    Outcome::Failed
-                }
-                Event::Prepared(..) | Event::Epoch(_) => continue,
-            };
-        }
-        self.join();
-        failure
-    }
-
-    fn join(&mut self) {
-        self.requests = None;
-        if let Some(handle) = self.handle.take() {
-            // A panic of the thread has been printed; its events have ended, which tells the caller.
-            let _ = handle.join();
-        }
-    }
-}
-
-fn epoch<'py>(py: Python<'py>, epoch: &Epoch) -> PyResult<Bound<'py, PyAny>> {
-    let fields = pythonize::pythonize(py, epoch)?;
-    py.import("netc._values")?.getattr("Epoch")?.call((), Some(fields.cast::<PyDict>()?))
-}
-
 #[pymethods]
 impl Training {
     fn __iter__(slf: Py<Self>) -> Py<Self> {
@@ -239,7 +152,7 @@ impl Training {
     fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         let mut guard = self.lock(py);
         let thread = &mut *guard;
-        if !thread.requests.as_ref().is_some_and(|requests| requests.send(()).is_ok()) {
+        if !thread.ask() {
             return Ok(None);
         }
         match thread.wait(py, &self.interrupted)? {

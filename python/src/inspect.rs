@@ -5,6 +5,7 @@ use crate::errors::Located;
 use crate::values::value;
 use netc::{check as checks, compile, view};
 use pyo3::prelude::*;
+use pyo3::types::{PyList, PySequence};
 
 /// Check a spec without opening its weights.
 ///
@@ -17,16 +18,16 @@ use pyo3::prelude::*;
 ///
 /// Returns
 /// -------
-/// tuple of Diagnostic
+/// list of Diagnostic
 ///     Errors and warnings, in the order of the text; empty if all is well.
 #[pyfunction]
 #[pyo3(signature = (spec, *, net=None))]
-pub fn check<'py>(py: Python<'py>, spec: SpecArgument, net: Option<&str>) -> PyResult<Bound<'py, PyAny>> {
+pub fn check<'py>(py: Python<'py>, spec: SpecArgument, net: Option<&str>) -> PyResult<Bound<'py, PyList>> {
     let check = || match spec.load() {
         Ok(spec) => Located::new(checks::check(&spec, net).diagnostics, &spec.sources),
         Err(errors) => errors,
     };
-    py.detach(check).to_python(py)
+    py.detach(check).to_python(py)?.cast::<PySequence>()?.to_list()
 }
 
 /// Show the layers of a net, with their shapes and parameters.

@@ -32,7 +32,7 @@ def test_an_error_survives_pickling():
 
 
 def test_check_lists_errors_and_warnings(tmp_path):
-    assert netc.check(SPECS / "squeezenet1_1.net") == ()
+    assert netc.check(SPECS / "squeezenet1_1.net") == []
     assert [one.code for one in netc.check("squeezenet1_1")] == ["W1008"], "its weights are no part of the package"
     two = netc.check(WRONG + "net other = Input(4) >> Dens(3)\n")
     assert [(one.severity, one.place.line) for one in two] == [("error", 1), ("error", 2)]

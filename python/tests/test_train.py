@@ -95,11 +95,13 @@ def test_a_with_block_stops_the_run_at_an_exception(folder):
 
 def test_another_thread_can_stop_a_run(folder):
     training = netc.train(folder / "small.net", settings={"epochs": 10**6})
-    timer = threading.Timer(0.5, training.close)
-    timer.start()
-    count = sum(1 for _ in training)
-    timer.join()
-    assert 0 < count < 10**6 and training.interrupted
+    begun = threading.Event()
+    stopper = threading.Thread(target=lambda: (begun.wait(), training.close()))
+    stopper.start()
+    for _ in training:
+        begun.set()
+    stopper.join()
+    assert training.result is None and "of 1000000" in training.interrupted
 
 
 def test_ctrl_c_stops_a_run_and_keeps_its_checkpoint(folder):

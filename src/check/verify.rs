@@ -46,6 +46,28 @@ pub struct Deviation {
     pub same_top5: bool,
 }
 
+impl Comparison {
+    /// Checks that the outputs deviate by no more than the rounding of f32, or of weights in bf16 if they are stored so.
+    ///
+    /// # Errors
+    /// [`Code::Deviation`], with the first step that deviates more.
+    pub fn check(&self, half_weights: bool) -> std::result::Result<(), Diagnostic> {
+        let worst = self.outputs.iter().map(|deviation| deviation.error).fold(0.0, f64::max);
+        let tolerance = if half_weights { HALF_TOLERANCE } else { TOLERANCE };
+        if worst <= tolerance {
+            return Ok(());
+        }
+        let message = format!("the compiled net deviates by {worst:.2e}, more than {tolerance:.0e}");
+        let diagnostic = Diagnostic::new(Code::Deviation, message);
+        Err(match self.steps.iter().find(|step| step.error > tolerance) {
+            Some(first) => {
+                diagnostic.note(format!("the first step above it is `{}`: {}", first.step, first.description))
+            }
+            None => diagnostic,
+        })
+    }
+}
+
 /// Runs plan and reference on the same random inputs, with a fixed seed.
 ///
 /// # Errors

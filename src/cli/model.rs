@@ -3,10 +3,9 @@
 use super::args::build_args::BuildArgs;
 use super::output::messages;
 use super::result::Failed;
-use crate::artifact::{Artifact, ArtifactError};
+use crate::artifact::Artifact;
 use crate::compile::Build;
-use crate::diagnostics::suggest::did_you_mean_file;
-use crate::diagnostics::{Code, Diagnostic, counted};
+use crate::diagnostics::counted;
 use crate::elaborate;
 use crate::elaborate::project::source_files::piped;
 use crate::train::recorded_loss;
@@ -96,17 +95,6 @@ pub fn open(argument: &str, args: &BuildArgs) -> Result<Artifact, Failed> {
 }
 
 fn open_artifact(argument: &str) -> Result<Artifact, Failed> {
-    Artifact::open(Path::new(argument)).map_err(|error| {
-        let code = match error {
-            ArtifactError::Unreadable(_) => Code::Unreadable,
-            ArtifactError::NotAnArtifact => Code::NotAnArtifact,
-            ArtifactError::Version(_) => Code::ArtifactVersion,
-            _ => Code::ArtifactDamaged,
-        };
-        let mut diagnostic = Diagnostic::new(code, format!("{argument} {error}"));
-        if let ArtifactError::Unreadable(_) = error {
-            diagnostic = diagnostic.maybe_help(did_you_mean_file(Path::new(argument)));
-        }
-        messages::fail_with(diagnostic.help("`netc build SPEC` writes an artifact"))
-    })
+    let path = Path::new(argument);
+    Artifact::open(path).map_err(|error| messages::fail_with(error.diagnostic(path)))
 }

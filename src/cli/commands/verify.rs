@@ -6,7 +6,7 @@ use crate::cli::args::{number, threads_arg};
 use crate::cli::output::messages;
 use crate::cli::result::CommandResult;
 use crate::compile::{self, Build, BuildOptions};
-use crate::diagnostics::{Code, Diagnostic, Diagnostics};
+use crate::diagnostics::{Code, Diagnostics};
 use crate::elaborate::Spec;
 use crate::train::autodiff::recipe_check;
 use crate::train::recipe;
@@ -40,21 +40,11 @@ pub fn run(args: &Args) -> CommandResult {
     for step in &comparison.steps {
         messages::print(format!("  {:width$}  {:.2e}  {}\n", step.step, step.error, step.description));
     }
-    let mut worst: f64 = 0.0;
-    for deviation in comparison.outputs {
+    for deviation in &comparison.outputs {
         messages::print(format!("{}: maximum error {:.2e} of the output's range\n", deviation.output, deviation.error));
-        worst = worst.max(deviation.error);
     }
-    let tolerance = if options.half_weights { verify::HALF_TOLERANCE } else { verify::TOLERANCE };
-    if worst <= tolerance {
-        return if args.training { training(&spec, &build, args) } else { Ok(()) };
-    }
-    let message = format!("the compiled net deviates by {worst:.2e}, more than {tolerance:.0e}");
-    let mut diagnostic = Diagnostic::new(Code::Deviation, message);
-    if let Some(first) = comparison.steps.iter().find(|step| step.error > tolerance) {
-        diagnostic = diagnostic.note(format!("the first step above it is `{}`: {}", first.step, first.description));
-    }
-    Err(messages::fail_with(diagnostic))
+    comparison.check(options.half_weights).map_err(messages::fail_with)?;
+    if args.training { training(&spec, &build, args) } else { Ok(()) }
 }
 
 /// Compares an update of the net's training.

@@ -92,7 +92,7 @@ pub fn run(args: &Args) -> CommandResult {
         let epochs = trained.record.epochs.len();
         messages::line("Keeping", format!("epoch {best} of {epochs}, {}", trained.record.keep));
     }
-    let build = BuildOptions { net: Some(name.clone()), weights: options.weights, ..BuildOptions::default() };
+    let build = BuildOptions { weights: options.weights, ..BuildOptions::default() };
     trained.write_artifact(&spec, build).map_err(|errors| messages::fail(&errors, &spec.sources))?;
     let seconds = began.elapsed().as_secs_f64();
     let run = trained.folder.display();

@@ -43,11 +43,12 @@ impl PreparedRun {
 }
 
 impl Trained {
-    /// Builds the trained net and writes its artifact. `options` are those of the run: its net, and the weights of other nets.
+    /// Builds the trained net and writes its artifact. `options` are those of the run: the weights of other nets.
     ///
     /// # Errors
     /// Those of the build, and an artifact that cannot be written.
     pub fn write_artifact(&self, spec: &Spec, mut options: BuildOptions) -> Result<(), Diagnostics> {
+        options.net = Some(self.record.net.clone());
         options.weights.insert(self.record.net.clone(), self.weights.clone());
         let (mut build, _) = recorded_loss::build(spec, &options)?;
         build.labels = build.labels.or_else(|| self.labels.clone());

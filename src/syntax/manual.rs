@@ -7,19 +7,18 @@ const CHAPTER: &str = include_str!("../../docs/language.md");
 pub fn section(word: &str) -> Option<String> {
     let body = sections().find(|(name, _)| *name == word)?.1;
     let mut is_code = false;
-    let mut text = format!("{word}\n");
-    for line in body.trim_end().lines() {
+    let mut text = format!("{word}\n\n");
+    for line in body.trim().lines() {
         if line.starts_with("```") {
             is_code = !is_code;
             continue;
         }
-        text.push('\n');
         if is_code && !line.is_empty() {
             text.push_str("    ");
         }
         text.push_str(line);
+        text.push('\n');
     }
-    text.push('\n');
     Some(text)
 }
 

@@ -147,7 +147,8 @@ fn memory(graph: &Graph, layers: &[NodeId]) -> Option<String> {
     };
     let is_input = |id: &NodeId| graph.node(*id).inputs.is_empty();
     let inputs: Vec<NodeId> = layers.iter().copied().filter(is_input).collect();
-    let [inputs, outputs, all] = [values(&inputs)?, values(&graph.outputs)?, values(layers)?].map(weight_size);
+    let size = |values: u64| if values < 250 { counted(4 * values as usize, "byte") } else { weight_size(values) };
+    let [inputs, outputs, all] = [values(&inputs)?, values(&graph.outputs)?, values(layers)?].map(size);
     Some(format!("per image: {inputs} in, {outputs} out, {all} in the outputs of all layers"))
 }
 

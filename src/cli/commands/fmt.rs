@@ -34,7 +34,8 @@ pub fn run(args: &Args) -> CommandResult {
 /// Formats one file.
 fn format(path: &Path, args: &Args) -> CommandResult {
     let mut sources = Sources::default();
-    let pipe = piped(path);
+    // Another pipe than stdin may never end, and cannot be replaced.
+    let pipe = piped(path).filter(|_| path == Path::new("-"));
     let read = match pipe {
         Some(name) => read_piped(&mut sources, path, name),
         None => read_source(&mut sources, path, &from_disk),

@@ -30,7 +30,10 @@ pub struct Args {
 
 pub fn run(args: &Args) -> CommandResult {
     let drawing = match &args.output {
-        Some(path) => Some((path, painter(path).ok_or_else(|| messages::fail_with(unknown_ending(path)))?)),
+        Some(path) => {
+            let painter = painter(path, args.svg).ok_or_else(|| messages::fail_with(unknown_ending(path)))?;
+            Some((path, painter))
+        }
         None => None,
     };
     let spec = messages::load(&args.spec)?;
@@ -59,14 +62,15 @@ pub fn run(args: &Args) -> CommandResult {
 /// The kind of a drawing's file, and what draws it.
 type Painter = (output_guard::FileKind, fn(&Graph) -> String);
 
-/// The painter for the ending of a file name.
-fn painter(path: &Path) -> Option<Painter> {
-    let ending = path.extension()?.to_str()?.to_ascii_lowercase();
+/// The painter for the ending of a file name; with `--svg` an SVG in a file of any name but that of another format.
+fn painter(path: &Path, svg: bool) -> Option<Painter> {
+    let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default().to_ascii_lowercase();
     match ending.as_str() {
         "svg" => Some((output_guard::FileKind::Drawing, view::svg)),
         "dot" | "gv" => Some((output_guard::FileKind::Drawing, view::dot)),
         "html" | "htm" => Some((output_guard::FileKind::Page, view::network)),
-        _ => None,
+        "png" | "pdf" | "jpg" | "jpeg" => None,
+        _ => svg.then_some((output_guard::FileKind::Drawing, view::svg as fn(&Graph) -> String)),
     }
 }
 

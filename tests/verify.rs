@@ -193,7 +193,8 @@ fn every_step_of_every_shipped_architecture() {
     for spec in netc::elaborate::project::shipped::SPECS {
         let expression = match spec.name {
             "mixture_of_experts" => "Input(10) >> mixture_of_experts([Relu(5), Tanh(5)], gate=Softmax(2))".into(),
-            "bird" | "lstm_text" | "siamese" => spec.name.to_string(),
+            "bird" | "lstm_text" | "bigru_text" | "dcgan" | "siamese" => spec.name.to_string(),
+            "bert_tiny" => "bert_tiny(steps=16)".into(),
             "inception_v3" => "inception_v3(size=107x107x3)".into(),
             "alexnet" => "alexnet(size=99x99x3)".into(),
             name => format!("{name}(size=64x64x3)"),

@@ -4,8 +4,9 @@ use crate::compile::{self, Build, Values};
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, Result};
 use crate::graph::{Graph, Initializer, NodeId, Parameter, reference};
 use crate::passes;
-use crate::plan::{Operand, Step};
+use crate::plan::Step;
 use crate::runtime::Session;
+use crate::size::product;
 use ndarray::{ArrayD, Axis, IxDyn};
 use std::sync::Arc;
 
@@ -100,8 +101,8 @@ pub fn verify(build: &Build, batch: usize, threads: usize) -> Result<Comparison>
     let mut errors = vec![None; plan.steps.len()];
     let mut expected = reference::evaluate(&graph, &arrays, &mut parameter, &mut |node, value| {
         for (index, _) in last_layers.iter().enumerate().filter(|(_, layer)| **layer == Some(node)) {
-            errors[index] = values(&plan.steps[index].output, &session.captured()[index], value)
-                .map(|found| distance(&found, value));
+            errors[index] =
+                values(&plan.steps[index], &session.captured()[index], value).map(|found| distance(&found, value));
         }
     });
     if graph.nodes.len() != build.graph.nodes.len() {
@@ -124,13 +125,16 @@ fn last_layer(graph: &Graph, step: &Step) -> Option<NodeId> {
     graph.ids().rev().find(of_step)
 }
 
-/// A step's output in the order of the reference; none if it has another shape.
-fn values(operand: &Operand, kept: &[f32], wanted: &ArrayD<f64>) -> Option<Vec<f32>> {
-    let batch = wanted.len_of(Axis(0)).max(1);
-    let channels = wanted.shape().iter().skip(1).last().copied().unwrap_or(1).max(1);
-    let pixels = wanted.len() / batch / channels;
-    let image = |image: usize| (0..pixels).map(move |pixel| image * operand.batch_stride + pixel * operand.row_stride);
-    let rows = (0..batch).flat_map(image).map(|at| kept.get(at..at + channels));
+/// A step's output in the order of the reference, by the rows of its kernel (one for each sample where axes are reordered); none if it
+/// has another shape.
+fn values(step: &Step, kept: &[f32], wanted: &ArrayD<f64>) -> Option<Vec<f32>> {
+    let (batch, operand) = (wanted.len_of(Axis(0)), &step.output);
+    let (rows, width) = step.kernel.sizes().output;
+    if product([batch, rows, width]) != wanted.len() {
+        return None;
+    }
+    let image = |image: usize| (0..rows).map(move |row| image * operand.batch_stride + row * operand.row_stride);
+    let rows = (0..batch).flat_map(image).map(|at| kept.get(at..at + width));
     rows.collect::<Option<Vec<&[f32]>>>().map(|rows| rows.concat())
 }
 

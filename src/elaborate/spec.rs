@@ -63,7 +63,7 @@ pub fn load(argument: &str, read: Reader) -> std::result::Result<Spec, (Sources,
             let names = shipped::SPECS.iter().map(|spec| spec.name);
             let diagnostic = Diagnostic::new(Code::Unreadable, format!("there is no spec `{argument}`"))
                 .note("a spec is a `.net` file, the name of a net that ships with netc, or an expression in quotes")
-                .maybe_help(suggest::did_you_mean(argument, names).or_else(|| suggest::did_you_mean_file(path)));
+                .maybe_help(suggest::did_you_mean_family(argument, names).or_else(|| suggest::did_you_mean_file(path)));
             return Err((sources, diagnostic.into()));
         }
         (sources.add_text("expression", argument), "expression".to_string())

@@ -298,7 +298,7 @@ fn bind_file(
     let attentions: BTreeSet<&str> =
         targets.iter().filter(is_attention).filter_map(|target| names.get(target.layer)).map(String::as_str).collect();
     for (at, entry) in entries.iter().enumerate().filter(|(at, _)| !used.contains(at)) {
-        let is_projection = attention::parent(&entry.layer).is_some_and(|parent| attentions.contains(parent));
+        let is_projection = attention::parents(&entry.layer).any(|parent| attentions.contains(parent));
         if (is_projection || taken.contains(entry.layer.as_str())) && store.has_names() {
             problems.push(format!(
                 "{} {:?}: it is in the file, but the layer of the net has no such parameter: these are the weights of a different network",

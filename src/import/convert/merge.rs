@@ -63,6 +63,9 @@ fn with_rank(known: Known, rank: usize) -> Known {
 fn with_constant(cx: &mut Context, node: &Node, layer: &str, inputs: Vec<Known>, index: usize) -> Converted {
     let [x] = &inputs[..] else { return Err("of several values and a constant".into()) };
     let name = &node.inputs[index];
+    if layer == "Add" && cx.layer().is_some() {
+        return positions(cx, node, x.clone(), index);
+    }
     if layer == "Multiply" && cx.layer().is_some() {
         return scale(cx, node, x.clone(), index);
     }
@@ -89,6 +92,29 @@ fn with_constant(cx: &mut Context, node: &Node, layer: &str, inputs: Vec<Known>,
     cx.pointwise(node, call, x.clone())
 }
 
+/// Values that are added to each step of a sequence.
+fn positions(cx: &mut Context, node: &Node, x: Known, index: usize) -> Converted {
+    let layer = cx.parameters()?;
+    let shape = cx.constant(node, index).map(|constant| constant.shape.clone()).unwrap_or_default();
+    if shape != x.shape || x.axes != [1, 2] {
+        return Err(format!("with a constant of the shape {shape:?}"));
+    }
+    cx.pointwise(node, Call::layer("PositionEmbedding").named(Some(&layer.name)), x)
+}
+
+/// A step in front of a sequence.
+fn class_token(cx: &mut Context, node: &Node) -> Converted {
+    let layer = cx.parameters()?;
+    let x = cx.input(node, 1)?;
+    let token = layer.parameter("weight").map_or(0, |token| token.len());
+    if x.axes != [1, 2] || x.size(2) != token || x.axis(node.int("axis", 1))? != 1 {
+        return Err("with a constant that is no step of a sequence".into());
+    }
+    let item = cx.layers.add(Call::layer("ClassToken").named(Some(&layer.name)), &[x.item]);
+    let shape = vec![1, x.size(1) + 1, token];
+    cx.give(node, Known { item, shape, ..x })
+}
+
 /// A factor for each channel.
 fn scale(cx: &mut Context, node: &Node, x: Known, index: usize) -> Converted {
     let layer = cx.parameters()?;
@@ -112,6 +138,9 @@ fn scale(cx: &mut Context, node: &Node, x: Known, index: usize) -> Converted {
 
 /// `Concat`
 pub(super) fn concatenate(cx: &mut Context, node: &Node) -> Converted {
+    if cx.layer().is_some() {
+        return class_token(cx, node);
+    }
     let mut inputs = Vec::new();
     for index in 0..node.inputs.len() {
         inputs.push(cx.input(node, index)?);

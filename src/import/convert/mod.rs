@@ -186,6 +186,8 @@ pub(super) struct Context<'m> {
     /// Sequences whose axes are split or moved, and the scores of attentions.
     views: HashMap<String, views::View>,
     scores: HashMap<String, attention::Scores>,
+    /// Branches times their share of a gate, until their sum is known.
+    shares: HashMap<String, merge::Share>,
     /// Layers with parameters, by their nodes.
     parameters: BTreeMap<usize, &'m Layer>,
     /// Values that nothing gives because a node before could not be expressed.
@@ -206,6 +208,7 @@ impl<'m> Context<'m> {
             known: HashMap::new(),
             views: HashMap::new(),
             scores: HashMap::new(),
+            shares: HashMap::new(),
             parameters,
             missing: HashSet::new(),
             unsupported: Vec::new(),
@@ -256,7 +259,10 @@ impl<'m> Context<'m> {
             swallowed.extend(layer.into_iter().flat_map(|layer| layer.also.iter().copied()));
             let last = layer.map_or(node.output(), |layer| layer.output.as_str());
             let is_there = |name: &str| {
-                self.known.contains_key(name) || self.views.contains_key(name) || self.scores.contains_key(name)
+                self.known.contains_key(name)
+                    || self.views.contains_key(name)
+                    || self.scores.contains_key(name)
+                    || self.shares.contains_key(name)
             };
             if !is_there(last) && !node.outputs.iter().any(|name| is_there(name)) {
                 self.missing.extend(node.outputs.iter().cloned());

@@ -360,6 +360,11 @@ impl Build {
         Ok(Artifact::in_memory(manifest, memory))
     }
 
+    /// The text of the spec.
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
     fn manifest(&self) -> std::io::Result<Manifest> {
         let mut inputs = Vec::new();
         for path in &self.files {

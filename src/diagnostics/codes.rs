@@ -256,6 +256,9 @@ codes! {
     ImportUnsupported = "E0906", "parts of a model cannot be expressed",
         "Every operator that no layer stands for is listed, with the reason and the nodes, and nothing is written. `--until NODE` imports the part before a node: the front of a detector without its decoding, for example.",
         "$ netc import detector.onnx";
+    ExportUnsupported = "E0907", "a layer cannot be exported",
+        "The format of the file has nothing that computes this layer. Every such layer is listed, and nothing is written.",
+        "$ netc export 'Input(8x8x4) >> LRN(alpha=-1)' -o m.onnx";
     SoftmaxTwice = "W1001", "softmax after softmax",
         "A second softmax flattens the probabilities of the first. One of the two is probably a mistake.",
         "Input(4) >> Softmax(3) >> Softmax";

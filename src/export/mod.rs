@@ -1,5 +1,6 @@
 //! Nets for other programs.
 
+pub mod onnx;
 mod safetensors;
 mod torch_parameter;
 

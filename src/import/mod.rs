@@ -68,7 +68,8 @@ pub fn import(model: &Path, spec: &Path, options: &Options) -> Result<Imported> 
         .collect();
     let needed = patterns::needed(&graph.nodes, wanted.iter().map(String::as_str));
     let mut context = Context::new(Constants::of(graph, &source), &read.layers, read.model.opset());
-    let inputs = inputs::define(&mut context, graph, &needed, &wanted, options, &file.to_string())?;
+    let image = |input: &str| remarks::image(&read.model, input).filter(|image| is_preprocessing(image));
+    let inputs = inputs::define(&mut context, graph, &needed, &wanted, options, &file.to_string(), image)?;
     context.convert(graph, &needed);
     if !context.unsupported.is_empty() {
         return Err(unsupported::diagnostic(&file.to_string(), graph, &context.unsupported).into());
@@ -98,12 +99,22 @@ pub fn import(model: &Path, spec: &Path, options: &Options) -> Result<Imported> 
         }
         formatted(text + "\n\n" + &remarks.items(model, spec))
     };
-    let plain = write(main.clone(), &[]);
-    let expected = elaborated(spec, &plain, &net).map_err(|errors| {
+    let mut plain = write(main.clone(), &[]);
+    let mut expected = elaborated(spec, &plain, &net).map_err(|errors| {
         let message = format!("the spec that was made of {file} is wrong, which is a fault of netc");
         Diagnostic::new(Code::ImportModel, message).note(errors)
     })?;
     check_outputs(&expected, &ends, &file.to_string())?;
+    // Names that layers without one have anyway are left out.
+    let mut main = main;
+    if let Some(unnamed) = tree::without_generated_names(&main) {
+        let text = write(unnamed.clone(), &[]);
+        if let Ok(graph) = elaborated(spec, &text, &net)
+            && graph.to_string() == expected.to_string()
+        {
+            (main, plain, expected) = (unnamed, text, graph);
+        }
+    }
     let (main, nets) = fold::fold(main, &taken);
     let text = write(main, &nets);
     // Folding must not change the net; where it would, the layers are written one by one.
@@ -180,6 +191,13 @@ fn elaborated(path: &Path, text: &str, net: &str) -> std::result::Result<NetGrap
         Ok((graph, _)) => Ok(graph),
         Err(errors) => Err(render::text(&errors, &spec.sources, false)),
     }
+}
+
+/// Whether a text is a preprocessing of photos, as it is written in a spec.
+fn is_preprocessing(text: &str) -> bool {
+    let spec = format!("net x = Input(1x1x3, image={text})\n");
+    let graph = elaborated(Path::new("x.net"), &spec, "x");
+    !text.contains(['\n', '#']) && graph.is_ok_and(|graph| graph.nodes.len() == 1)
 }
 
 /// Whether the outputs have the sizes that the model gives them.

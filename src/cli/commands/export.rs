@@ -4,8 +4,8 @@ use crate::cli::args::build_args::BuildArgs;
 use crate::cli::model::report_build;
 use crate::cli::output::{messages, output_guard};
 use crate::cli::result::CommandResult;
-use crate::compile;
-use crate::diagnostics::{Code, Diagnostic, counted};
+use crate::compile::{self, Build};
+use crate::diagnostics::{Code, Diagnostic, Diagnostics, counted};
 use crate::export;
 use std::path::{Path, PathBuf};
 
@@ -15,18 +15,69 @@ pub struct Args {
     spec: String,
     #[command(flatten)]
     build: BuildArgs,
-    /// The file to write; its ending is the format: .safetensors (parameters with PyTorch's names and axis order)
+    /// The file to write; its ending is the format: .safetensors (parameters with PyTorch's names and axis order) or .onnx
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
+    /// Write an ONNX model, whatever the ending of the file
+    #[arg(long)]
+    onnx: bool,
+    #[command(flatten)]
+    onnx_args: OnnxArgs,
+}
+
+/// How an ONNX model takes and gives values.
+#[derive(clap::Args, Clone, Copy, Debug)]
+#[command(next_help_heading = "ONNX")]
+struct OnnxArgs {
+    /// Images go in and out as (batch, height, width, channels), not (batch, channels, height, width)
+    #[arg(long)]
+    nhwc: bool,
+    /// Photos go in as pixels from 0 to 255, red, green and blue: nodes of the model do the arithmetic of `image=…`
+    #[arg(long)]
+    preprocess: bool,
+}
+
+/// A format, and how it is written.
+struct Format {
+    ending: &'static str,
+    /// What is written, for help.
+    what: &'static str,
+    /// Whether it was asked for by its name.
+    asked: fn(&Args) -> bool,
+    /// Returns what the file has: `12 tensors`.
+    write: fn(&Build, &Path, &Args) -> Result<String, Diagnostics>,
+}
+
+/// Every format.
+const FORMATS: &[Format] = &[
+    Format {
+        ending: "safetensors",
+        what: "the parameters for PyTorch",
+        asked: |_| false,
+        write: |build, path, _| Ok(counted(export::safetensors(build, path)?, "tensor")),
+    },
+    Format { ending: "onnx", what: "an ONNX model", asked: |args| args.onnx, write: onnx },
+];
+
+fn onnx(build: &Build, path: &Path, args: &Args) -> Result<String, Diagnostics> {
+    let OnnxArgs { nhwc: channels_last, preprocess } = args.onnx_args;
+    let options = export::onnx::Options { channels_last, preprocess };
+    Ok(format!("{}, opset {}", counted(export::onnx::onnx(build, path, &options)?, "node"), export::onnx::OPSET))
+}
+
+/// The format that is asked for by its name, else by the ending of the file.
+fn format(args: &Args) -> Option<&'static Format> {
+    let ending = args.output.extension().and_then(|ending| ending.to_str());
+    let asked = FORMATS.iter().find(|format| (format.asked)(args));
+    asked.or_else(|| FORMATS.iter().find(|format| ending == Some(format.ending)))
 }
 
 pub fn run(args: &Args) -> CommandResult {
-    if args.output.extension().is_none_or(|ending| ending != "safetensors") {
+    let Some(format) = format(args) else {
         let what = format!("{}: the ending of the file is not a format to export", args.output.display());
-        return Err(messages::fail_with(
-            Diagnostic::new(Code::Output, what).help("`-o NAME.safetensors` writes the parameters for PyTorch"),
-        ));
-    }
+        let help = FORMATS.iter().map(|format| format!("`-o NAME.{}` writes {}", format.ending, format.what));
+        return Err(messages::fail_with(Diagnostic::new(Code::Output, what).help(help.collect::<Vec<_>>().join(", "))));
+    };
     if args.spec.ends_with(".netb") {
         let what = format!("{}: the parameters of an artifact are fused and packed", args.spec);
         return Err(messages::fail_with(
@@ -39,7 +90,8 @@ pub fn run(args: &Args) -> CommandResult {
     let inputs: Vec<&Path> = specs.chain(build.files.iter().map(PathBuf::as_path)).collect();
     output_guard::check(&args.output, output_guard::FileKind::Weights, &inputs)?;
     report_build(&build);
-    let tensors = export::safetensors(&build, &args.output).map_err(|errors| messages::fail(&errors, &spec.sources))?;
-    messages::line("Finished", format!("{}  {}", args.output.display(), counted(tensors, "tensor")));
+    let written =
+        (format.write)(&build, &args.output, args).map_err(|errors| messages::fail(&errors, &spec.sources))?;
+    messages::line("Finished", format!("{}  {written}", args.output.display()));
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Binding: finds the tensor that each parameter of a graph takes its values from. Binding is strict, by net and name, and
 //! reports all mismatches at once.
 
-mod attention;
+pub(crate) mod attention;
 pub mod axis_permutation;
 mod class_order;
 pub(crate) mod convert;

@@ -68,30 +68,31 @@ impl Model {
     fn run(&self, py: Python<'_>, images: usize, inputs: &[&[f32]], outputs: &mut [&mut [f32]]) -> PyResult<()> {
         let plan = &self.manifest().plan;
         let at_once = self.at_once();
+        let run_part = |images: usize, inputs: &[&[f32]], outputs: &mut [&mut [f32]]| {
+            self.sessions.with(|session| session.run(images, inputs, outputs)).map_err(Failure::Run)
+        };
         let run = || {
-            self.sessions.with(|session| {
-                if images <= at_once {
-                    return session.run(images, inputs, outputs).map_err(Failure::Run);
-                }
-                for begin in (0..images).step_by(at_once) {
-                    let end = (begin + at_once).min(images);
-                    let part = |port: &Port| begin * port.len()..end * port.len();
-                    let inputs: Vec<&[f32]> =
-                        inputs.iter().zip(&plan.inputs).map(|(input, port)| &input[part(port)]).collect();
-                    let outputs = outputs.iter_mut().zip(&plan.outputs).map(|(output, port)| &mut output[part(port)]);
-                    let mut outputs: Vec<&mut [f32]> = outputs.collect();
-                    session.run(end - begin, &inputs, &mut outputs).map_err(Failure::Run)?;
-                    Python::attach(|py| py.check_signals()).map_err(Failure::Signal)?;
-                }
-                Ok(())
-            })
+            if images <= at_once {
+                return run_part(images, inputs, outputs);
+            }
+            for begin in (0..images).step_by(at_once) {
+                let end = (begin + at_once).min(images);
+                let part = |port: &Port| begin * port.len()..end * port.len();
+                let inputs: Vec<&[f32]> =
+                    inputs.iter().zip(&plan.inputs).map(|(input, port)| &input[part(port)]).collect();
+                let outputs = outputs.iter_mut().zip(&plan.outputs).map(|(output, port)| &mut output[part(port)]);
+                run_part(end - begin, &inputs, &mut outputs.collect::<Vec<&mut [f32]>>())?;
+                // Without a session: a signal handler may use the model.
+                Python::attach(|py| py.check_signals()).map_err(Failure::Signal)?;
+            }
+            Ok(())
         };
         py.detach(run).map_err(|failure| failure.into_error(py))
     }
 
     /// The values of the first output for photos, `(photos, sizes…)` in row-major order.
     fn run_photos(&self, py: Python<'_>, photos: &Photos, batch: usize) -> PyResult<Vec<f32>> {
-        let run = || self.sessions.with(|session| photos::run(session, self.manifest(), &photos.list, batch.max(1)));
+        let run = || photos::run(&self.sessions, &photos.list, batch.max(1));
         py.detach(run).map_err(|failure| failure.into_error(py))
     }
 }

@@ -1,11 +1,11 @@
 //! Photos as Python programs have them, and their way through a net.
 
 use crate::errors::{Failure, Located};
-use netc::artifact::Manifest;
 use netc::data::photos::photo;
 use netc::data::{Decoding, PhotoError};
 use netc::diagnostics::{Code, Diagnostic, Diagnostics};
 use netc::runtime::non_finite::{first_nan, non_finite};
+use netc::runtime::session_pool::SessionPool;
 use netc::runtime::{RunError, Session, zeros};
 use netc::source::Sources;
 use netc::train::batches::photo_input::photo_decoding;
@@ -114,39 +114,41 @@ impl Photo {
     }
 }
 
-/// Decodes photos and runs the session's net, which this manifest describes, on them, batch by batch, both on all threads of the session. Returns the values of the first
+/// Decodes photos and runs the net on them, batch by batch, both on all threads of a session. Returns the values of the first
 /// output.
-pub fn run(session: &mut Session, manifest: &Manifest, photos: &[Photo], batch: usize) -> Result<Vec<f32>, Failure> {
+pub fn run(sessions: &SessionPool, photos: &[Photo], batch: usize) -> Result<Vec<f32>, Failure> {
+    let manifest = &sessions.artifact().manifest;
     let decoding =
         photo_decoding(manifest).map_err(|errors| Failure::Diagnostics(Located::new(errors, &Sources::default())))?;
-    let plan = &manifest.plan;
-    let each = plan.inputs[0].len();
-    let lengths: Vec<usize> = plan.outputs.iter().map(|port| port.len()).collect();
-    let batch = batch.min(photos.len());
-    let room = |each: usize, images: usize| {
-        let bytes = each.checked_mul(images).and_then(|floats| floats.checked_mul(size_of::<f32>()));
-        let values = bytes.and_then(|bytes| zeros(bytes / size_of::<f32>()));
-        values.ok_or(Failure::Run(RunError::Memory { batch: images, bytes }))
-    };
+    let each = manifest.plan.inputs[0].len();
+    let lengths: Vec<usize> = manifest.plan.outputs.iter().map(|port| port.len()).collect();
+    let batch = batch.clamp(1, photos.len().max(1));
     let mut x = room(each, batch)?;
     let mut outputs = lengths.iter().map(|&len| room(len, batch)).collect::<Result<Vec<_>, _>>()?;
     let mut rows = room(lengths[0], photos.len())?;
-    for (group, begin) in photos.chunks(batch.max(1)).zip((0..).step_by(batch.max(1))) {
+    for (group, begin) in photos.chunks(batch).zip((0..).step_by(batch)) {
         let x = &mut x[..group.len() * each];
-        decode(session, group, begin, &decoding, x, each)?;
         let mut views: Vec<&mut [f32]> =
             outputs.iter_mut().zip(&lengths).map(|(output, len)| &mut output[..group.len() * len]).collect();
-        session.run(group.len(), &[&*x], &mut views).map_err(Failure::Run)?;
-        let first = &*views[0];
-        if let Some(image) = first_nan(first, lengths[0]) {
+        sessions.with(|session| {
+            decode(session, group, begin, &decoding, x, each)?;
+            session.run(group.len(), &[&*x], &mut views).map_err(Failure::Run)?;
+            let Some(image) = first_nan(&*views[0], lengths[0]) else { return Ok(()) };
             let origin = session.origin(&[&*x], group.len(), image).map_err(Failure::Run)?;
-            let diagnostic = non_finite(&group[image].name(begin + image), origin.as_ref());
-            return Err(Failure::Diagnostics(diagnostic.into()));
-        }
-        rows[begin * lengths[0]..][..first.len()].copy_from_slice(first);
+            Err(Failure::Diagnostics(non_finite(&group[image].name(begin + image), origin.as_ref()).into()))
+        })?;
+        rows[begin * lengths[0]..][..views[0].len()].copy_from_slice(views[0]);
+        // Without a session: a signal handler may use the model.
         Python::attach(|py| py.check_signals()).map_err(Failure::Signal)?;
     }
     Ok(rows)
+}
+
+/// Zeros for the values of this number of images.
+fn room(each: usize, images: usize) -> Result<Vec<f32>, Failure> {
+    let bytes = each.checked_mul(images).and_then(|floats| floats.checked_mul(size_of::<f32>()));
+    let values = bytes.and_then(|bytes| zeros(bytes / size_of::<f32>()));
+    values.ok_or(Failure::Run(RunError::Memory { batch: images, bytes }))
 }
 
 /// Decodes a batch of photos, the first of which has the index `begin`, on all threads.

@@ -1,5 +1,6 @@
 """Calls of a model with arrays: the bits of the program, no copies, and messages."""
 
+import signal
 import threading
 
 import numpy as np
@@ -195,3 +196,27 @@ def test_a_large_batch_is_run_in_parts_with_the_same_results():
     y = model(x)
     for begin in [0, 8190, 19990]:
         assert np.allclose(y[begin : begin + 10], model(x[begin : begin + 10]), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no timers here")
+def test_signals_are_handled_between_the_parts_of_a_batch():
+    model = netc.build("Input(16) >> Relu(8192) >> Dense(4)", allow_untrained=True)
+    x = np.ones((100_000, 16), np.float32)
+    seen = []
+
+    def handler(*_):
+        # Also by a handler that uses the model itself.
+        seen.append(model(x[:1]).shape)
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, handler)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+        with pytest.raises(KeyboardInterrupt):
+            for _ in range(1000):
+                model(x)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert seen == [(1, 4)]
+    assert model(x[:3]).shape == (3, 4)

@@ -77,9 +77,7 @@ impl Thread {
     /// Ends the run after the current batch, and waits until its checkpoint is written. Returns the error of a run that has
     /// failed instead.
     pub fn stop(&mut self, interrupted: &AtomicBool) -> Option<Located> {
-        if self.handle.is_none() {
-            return None;
-        }
+        self.handle.as_ref()?;
         interrupted.store(true, Ordering::Relaxed);
         self.requests = None;
         let mut failure = None;

@@ -5,7 +5,7 @@ use super::{Context, Converted};
 use crate::import::tree::{Call, Val};
 use crate::onnx::Node;
 use crate::onnx::parameters::Layer;
-use crate::weights::bind::attention::parent;
+use crate::weights::bind::attention::parents;
 
 /// The heads of an attention beside each other.
 #[derive(Clone, Debug)]
@@ -211,4 +211,9 @@ pub(super) fn give(cx: &mut Context, name: &str, node: &Node, view: View) {
         cx.define(&name, known);
     }
     cx.views.insert(name, view);
+}
+
+/// The attention that a layer is a part of, by its name.
+fn parent(layer: &str) -> Option<&str> {
+    parents(layer).max_by_key(|parent| parent.len())
 }

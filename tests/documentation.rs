@@ -79,7 +79,7 @@ fn examples_of_the_book_are_specs_without_errors() {
     let path = folder.path().join("spec.net");
     let mut faults = Vec::new();
     let mut count = 0;
-    for page in ["language.md"] {
+    for page in ["language.md", "from-neupy.md", "from-keras.md", "from-pytorch.md"] {
         let text = std::fs::read_to_string(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("docs").join(page));
         let text = text.expect("the page");
         for example in text.split("```net\n").skip(1).filter_map(|after| after.split("```").next()) {
@@ -98,5 +98,52 @@ fn examples_of_the_book_are_specs_without_errors() {
             }
         }
     }
-    assert!(faults.is_empty() && count >= 14, "{count} examples\n{}", faults.join("\n"));
+    assert!(faults.is_empty() && count >= 20, "{count} examples\n{}", faults.join("\n"));
+}
+
+/// The commands of the tutorial run in the folder that it says, and what they need ships.
+#[test]
+fn the_tutorial_can_be_followed() {
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    let page = std::fs::read_to_string(root.join("docs/ten-minutes.md")).expect("the tutorial");
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    std::fs::copy(root.join("specs/samples/squeezenet1_1.hdf5"), folder.path().join("squeezenet1_1.hdf5"))
+        .expect("room");
+    let photos = folder.path().join("clothing");
+    copy_folder(&root.join("specs/samples/clothing"), &photos);
+    let examples = page.split("```console\n").skip(1).filter_map(|after| after.split("```").next());
+    let commands: Vec<&str> = examples.flat_map(str::lines).filter_map(|line| line.strip_prefix("$ ")).collect();
+    assert!(commands.len() > 8, "{commands:?}");
+    for command in commands {
+        // A shell splits quoted words.
+        let words = command.replace('\'', "");
+        let words: Vec<&str> = words.split(' ').collect();
+        let words = if command.contains(" >> ") {
+            vec!["netc", "show", command.split('\'').nth(1).expect("quotes")]
+        } else {
+            words
+        };
+        let program = if words[0] == "netc" { env!("CARGO_BIN_EXE_netc") } else { words[0] };
+        let output = std::process::Command::new(program)
+            .args(&words[1..])
+            .current_dir(folder.path())
+            .env("NETC_CACHE", folder.path().join("cache"))
+            .output()
+            .expect("it runs");
+        assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    for file in ["clothes/clothes.netb", "clothes/clothes.run/report.html", "features.photos.csv"] {
+        assert!(folder.path().join(file).is_file(), "{file}");
+    }
+}
+
+fn copy_folder(from: &std::path::Path, to: &std::path::Path) {
+    std::fs::create_dir_all(to).expect("a folder");
+    for entry in std::fs::read_dir(from).expect("a folder").map(|entry| entry.expect("an entry")) {
+        let target = to.join(entry.file_name());
+        match entry.path().is_dir() {
+            true => copy_folder(&entry.path(), &target),
+            false => _ = std::fs::copy(entry.path(), target).expect("room"),
+        }
+    }
 }

@@ -93,12 +93,22 @@ fn examples_of_the_book_are_specs_without_errors() {
                 }
                 Err(found) => found,
             };
+            let (tree, _) = netc::syntax::parse(&sources, spec_file(&sources));
+            if netc::syntax::format(example, &tree) != example {
+                faults.push(format!("{page} has an example that is not formatted:\n{example}"));
+            }
             if diagnostics.has_errors() {
                 faults.push(netc::diagnostics::render::text(&diagnostics, &sources, false));
             }
         }
     }
     assert!(faults.is_empty() && count >= 20, "{count} examples\n{}", faults.join("\n"));
+}
+
+/// The example among the files of its spec.
+fn spec_file(sources: &netc::source::Sources) -> netc::source::FileId {
+    let is_example = |name: &str| name.ends_with("spec.net");
+    sources.iter().find(|(_, file)| is_example(&file.name)).map(|(id, _)| id).expect("the example")
 }
 
 /// The commands of the tutorial run in the folder that it says, and what they need ships.

@@ -153,6 +153,15 @@ fn help_answers_words_of_the_language_and_of_other_libraries() {
 }
 
 #[test]
+fn manual_pages_are_of_all_commands() {
+    let folder = folder(&[]);
+    done(&netc(folder.path(), &["man", "pages/deep"]));
+    let page = fs::read_to_string(folder.path().join("pages/deep/netc-check.1")).expect("a page");
+    assert!(page.contains(".TH netc-check 1") && page.contains("GitHub Actions"), "{page}");
+    assert!(folder.path().join("pages/deep/netc.1").is_file());
+}
+
+#[test]
 fn a_photo_may_come_from_stdin_and_folders_may_have_any_depth() {
     let folder = folder(&[("tiny.net", TINY)]);
     let photo = fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("specs/samples/chelsea.png")).expect("a photo");

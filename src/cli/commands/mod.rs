@@ -15,6 +15,7 @@ mod help;
 mod import;
 mod inspect;
 mod lsp;
+mod man;
 mod new;
 mod predict;
 #[cfg(feature = "serve")]
@@ -78,6 +79,8 @@ pub enum Command {
     Diff(diff::Args),
     /// Print a shell's completion script
     Completions(completions::Args),
+    /// Write the manual pages of all commands
+    Man(man::Args),
 }
 
 impl Command {
@@ -106,6 +109,7 @@ impl Command {
             Command::New(args) => new::run(args),
             Command::Diff(args) => diff::run(args),
             Command::Completions(args) => completions::run(args, program),
+            Command::Man(args) => man::run(args, program),
         }
     }
 }

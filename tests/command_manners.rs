@@ -122,7 +122,7 @@ fn a_cut_of_a_file_is_an_expression() {
 fn the_net_with_a_recipe_is_the_one_that_is_meant() {
     let two = "net front = Input(4) >> Relu(3)\nnet head = Input(3) >> Softmax(2)\ntrain head { data = arrays(\"x.h5\", x=\"x\", y=\"y\") }\n";
     let folder = folder(&[("two.net", two)]);
-    assert!(done(&netc(folder.path(), &["show", "two.net"])).starts_with("head: "));
+    assert!(done(&netc(folder.path(), &["show", "two.net"])).starts_with("(?, 3) "));
     // Training gets as far as the data.
     refused(&netc(folder.path(), &["train", "two.net"]), "E0706", &["x.h5"]);
 }
@@ -193,11 +193,7 @@ fn an_artifact_is_described_for_people() {
     let folder = folder(&[("tiny.net", &format!("{TINY}\nlabels tiny = [\"a\", \"b\", \"c\"]\n"))]);
     done(&netc(folder.path(), &["build", "tiny.net", "--allow-untrained"]));
     let shown = done(&netc(folder.path(), &["inspect", "tiny.netb"]));
-    // Digests differ from version to version.
-    let is_digest = |word: &&str| word.len() == 64 && word.chars().all(|c| c.is_ascii_hexdigit());
-    let digests: Vec<&str> = shown.split_whitespace().filter(is_digest).collect();
-    assert_eq!(digests.len(), 1, "{shown}");
-    insta::assert_snapshot!(digests.iter().fold(shown.clone(), |text, digest| text.replace(digest, "DIGEST")));
+    insta::assert_snapshot!(shown);
     assert_eq!(done(&netc(folder.path(), &["inspect", "tiny.netb", "--source"])).lines().next(), TINY.lines().next());
 }
 

@@ -9,6 +9,7 @@ use super::project::{Project, shipped};
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, Result, suggest};
 use crate::graph::Graph;
 use crate::source::{FileId, SourceFile, Sources, Span};
+use crate::syntax;
 use crate::syntax::ast::{Expr, File, Ident};
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashSet};
@@ -53,8 +54,8 @@ pub fn load(argument: &str, read: Reader) -> std::result::Result<Spec, (Sources,
             Ok(file) => (file, identifier(&stem)),
             Err(diagnostic) => return Err((sources, diagnostic.into())),
         }
-    } else if let Some(text) = cut_of_file(argument) {
-        (sources.add_text("expression", &text), "expression".to_string())
+    } else if let Some((path, cut)) = cut_of_file(argument) {
+        return load_cut(path, cut, read);
     } else if let Some(spec) = shipped::find(argument) {
         (sources.add(shipped::source(spec)), argument.to_string())
     } else {
@@ -71,11 +72,35 @@ pub fn load(argument: &str, read: Reader) -> std::result::Result<Spec, (Sources,
     Ok(spec(sources, root, &stem, read))
 }
 
-/// The expression of a cut of a file's net on the command line: `bird.net[..species]` is `"bird.net"[..species]`.
-fn cut_of_file(argument: &str) -> Option<String> {
-    let (path, rest) = argument.split_once(".net[")?;
-    let is_path = !path.is_empty() && !path.contains(['"', '{', '}', '\\', '\n']);
-    is_path.then(|| format!("\"{path}.net\"[{rest}"))
+/// A cut of a file's net on the command line, `bird.net[..species]`: the path and the cut.
+fn cut_of_file(argument: &str) -> Option<(&Path, &str)> {
+    let end = argument.find(".net[")? + ".net".len();
+    Some((Path::new(&argument[..end]), &argument[end..]))
+}
+
+/// Reads a file, and adds a net that is a cut of the net that the file would be built as. Weights, labels and trained files are
+/// found as for that net.
+fn load_cut(path: &Path, cut: &str, read: Reader) -> std::result::Result<Spec, (Sources, Diagnostics)> {
+    let inner = load(&path.display().to_string(), read)?;
+    if inner.errors.has_errors() {
+        return Ok(inner);
+    }
+    let name = match inner.choose(None) {
+        Ok(net) => inner.project.nets[net].item.name.text.clone(),
+        Err(errors) => return Err((inner.sources, errors)),
+    };
+    let file = inner.sources.file(inner.root());
+    let (tree, _) = syntax::parse(&inner.sources, inner.root());
+    // A file that is an expression has no items, beside which another net could stand.
+    let items = match tree.expression {
+        Some(_) => format!("net {name} =\n{}", file.text),
+        None => file.text.clone(),
+    };
+    let net = format!("{name}_cut");
+    let text = format!("{items}\n\nnet {net} = {name}{cut}\n");
+    let mut sources = Sources::default();
+    let root = sources.add(SourceFile { text, ..file.clone() });
+    Ok(spec(sources, root, &net, read))
 }
 
 /// Reads a spec from the text of a file that an editor has open. `read` reads the files that it uses.

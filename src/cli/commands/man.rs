@@ -17,15 +17,14 @@ pub fn run(args: &Args, mut program: clap::Command) -> CommandResult {
     let cannot = |error: std::io::Error| messages::fail_with(unwritable(&args.folder, &plain(&error)));
     std::fs::create_dir_all(&args.folder).map_err(cannot)?;
     program.build();
-    let commands = program.get_subcommands().filter(|command| !command.is_hide_set()).cloned().map(|command| {
-        let name = format!("{}-{}", program.get_name(), command.get_name());
-        command.display_name(name.clone()).name(name)
-    });
+    let commands = program.get_subcommands().filter(|command| !command.is_hide_set());
     let mut count = 0;
-    for command in std::iter::once(program.clone()).chain(commands) {
-        let path = args.folder.join(format!("{}.1", command.get_name()));
+    for command in std::iter::once(&program).chain(commands) {
+        // Clap calls the pages like git's: netc-check.
+        let name = command.get_display_name().unwrap_or(command.get_name());
+        let path = args.folder.join(format!("{name}.1"));
         let mut page = Vec::new();
-        clap_mangen::Man::new(command).render(&mut page).map_err(cannot)?;
+        clap_mangen::Man::new(command.clone()).render(&mut page).map_err(cannot)?;
         write_file(&path, &page)?;
         count += 1;
     }

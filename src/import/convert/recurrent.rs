@@ -42,7 +42,10 @@ pub(super) fn layer(cx: &mut Context, node: &Node, name: &str) -> Converted {
         if node.int("linear_before_reset", 0) == 0 {
             return Err("its reset gate acts before the product with the state".into());
         }
-        call = call.with("reset_after", Val::Bool(layer.parameter("bias").is_some()));
+        // Only the bias of the state's hidden part cannot be added to that of the input.
+        let biases = node.input(3).map(|name| cx.constants.values(name).unwrap_or_else(|| vec![1.0; 6 * units]));
+        let apart = biases.is_some_and(|biases| biases.iter().skip(5 * units).any(|&bias| bias != 0.0));
+        call = call.with("reset_after", Val::Bool(apart));
     }
     if layer.parameter("weight_cell_to_ingate").is_some() {
         call = call.with("peepholes", Val::Bool(true));

@@ -20,7 +20,7 @@ NETC = os.path.abspath(os.environ.get("NETC", "target/release/netc"))
 
 text = open(os.path.join(TESTS, "onnx_export.rs"), encoding="utf-8").read()
 text = text.split("const MODELS")[1].split("\n];")[0]
-nets = re.findall(r'"(\w+)",\s*"((?:[^"\\]|\\.)*)"', text)
+nets = re.findall(r'"(\w+)",\s*"((?:[^"\\]|\\.)*)"', text, re.DOTALL)
 rng = np.random.default_rng(1)
 for name, net in nets:
     net = re.sub(r"\\\n\s*", "", net).replace('\\"', '"')
@@ -40,7 +40,12 @@ for name, net in nets:
     if name == "sequence":
         x = rng.integers(0, 10, shape).astype(np.float32)
     (y,) = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"]).run(None, {port.name: x})
-    (reference,) = ReferenceEvaluator(model).run(None, {port.name: x})
-    print(name, os.path.getsize(path), "bytes; ONNX Runtime and the reference differ by", np.max(np.abs(y - reference)))
+    try:
+        (reference,) = ReferenceEvaluator(model).run(None, {port.name: x})
+        told = f"ONNX Runtime and the reference differ by {np.max(np.abs(y - reference)):.2g}"
+    except ValueError as error:
+        # onnx 1.23.2 cannot evaluate a ConvTranspose in groups, and its LRN takes the batch for the channels.
+        told = f"the reference evaluator fails: {error}"
+    print(f"{name}: {os.path.getsize(path)} bytes; {told}")
     np.save(os.path.join(HERE, f"{name}.x.npy"), x)
     np.save(os.path.join(HERE, f"{name}.y.npy"), y)

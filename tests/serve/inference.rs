@@ -111,7 +111,7 @@ fn json_and_binary_tensors_have_the_bits_of_predict() {
     for (row, bytes) in bytes.chunks(16).enumerate() {
         let tensor =
             json!({ "name": "x", "shape": [1, 4], "datatype": "FP32", "parameters": { "binary_data_size": 16 } });
-        let (response, _) = (binary(&server, "rows", &json!({ "inputs": [tensor] }), bytes).ok(), row);
+        let response = binary(&server, "rows", &json!({ "inputs": [tensor] }), bytes).ok();
         assert_eq!(bits(&numbers(&response)), expected[3 * row..3 * row + 3]);
     }
 }

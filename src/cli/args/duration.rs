@@ -35,8 +35,8 @@ impl fmt::Display for Time {
     fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
         let micros = self.0.as_micros();
         match micros {
-            _ if micros % 1_000_000 == 0 => write!(formatter, "{}s", micros / 1_000_000),
-            _ if micros % 1000 == 0 => write!(formatter, "{}ms", micros / 1000),
+            _ if micros.is_multiple_of(1_000_000) => write!(formatter, "{}s", micros / 1_000_000),
+            _ if micros.is_multiple_of(1000) => write!(formatter, "{}ms", micros / 1000),
             _ => write!(formatter, "{micros}us"),
         }
     }

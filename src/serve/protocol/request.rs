@@ -241,7 +241,7 @@ fn rows(input: &InputTensor, port: &Port) -> Result<usize, RequestError> {
 /// The values of a tensor, which must be as many as its shape says.
 fn numbers(input: &InputTensor, binary: Option<&[u8]>, count: usize) -> Result<Vec<f32>, RequestError> {
     let numbers: Vec<f32> = match (binary, &input.data) {
-        (Some(bytes), _) if bytes.len() % size_of::<f32>() != 0 => {
+        (Some(bytes), _) if !bytes.len().is_multiple_of(size_of::<f32>()) => {
             return Err(invalid(format!("`{}` has {} bytes, which are no FP32 values", input.name, bytes.len())));
         }
         (Some(bytes), _) => {

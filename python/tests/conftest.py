@@ -1,7 +1,9 @@
 """What the tests share: the shipped net with real weights, and photos."""
 
+import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +26,12 @@ def program(*arguments, **options):
     """Run the installed script `netc`."""
     script = Path(sys.executable).with_name("netc")
     return subprocess.run([script, *map(str, arguments)], capture_output=True, text=True, **options)
+
+
+def start(*command, **options):
+    """Start a process that Ctrl-C reaches, also where it is ignored, as in the background of a shell."""
+    reset = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    return subprocess.Popen(list(map(str, command)), preexec_fn=reset, **options)
 
 
 @pytest.fixture(scope="session")

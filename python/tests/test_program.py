@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import netc
-from conftest import SPECS, program
+from conftest import SPECS, program, start
 
 
 def test_results_go_to_stdout_and_errors_to_stderr():
@@ -46,7 +46,7 @@ def is_running_the_program(process):
 def test_ctrl_c_ends_it():
     script = Path(sys.executable).with_name("netc")
     # It waits for a spec on stdin.
-    process = subprocess.Popen([script, "check", "-"], stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+    process = start(script, "check", "-", stdin=subprocess.PIPE, stderr=subprocess.PIPE)
     while not is_running_the_program(process):
         assert process.poll() is None
         time.sleep(0.02)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import netc
-from conftest import CAT, SPECS, program
+from conftest import CAT, SPECS, program, start
 
 SPEC = """
 net small = Input(6) >> Relu(12) as hidden >> Softmax(3) as kind
@@ -113,10 +113,13 @@ try:
 except KeyboardInterrupt:
     print("stopped", flush=True)
 """
-    process = subprocess.Popen([sys.executable, "-c", code], cwd=folder, stdout=subprocess.PIPE, text=True)
-    assert process.stdout.readline() == "go\n"
-    os.kill(process.pid, signal.SIGINT)
-    out, _ = process.communicate(timeout=120)
+    process = start(sys.executable, "-c", code, cwd=folder, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout.readline() == "go\n"
+        os.kill(process.pid, signal.SIGINT)
+        out, _ = process.communicate(timeout=120)
+    finally:
+        process.kill()
     assert (process.returncode, out) == (0, "stopped\n")
     training = netc.train(folder / "small.net", settings={"epochs": 10**6}, resume=True)
     assert next(training).epoch >= 3

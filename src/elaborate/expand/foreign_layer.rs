@@ -53,13 +53,15 @@ fn by_kind<'g>(graph: &'g Graph, word: &str) -> Option<&'g str> {
     let kind = fold(stem);
     let by_name = |kind: &str| ops::names().find(|name| fold(name) == kind).and_then(ops::find);
     let foreign = || KINDS.iter().find(|(name, _)| *name == kind).and_then(|(_, name)| ops::find(name));
-    let definition = by_name(&kind).or_else(foreign)?;
-    let mut layers = graph.nodes.iter().filter(|node| std::ptr::eq(node.operation.definition(), definition));
-    let found = match index {
-        Some(index) => layers.nth(index)?,
-        None => layers.next().filter(|_| layers.next().is_none())?,
-    };
-    Some(&found.name)
+    // A name may be that of a layer here, and of another kind elsewhere: torchvision's `avgpool` is a global one.
+    by_name(&kind).into_iter().chain(foreign()).find_map(|definition| {
+        let mut layers = graph.nodes.iter().filter(|node| std::ptr::eq(node.operation.definition(), definition));
+        let found = match index {
+            Some(index) => layers.nth(index),
+            None => layers.next().filter(|_| layers.next().is_none()),
+        };
+        found.map(|node| node.name.as_str())
+    })
 }
 
 /// Letters and digits in lower case.

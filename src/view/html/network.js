@@ -79,6 +79,7 @@ search.addEventListener("input", () => {
 search.addEventListener("keydown", (event) => {
   if (event.key !== "Enter" || found.length === 0) return;
   current = (current + (event.shiftKey ? found.length - 1 : 1)) % found.length;
+  if (scale < 0.9) zoom(1 / scale, middle());
   centre(found[current]);
   choose(found[current]);
 });

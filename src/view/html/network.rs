@@ -17,7 +17,7 @@ pub fn network(graph: &Graph) -> String {
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>{name}</title>\n\
          <style>\n{STYLE}</style>\n</head>\n<body>\n\
-         <header>\n<h1>{name}</h1>\n<input type=\"search\" placeholder=\"Search layers (Enter: next)\" aria-label=\"Search layers\">\n\
+         <header>\n<h1>{name}</h1>\n<input type=\"search\" placeholder=\"Search layers\" title=\"Enter: the next one\" aria-label=\"Search layers\">\n\
          <button id=\"out\" aria-label=\"Zoom out\">−</button>\n<button id=\"in\" aria-label=\"Zoom in\">+</button>\n\
          <button id=\"fit\">Fit</button>\n</header>\n\
          <div id=\"view\" tabindex=\"0\" aria-label=\"The net: arrow keys move, + and - zoom\">\n{drawing}</div>\n\

@@ -31,7 +31,6 @@ use app::App;
 use metrics::Metrics;
 use model::Model;
 use net::Threads;
-use std::future::Future;
 use std::net::TcpListener;
 use std::sync::Arc;
 use tokio::select;
@@ -133,22 +132,18 @@ impl Signals {
 
     /// Waits for one.
     #[cfg(unix)]
-    fn next(&mut self) -> impl Future<Output = ()> {
-        async {
-            select! {
-                _ = self.terminate.recv() => {}
-                _ = self.interrupt.recv() => {}
-            }
+    async fn next(&mut self) {
+        select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
         }
     }
 
     #[cfg(not(unix))]
-    fn next(&mut self) -> impl Future<Output = ()> {
-        async {
-            // Without signals, the server runs until it is killed.
-            if tokio::signal::ctrl_c().await.is_err() {
-                std::future::pending::<()>().await;
-            }
+    async fn next(&mut self) {
+        // Without signals, the server runs until it is killed.
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
         }
     }
 }

@@ -156,7 +156,7 @@ fn list_of(photos: &Dataset) -> Result<String, Failed> {
     table.write_record(header).map_err(|cause| failed(&cause))?;
     let Samples::Photos(paths) = &photos.samples else { return Ok(String::new()) };
     for (row, path) in paths.iter().enumerate() {
-        let class = classes.and_then(|(classes, names)| names.get(*classes.get(row)? as usize));
+        let class = classes.and_then(|(classes, names)| names.get(*classes.get(row)?));
         let fields = [Some(path.display().to_string()), class.cloned()];
         table.write_record(fields.into_iter().flatten()).map_err(|cause| failed(&cause))?;
     }

@@ -35,7 +35,7 @@ fn renamed<'g>(project: &Project, graph: &'g Graph, word: &str) -> Option<&'g st
         .filter(|(from, _)| plain_string(from).is_some_and(|from| from == word))
         .filter_map(|(_, to)| plain_string(to))
         .collect();
-    let is_meant = |node: &&Node| meant.iter().any(|name| node.name == *name);
+    let is_meant = |node: &&Node| meant.contains(&node.name);
     graph.nodes.iter().find(is_meant).map(|node| node.name.as_str())
 }
 

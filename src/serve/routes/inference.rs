@@ -24,7 +24,7 @@ pub async fn infer(
     let takes_photos = model.decoding.as_ref().map(|_| ()).map_err(String::clone);
     let (request, taken) = app
         .compute(move || {
-            let takes_photos = takes_photos.as_ref().map(|()| ()).map_err(String::as_str);
+            let takes_photos = takes_photos.as_ref().copied().map_err(String::as_str);
             let parsed = InferenceRequest::parse(&body.bytes, json_length, &manifest.manifest, takes_photos, limit);
             // The photos are copies: they have the room that the body had.
             (parsed, body.taken)

@@ -5,7 +5,7 @@
 //! bytes that are there before memory is taken, and what is kept is limited in all.
 //!
 //! Two rooms read it: `weights` binds an ONNX file as a layout of weights, `import` writes the spec of one. Both name its layers by
-//! [`parameters`], so that a spec that was imported binds to its file. `export` writes models, by [`write`].
+//! [`parameters`], so that a spec that was imported binds to its file. `export` writes models, by [`mod@write`].
 
 pub mod arithmetic;
 pub mod constants;

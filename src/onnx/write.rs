@@ -1,5 +1,5 @@
-//! Writing a model: the fields of `onnx.proto3` that [`messages`](super::messages) reads, in the wire format of
-//! [`wire`](super::wire). Every length is known before the first byte, so that the values of one tensor at a time are in memory.
+//! Writing a model: the fields of `onnx.proto3` that `messages` reads, in the wire format of
+//! `wire`. Every length is known before the first byte, so that the values of one tensor at a time are in memory.
 
 use super::model::{Dim, Graph, Model, Node, Value, ValueInfo};
 use crate::size::product;

@@ -1,6 +1,6 @@
 //! Nets as ONNX models. A table says which layer becomes what; the inverse is that of `import::convert`.
 //!
-//! ONNX has images as (batch, channels, height, width), netc as (batch, height, width, channels). [`context::Value`] says of every
+//! ONNX has images as (batch, channels, height, width), netc as (batch, height, width, channels). `context::Value` says of every
 //! value where its axes are, so that a transpose stands only where a layer needs an order that its input does not have.
 
 mod activation;

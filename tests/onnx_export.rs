@@ -273,3 +273,14 @@ fn a_model_that_is_too_large_is_refused() {
     refused(&output, "E0904", &["2.2 GiB", "safetensors"]);
     assert_eq!(fs::read(folder.path().join("m.onnx")).expect("the old file"), b"old");
 }
+
+/// The rows of the dense layer would be in another order than the model's: a refusal, never other numbers.
+#[test]
+fn a_reshape_of_an_image_whose_channels_are_last_is_refused() {
+    let text = "net m = Input(9x11x5) >> Reshape(11x?) >> Flatten >> Softmax(4)\n";
+    let folder = program::folder(&[("m.net", text)]);
+    done(&netc(folder.path(), &["export", "m.net", "-o", "m.onnx", "--allow-untrained"]));
+    let output = netc(folder.path(), &["import", "m.onnx", "-o", "again.net"]);
+    refused(&output, "E0906", &["it reshapes an image whose channels are last"]);
+    assert!(!folder.path().join("again.net").exists());
+}

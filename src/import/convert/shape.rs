@@ -97,6 +97,11 @@ fn flattened(cx: &mut Context, x: Known, shape: Vec<usize>, axis: Option<usize>)
 /// Axes that are split or joined: those of a group must stand together in netc, in ONNX's order.
 fn regrouped(cx: &mut Context, x: Known, shape: Vec<usize>) -> Result<Known, String> {
     let groups = groups(&x.shape, &shape).ok_or_else(|| format!("from {:?} to {shape:?}", x.shape))?;
+    // The weights of dense layers after it would be looked up as PyTorch has them, whose channels come first.
+    let joins_channels = |(old, _): &(Vec<usize>, Vec<usize>)| old.len() > 1 && old.contains(&(x.shape.len() - 1));
+    if x.axes.len() > 2 && x.axes.is_sorted() && groups.iter().any(joins_channels) {
+        return Err("it reshapes an image whose channels are last".into());
+    }
     // The first axis of each group in netc's order decides where the group stands.
     let group_of = |axis: usize| groups.iter().position(|(old, _)| old.contains(&axis));
     let mut order: Vec<usize> = Vec::new();

@@ -10,7 +10,7 @@
 //! [`passes::optimize`], [`lower::lower`], [`compile::Build::write`], [`artifact::Artifact::open`], [`runtime::Session::run`].
 //! [`compile::build`] goes the whole road. Each type has a deterministic text form, which `netc build --emit` prints.
 //!
-//! A room uses only rooms below it: `cli`, `lsp`, `view`, `import`, `export`, `check`, `train`, `compile`, `data`, `runtime`, `artifact`, `lower`, `passes`,
+//! A room uses only rooms below it: `cli`, `lsp`, `serve`, `view`, `import`, `export`, `check`, `train`, `compile`, `data`, `runtime`, `artifact`, `lower`, `passes`,
 //! `weights`, `elaborate`, `syntax`, `request`, `ops`, `graph`, `plan`, `kernels`, `diagnostics`, `h5`, `onnx`, `file`, `source`, `tensor`, `element`,
 //! `content` and `size`.
 //!
@@ -55,6 +55,8 @@ pub mod passes;
 pub mod plan;
 pub mod request;
 pub mod runtime;
+#[cfg(feature = "serve")]
+pub mod serve;
 pub mod size;
 pub mod source;
 pub mod syntax;

@@ -180,7 +180,7 @@ fn a_new_project_is_right_and_is_not_written_over() {
     let folder = folder(&[]);
     let run = |arguments: &[&str]| netc(folder.path(), arguments);
     assert_eq!(run(&["new", "my-birds"]).status.code(), Some(0));
-    for place in ["labels.txt", ".gitignore", "photos/train/class_a", "photos/valid/class_b"] {
+    for place in [".gitignore", "photos/train/class_a", "photos/valid/class_b"] {
         assert!(folder.path().join("my-birds").join(place).exists(), "{place}");
     }
     for command in [&["check", "my-birds/my-birds.net"][..], &["test"], &["fmt", "--check", "my-birds/my-birds.net"]] {
@@ -378,4 +378,21 @@ fn weights_of_an_outer_net_cover_those_of_the_inner_ones() {
     assert!(built.starts_with("exit 0") && !built.contains("away.h5"), "{built}");
     let refused = messages(&netc(folder.path(), &["build", "outer.net"]));
     assert!(refused.starts_with("exit 1") && refused.contains("E0401"), "{refused}");
+}
+
+#[test]
+fn a_training_step_is_compared_with_its_reference() {
+    let spec = "net tiny = Input(6x6x3) >> frozen(Conv(3x3, 4) >> Relu) >> Conv(3x3, 4, bias=false) >> BatchNorm >> Relu\n  \
+                >> Flatten >> Dropout(0.5) >> Relu(5) >> Softmax(3) as species\n\
+                train tiny {\n  data = arrays(\"x.h5\", x=\"x\", y=\"y\")\n  optimizer = Adam(step=0.01)\n  regularizer = l2(0.01)\n}\n";
+    let folder = folder(&[("tiny.net", spec), ("bare.net", "Input(4) >> Softmax(2)")]);
+    let output = netc(folder.path(), &["verify", "tiny.net", "--training"]);
+    let text = messages(&output);
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    for part in ["Inactive dropout-1", "batch-norm-1/running_mean ", "relu-3/weight ", "species: error of the loss"] {
+        assert!(text.contains(part), "`{part}` is missing in {text}");
+    }
+    assert!(!text.contains("convolution-1/weight "), "a frozen layer is not trained: {text}");
+    let refused = netc(folder.path(), &["verify", "bare.net", "--training"]);
+    assert_eq!(refused.status.code(), Some(1), "there is no recipe");
 }

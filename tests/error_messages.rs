@@ -165,12 +165,13 @@ fn arrays_of_several_inputs_are_matched_by_name() {
 }
 
 #[test]
-fn a_folder_without_photos_suggests_its_subfolders() {
+fn photos_in_subfolders_are_found() {
     let folder = folder(&[]);
     photos(&folder.path().join("valid"), &["cat", "dog"]);
     let predict = |net: &str, input: &str| netc(folder.path(), &["predict", net, input, "--allow-untrained"]);
     let net = "Input(8x8x3, image=Unit) >> Flatten >> Softmax(2)";
-    refused(&predict(net, "valid"), "E0704", &["subfolders are not searched", "valid"]);
+    let found = done(&predict(net, "valid"));
+    assert!(found.contains("valid/cat/0.png") && found.contains("valid/dog/0.png"), "{found}");
     refused(&predict("Input(8x8x3) >> Flatten >> Softmax(2)", "nodir"), "E0704", &["nodir", "no such file"]);
 }
 

@@ -14,6 +14,8 @@ use tempfile::TempDir;
 
 #[path = "training/interruptions.rs"]
 mod interruptions;
+#[path = "training/progress.rs"]
+mod progress;
 
 fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()

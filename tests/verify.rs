@@ -193,7 +193,8 @@ fn every_step_of_every_shipped_architecture() {
     for spec in netc::elaborate::project::shipped::SPECS {
         let expression = match spec.name {
             "mixture_of_experts" => "Input(10) >> mixture_of_experts([Relu(5), Tanh(5)], gate=Softmax(2))".into(),
-            "bird" | "lstm_text" | "siamese" => spec.name.to_string(),
+            "bird" | "lstm_text" | "bigru_text" | "dcgan" | "siamese" => spec.name.to_string(),
+            "bert_tiny" => "bert_tiny(steps=16)".into(),
             "inception_v3" => "inception_v3(size=107x107x3)".into(),
             "alexnet" => "alexnet(size=99x99x3)".into(),
             name => format!("{name}(size=64x64x3)"),
@@ -201,7 +202,11 @@ fn every_step_of_every_shipped_architecture() {
         let build = compiled(&expression).unwrap_or_else(|errors| panic!("{errors}"));
         let comparison =
             netc::check::verify::verify(&build, 1, 2).unwrap_or_else(|errors| panic!("{expression}: {errors:?}"));
-        assert_eq!(comparison.steps.len(), build.compiled.plan.steps.len(), "{expression}: a step was not compared");
+        // A copy into a concatenation is one of its branches alone: what reads the concatenation is compared.
+        for step in build.compiled.plan.steps.iter().filter(|step| !matches!(step.kernel, Kernel::Copy(_))) {
+            let is_compared = comparison.steps.iter().any(|compared| compared.step == step.name);
+            assert!(is_compared, "{expression}: `{}` was not compared", step.name);
+        }
         for step in comparison.steps {
             assert!(step.error <= TOLERANCE, "{expression}: {step:?}");
         }

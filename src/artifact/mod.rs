@@ -9,17 +9,18 @@
 //! It contains no time, folder or output name: the same inputs give the same bytes.
 
 pub(crate) mod constants;
+mod error;
 #[allow(unsafe_code)]
 mod file_bytes;
 mod write;
 
+pub use error::ArtifactError;
 pub use write::{Memory, Sink, Writer};
 
 use crate::kernels::training::loss::Loss;
 use crate::ops::input::preprocessing::Preprocessing;
 use crate::ops::output_kind::OutputKind;
 use crate::plan::Plan;
-use crate::source::plain;
 use file_bytes::FileBytes;
 use serde::{Deserialize, Serialize};
 use std::io::Read;
@@ -139,33 +140,6 @@ impl Manifest {
     /// the value of two classes.
     pub fn ranked(&self, output: usize, row: &[f32]) -> Vec<(usize, f32)> {
         self.ending(output).ranked(row, output == 0 && self.labels.as_ref().is_some_and(|labels| labels.len() == 2))
-    }
-}
-
-/// Why an artifact cannot be read or written.
-#[derive(Debug, thiserror::Error)]
-pub enum ArtifactError {
-    #[error("cannot be read: {}", plain(.0))]
-    Unreadable(std::io::Error),
-    #[error("is not an artifact")]
-    NotAnArtifact,
-    #[error("was written in version {0} of the format, this program reads version {VERSION}")]
-    Version(u32),
-    #[error("is damaged: {0}")]
-    Damaged(String),
-    #[error("was changed while it was used")]
-    Changed,
-    #[error("is too large to run: {0}")]
-    TooMuch(String),
-    #[error("cannot be written: {}", unwritable(.0))]
-    Unwritable(std::io::Error),
-}
-
-/// Why a file cannot be written; its folder may be missing.
-fn unwritable(error: &std::io::Error) -> String {
-    match error.kind() {
-        std::io::ErrorKind::NotFound => "its folder does not exist".into(),
-        _ => plain(error),
     }
 }
 

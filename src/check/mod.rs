@@ -4,6 +4,7 @@ pub mod expectations;
 pub(crate) mod lints;
 pub mod stage_snapshots;
 pub mod verify;
+pub mod verify_training;
 
 use crate::compile;
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, suggest};

@@ -4,8 +4,9 @@ use crate::compile::{self, Build, Values};
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, Result};
 use crate::graph::{Graph, Initializer, NodeId, Parameter, reference};
 use crate::passes;
-use crate::plan::{Operand, Plan, Port, Step};
+use crate::plan::Step;
 use crate::runtime::Session;
+use crate::size::product;
 use ndarray::{ArrayD, Axis, IxDyn};
 use std::sync::Arc;
 
@@ -46,6 +47,28 @@ pub struct Deviation {
     pub same_top5: bool,
 }
 
+impl Comparison {
+    /// Checks that the outputs deviate by no more than the rounding of f32, or of weights in bf16 if they are stored so.
+    ///
+    /// # Errors
+    /// [`Code::Deviation`], with the first step that deviates more.
+    pub fn check(&self, half_weights: bool) -> std::result::Result<(), Diagnostic> {
+        let worst = self.outputs.iter().map(|deviation| deviation.error).fold(0.0, f64::max);
+        let tolerance = if half_weights { HALF_TOLERANCE } else { TOLERANCE };
+        if worst <= tolerance {
+            return Ok(());
+        }
+        let message = format!("the compiled net deviates by {worst:.2e}, more than {tolerance:.0e}");
+        let diagnostic = Diagnostic::new(Code::Deviation, message);
+        Err(match self.steps.iter().find(|step| step.error > tolerance) {
+            Some(first) => {
+                diagnostic.note(format!("the first step above it is `{}`: {}", first.step, first.description))
+            }
+            None => diagnostic,
+        })
+    }
+}
+
 /// Runs plan and reference on the same random inputs, with a fixed seed.
 ///
 /// # Errors
@@ -55,7 +78,7 @@ pub fn verify(build: &Build, batch: usize, threads: usize) -> Result<Comparison>
     check_memory(&build.graph, batch)?;
     let artifact = Arc::new(build.in_memory()?);
     let plan = &artifact.manifest.plan;
-    let inputs = probe_inputs(build, plan, batch);
+    let inputs = probe_inputs(build, batch);
     let mut session = Session::new(artifact.clone(), threads);
     session.capture();
     let outputs = run(&mut session, &inputs, batch)?;
@@ -78,8 +101,8 @@ pub fn verify(build: &Build, batch: usize, threads: usize) -> Result<Comparison>
     let mut errors = vec![None; plan.steps.len()];
     let mut expected = reference::evaluate(&graph, &arrays, &mut parameter, &mut |node, value| {
         for (index, _) in last_layers.iter().enumerate().filter(|(_, layer)| **layer == Some(node)) {
-            errors[index] = values(&plan.steps[index].output, &session.captured()[index], value)
-                .map(|found| distance(&found, value));
+            errors[index] =
+                values(&plan.steps[index], &session.captured()[index], value).map(|found| distance(&found, value));
         }
     });
     if graph.nodes.len() != build.graph.nodes.len() {
@@ -102,13 +125,16 @@ fn last_layer(graph: &Graph, step: &Step) -> Option<NodeId> {
     graph.ids().rev().find(of_step)
 }
 
-/// A step's output in the order of the reference; none if it has another shape.
-fn values(operand: &Operand, kept: &[f32], wanted: &ArrayD<f64>) -> Option<Vec<f32>> {
-    let batch = wanted.len_of(Axis(0)).max(1);
-    let channels = wanted.shape().iter().skip(1).last().copied().unwrap_or(1).max(1);
-    let pixels = wanted.len() / batch / channels;
-    let image = |image: usize| (0..pixels).map(move |pixel| image * operand.batch_stride + pixel * operand.row_stride);
-    let rows = (0..batch).flat_map(image).map(|at| kept.get(at..at + channels));
+/// A step's output in the order of the reference, by the rows of its kernel (one for each sample where axes are reordered); none if it
+/// has another shape.
+fn values(step: &Step, kept: &[f32], wanted: &ArrayD<f64>) -> Option<Vec<f32>> {
+    let (batch, operand) = (wanted.len_of(Axis(0)), &step.output);
+    let (rows, width) = step.kernel.sizes().output;
+    if product([batch, rows, width]) != wanted.len() {
+        return None;
+    }
+    let image = |image: usize| (0..rows).map(move |row| image * operand.batch_stride + row * operand.row_stride);
+    let rows = (0..batch).flat_map(image).map(|at| kept.get(at..at + width));
     rows.collect::<Option<Vec<&[f32]>>>().map(|rows| rows.concat())
 }
 
@@ -116,7 +142,7 @@ fn values(operand: &Operand, kept: &[f32], wanted: &ArrayD<f64>) -> Option<Vec<f
 ///
 /// # Errors
 /// [`Code::Memory`].
-fn check_memory(graph: &Graph, batch: usize) -> Result<()> {
+pub(super) fn check_memory(graph: &Graph, batch: usize) -> Result<()> {
     let values = graph.nodes.iter().filter_map(|node| node.output.len()).fold(0usize, usize::saturating_add);
     let largest = graph.parameters.iter().map(Parameter::len).max().unwrap_or(0);
     let fits = |all: usize| Vec::<f64>::new().try_reserve_exact(all.saturating_add(largest)).is_ok();
@@ -136,7 +162,7 @@ fn check_memory(graph: &Graph, batch: usize) -> Result<()> {
 pub fn compare_with_f32(build: &Build, batch: usize, threads: usize) -> Result<Vec<Deviation>> {
     // One after the other, so that the constants of both are never in memory at the same time.
     let values = Values { graph: &build.graph, bindings: &build.bindings };
-    let inputs = probe_inputs(build, &build.compiled.plan, batch);
+    let inputs = probe_inputs(build, batch);
     let run = |artifact| run(&mut Session::new(artifact, threads), &inputs, batch);
     let wanted = run(compile::in_memory(&build.graph, &values)?)?;
     let found = run(Arc::new(build.in_memory()?))?;
@@ -145,16 +171,18 @@ pub fn compare_with_f32(build: &Build, batch: usize, threads: usize) -> Result<V
     Ok(compared.map(|((port, found), wanted)| deviation(&port.name, found, &to_f64(wanted), batch)).collect())
 }
 
-/// Inputs from a normal distribution with a fixed seed; for embeddings random indices.
-fn probe_inputs(build: &Build, plan: &Plan, batch: usize) -> Vec<Vec<f32>> {
+/// Random values of the net's inputs.
+fn probe_inputs(build: &Build, batch: usize) -> Vec<Vec<f32>> {
+    build.graph.inputs().into_iter().map(|id| probe(&build.graph, id, batch)).collect()
+}
+
+/// Values of an input from a normal distribution with a fixed seed; for embeddings random indices.
+pub(super) fn probe(graph: &Graph, input: NodeId, batch: usize) -> Vec<f32> {
     let normal = Initializer::Normal { mean: 0.0, std: 1.0 };
-    let ports = plan.inputs.iter().zip(build.graph.inputs());
-    let values = |(port, id): (&Port, NodeId)| {
-        let bound = index_bound(&build.graph, id);
-        let kind = bound.map_or(normal, |bound| Initializer::Uniform { min: 0.0, max: bound as f64 });
-        kind.sample(&[batch * port.len()], &port.name, 1)
-    };
-    ports.map(values).collect()
+    let bound = index_bound(graph, input);
+    let kind = bound.map_or(normal, |bound| Initializer::Uniform { min: 0.0, max: bound as f64 });
+    let node = graph.node(input);
+    kind.sample(&[node.output.len().unwrap_or(0).saturating_mul(batch)], &node.name, 1)
 }
 
 fn run(session: &mut Session, inputs: &[Vec<f32>], batch: usize) -> Result<Vec<Vec<f32>>> {

@@ -4,9 +4,9 @@ use super::output::messages::{self, error};
 use super::result::{CommandResult, Failed};
 use crate::artifact::Artifact;
 use crate::data::arrays::array_file;
-use crate::diagnostics::{Code, Diagnostic, counted};
+use crate::diagnostics::{Code, Diagnostic};
 use crate::plan::{Plan, Port};
-use crate::runtime;
+use crate::runtime::{self, batch_arrays};
 use ndarray::{ArrayD, IxDyn};
 use std::path::Path;
 
@@ -36,28 +36,8 @@ pub fn read_arrays(path: &Path, plan: &Plan) -> Result<Vec<ArrayD<f32>>, Failed>
         }
         several => several.iter().map(|port| read(Some(&port.name))).collect::<Result<_, Failed>>()?,
     };
-    for (array, port) in arrays.iter().zip(&plan.inputs) {
-        if array.shape().get(1..) != Some(&port.sizes[..]) {
-            let sizes: Vec<String> = port.sizes.iter().map(usize::to_string).collect();
-            return Err(error(
-                Code::Array,
-                format!(
-                    "{} has the shape {:?}, but `{}` takes (n, {})",
-                    path.display(),
-                    array.shape(),
-                    port.name,
-                    sizes.join(", ")
-                ),
-            ));
-        }
-    }
-    let rows = |array: &ArrayD<f32>| array.shape().first().copied().unwrap_or(0);
-    if let Some(other) = arrays.iter().position(|array| rows(array) != rows(&arrays[0])) {
-        let describe =
-            |index: usize| format!("`{}` has {}", plan.inputs[index].name, counted(rows(&arrays[index]), "row"));
-        let message = format!("{}: {}, but {}", path.display(), describe(0), describe(other));
-        return Err(messages::fail_with(Diagnostic::new(Code::Array, message).help("row i of each is image i")));
-    }
+    let shapes: Vec<&[usize]> = arrays.iter().map(|array| array.shape()).collect();
+    batch_arrays::images(&path.display().to_string(), &shapes, &plan.inputs).map_err(messages::fail_with)?;
     Ok(arrays)
 }
 

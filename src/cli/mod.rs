@@ -9,8 +9,11 @@ pub mod out_of_memory;
 mod output;
 mod result;
 
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, Parser};
-use result::{EXIT_ERROR, EXIT_INTERRUPTED, Failed};
+use output::messages;
+use result::{EXIT_ERROR, EXIT_INTERRUPTED, EXIT_SUCCESS, EXIT_USAGE, Failed};
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 #[derive(Parser, Debug)]
@@ -22,30 +25,50 @@ use std::process::ExitCode;
     disable_help_subcommand = true
 )]
 struct Program {
+    #[command(flatten)]
+    style: output::style::Style,
     #[command(subcommand)]
     command: commands::Command,
 }
 
 /// Runs the program with the process's arguments.
 pub fn main() -> ExitCode {
+    ExitCode::from(run(std::env::args_os()))
+}
+
+/// Runs the program with the given arguments, the first of which is its name; returns the exit code.
+pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
     out_of_memory::install();
-    let program = match Program::try_parse() {
+    let program = match Program::try_parse_from(args) {
         Ok(program) => program,
         Err(error) => {
+            if let Some(name) = unknown_command(&error) {
+                messages::fail_with(commands::unknown(&name, &Program::command()));
+                return EXIT_USAGE;
+            }
             if error.use_stderr() {
                 // A closed stderr is no reason to fail otherwise.
                 let _ = error.print();
-                return ExitCode::from(2);
+                return EXIT_USAGE;
             }
             // `--help` and `--version` are results.
-            output::messages::print(error.render());
-            return ExitCode::SUCCESS;
+            messages::print(error.render());
+            return EXIT_SUCCESS;
         }
     };
+    output::style::set(program.style);
     let result = program.command.run(Program::command());
     match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(Failed::Error) => ExitCode::from(EXIT_ERROR),
-        Err(Failed::Interrupted) => ExitCode::from(EXIT_INTERRUPTED),
+        Ok(()) => EXIT_SUCCESS,
+        Err(Failed::Error) => EXIT_ERROR,
+        Err(Failed::Interrupted) => EXIT_INTERRUPTED,
+    }
+}
+
+/// The name of a command that does not exist.
+fn unknown_command(error: &clap::Error) -> Option<String> {
+    match (error.kind(), error.get(ContextKind::InvalidSubcommand)) {
+        (ErrorKind::InvalidSubcommand, Some(ContextValue::String(name))) => Some(name.clone()),
+        _ => None,
     }
 }

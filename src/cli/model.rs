@@ -3,14 +3,14 @@
 use super::args::build_args::BuildArgs;
 use super::output::messages;
 use super::result::Failed;
-use crate::artifact::{Artifact, ArtifactError};
+use crate::artifact::Artifact;
 use crate::compile::Build;
-use crate::diagnostics::suggest::did_you_mean_file;
-use crate::diagnostics::{Code, Diagnostic, counted};
+use crate::diagnostics::counted;
 use crate::elaborate;
 use crate::elaborate::project::source_files::piped;
 use crate::train::recorded_loss;
-use crate::weights::bind::report::{Report, millions, shortened};
+use crate::weights::bind::report::{Report, millions};
+use std::cmp::Ordering;
 use std::path::{Path, PathBuf};
 
 /// Reports the stages of a build.
@@ -26,9 +26,12 @@ pub fn report_build(build: &Build) {
     messages::line(
         "Planning",
         format!(
-            "arena {} per image (at least {}), constants {}, {:.2} GFLOP of {:.2} direct",
+            "arena {} per image{}, constants {}, {:.2} GFLOP of {:.2} direct",
             floats(plan.image_floats()),
-            floats(plan.lower_bound),
+            match plan.lower_bound.cmp(&plan.image_floats()) {
+                Ordering::Equal => String::new(),
+                _ => format!(" (at least {})", floats(plan.lower_bound)),
+            },
             floats(plan.constant_floats()),
             2.0 * plan.executed_macs() as f64 / 1e9,
             2.0 * plan.macs as f64 / 1e9,
@@ -44,7 +47,7 @@ pub fn report_binding(bound: &Report) {
         let mut text =
             format!("{name} ({}) {} tensors, {} parameters", file.layout, file.tensors, millions(file.values));
         if file.unused > 0 {
-            text += &format!("; {} not used ({})", file.unused, shortened(&file.unused_layers));
+            text += &format!("; {} not used ({})", file.unused, messages::list(&file.unused_layers));
         }
         for note in &file.notes {
             text += &format!("; {note}");
@@ -52,7 +55,10 @@ pub fn report_binding(bound: &Report) {
         messages::line("Binding", text);
     }
     if bound.untrained > 0 {
-        messages::line("Untrained", format!("{} parameters ({})", bound.untrained, shortened(&bound.untrained_layers)));
+        messages::line(
+            "Untrained",
+            format!("{} tensors ({})", bound.untrained, messages::list(&bound.untrained_layers)),
+        );
     }
 }
 
@@ -89,17 +95,6 @@ pub fn open(argument: &str, args: &BuildArgs) -> Result<Artifact, Failed> {
 }
 
 fn open_artifact(argument: &str) -> Result<Artifact, Failed> {
-    Artifact::open(Path::new(argument)).map_err(|error| {
-        let code = match error {
-            ArtifactError::Unreadable(_) => Code::Unreadable,
-            ArtifactError::NotAnArtifact => Code::NotAnArtifact,
-            ArtifactError::Version(_) => Code::ArtifactVersion,
-            _ => Code::ArtifactDamaged,
-        };
-        let mut diagnostic = Diagnostic::new(code, format!("{argument} {error}"));
-        if let ArtifactError::Unreadable(_) = error {
-            diagnostic = diagnostic.maybe_help(did_you_mean_file(Path::new(argument)));
-        }
-        messages::fail_with(diagnostic.help("`netc build SPEC` writes an artifact"))
-    })
+    let path = Path::new(argument);
+    Artifact::open(path).map_err(|error| messages::fail_with(error.diagnostic(path)))
 }

@@ -1,5 +1,6 @@
 //! Compilation of a spec to an artifact, one function per stage.
 
+pub mod output_guard;
 pub mod tuning_cache;
 
 pub use crate::artifact::constants::Values;
@@ -9,6 +10,7 @@ use crate::artifact::{Artifact, Manifest, Memory, Sink, Writer};
 use crate::diagnostics::suggest::did_you_mean_file;
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, Result, counted};
 use crate::elaborate::Spec;
+use crate::elaborate::project::shipped;
 use crate::graph::{Graph, ParameterId};
 use crate::kernels::training::loss::Loss;
 use crate::lower::memory_budget::fit_memory_budget;
@@ -245,6 +247,13 @@ fn untrained(graph: &Graph, report: &Report) -> Diagnostic {
     if layers.len() > shown {
         diagnostic = diagnostic.note(format!("and {} more layers", layers.len() - shown));
     }
+    // The pretrained weights of a shipped net are a file to name.
+    let of_layer = |layer: &String| graph.nodes.iter().find(|node| node.name == *layer);
+    let nets = layers.iter().filter_map(of_layer).flat_map(|node| &node.origin.layers).map(|(net, _)| &**net);
+    let shipped: BTreeSet<&str> = nets.filter(|net| shipped::find(net).is_some()).collect();
+    for net in shipped {
+        diagnostic = diagnostic.help(format!("`--weights {net}=FILE` binds pretrained weights of `{net}`"));
+    }
     diagnostic.help("bind weights, train the net with `netc train`, or build it as it is with `--allow-untrained`")
 }
 
@@ -304,6 +313,12 @@ fn takes_names(graph: &Graph, names: usize) -> bool {
 }
 
 impl Build {
+    /// The files that it was made from: those of the spec, of weights and of labels.
+    pub fn inputs<'a>(&'a self, spec: &'a Spec) -> Vec<&'a Path> {
+        let specs = spec.sources.iter().filter_map(|(_, file)| file.path.as_deref());
+        specs.chain(self.files.iter().map(PathBuf::as_path)).collect()
+    }
+
     /// Writes the artifact. Returns its size in bytes.
     ///
     /// # Errors
@@ -343,6 +358,11 @@ impl Build {
         let mut memory = Memory::default();
         self.put_constants(&mut memory).map_err(diagnostic)?;
         Ok(Artifact::in_memory(manifest, memory))
+    }
+
+    /// The text of the spec.
+    pub fn source(&self) -> &str {
+        &self.source
     }
 
     fn manifest(&self) -> std::io::Result<Manifest> {

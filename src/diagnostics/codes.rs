@@ -235,6 +235,9 @@ codes! {
     Deviation = "E0803", "the compiled net deviates from its reference",
         "`netc verify` compares the compiled net with a reference: plain loops in f64 over the graph before any pass. A deviation of more than 1e-4 of the output's range is a bug in netc, or comes from numbers too large for f32.",
         "$ netc verify bird.net";
+    Serve = "E0804", "the server cannot start",
+        "`netc serve` listens on `--host` and `--port`: another program may have the port, and ports below 1024 need a privilege. Each model has a name of its own, that of its file. A build without the feature `serve` has no server.",
+        "$ netc serve a/bird.netb b/bird.netb   # two models of one name";
     NotAnArtifact = "E0901", "the file is not an artifact",
         "`netc build` writes artifacts, with the extension .netb.",
         "$ netc predict bird.net.bak photo.jpg";
@@ -253,6 +256,9 @@ codes! {
     ImportUnsupported = "E0906", "parts of a model cannot be expressed",
         "Every operator of ONNX or layer of Keras that no layer stands for is listed, with the reason and the nodes, and nothing is written. Code in a Keras file (`Lambda`, layers of your own) is never run. `--until NODE` imports the part before a node or up to a layer: the front of a detector without its decoding, for example.",
         "$ netc import detector.onnx";
+    ExportUnsupported = "E0907", "a layer cannot be exported",
+        "The format of the file has nothing that computes this layer. Every such layer is listed, and nothing is written.",
+        "$ netc export 'Input(8x8x4) >> LRN(alpha=-1)' -o m.onnx";
     SoftmaxTwice = "W1001", "softmax after softmax",
         "A second softmax flattens the probabilities of the first. One of the two is probably a mistake.",
         "Input(4) >> Softmax(3) >> Softmax";

@@ -62,6 +62,21 @@ const LAYERS: &[(&[&str], &str)] = &[
     (&["Noop", "NoOp", "Lambda", "Pass"], "write `Identity` for a branch without layers"),
     (&["SimpleRNN", "RNN"], "recurrent layers are `LSTM` and `GRU`"),
     (
+        &["Bidirectional", "BiLSTM", "BiGRU"],
+        "write both directions: `(LSTM(64) | LSTM(64, backwards=true)) >> Concatenate`",
+    ),
+    (&["TimeDistributed"], "leave it out: on a sequence `Dense`, norms, activations and `Dropout` act on each step"),
+    (&["MatMul", "Gemm"], "write `Dense(10)` for a product with learnt weights, `Attention(8)` for attention"),
+    (
+        &["Conv3D", "Conv3d", "MaxPool3d", "MaxPooling3D", "AvgPool3d", "AveragePooling3D", "BatchNorm3d"],
+        "there are no layers on volumes: images and sequences only",
+    ),
+    (
+        &["Rescaling", "Normalization", "Normalize2d", "ToTensor"],
+        "preprocessing is the input's: `Input(224x224x3, image=Torch)`; `netc help Image` describes it",
+    ),
+    (&["RandomFlip", "RandomRotation", "RandomCrop"], "random changes are the recipe's: `augment = [flip, crop(0.5)]`"),
+    (
         &["MultiheadAttention", "SelfAttention", "SelfAttn", "MHA", "ScaledDotProductAttention"],
         "write `Attention(8)`: the number of heads; the features are inferred",
     ),
@@ -269,5 +284,10 @@ pub fn option<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
 
 /// The meaning of an unknown key of a recipe, from another library or mistyped; `known` are the keys of a recipe.
 pub fn recipe_key<'a>(word: &str, known: &[&'a str]) -> Option<Meaning<'a>> {
-    look_up(RECIPE, word).or_else(|| suggest::nearest(word, known.iter().copied()).map(Meaning::Name))
+    known_recipe_key(word).or_else(|| suggest::nearest(word, known.iter().copied()).map(Meaning::Name))
+}
+
+/// The meaning of a training option of another library.
+pub fn known_recipe_key(word: &str) -> Option<Meaning<'static>> {
+    look_up(RECIPE, word)
 }

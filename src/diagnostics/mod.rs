@@ -193,6 +193,14 @@ impl Diagnostics {
         self.list.iter().any(|diagnostic| diagnostic.severity == Severity::Error)
     }
 
+    /// The errors among them.
+    pub fn errors(&self) -> Diagnostics {
+        let mut errors = Diagnostics::default();
+        let list = self.list.iter().filter(|diagnostic| diagnostic.severity == Severity::Error);
+        list.for_each(|diagnostic| errors.push(diagnostic.clone()));
+        errors
+    }
+
     /// The number of diagnostics.
     pub fn len(&self) -> usize {
         self.list.len()

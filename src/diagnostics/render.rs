@@ -92,6 +92,29 @@ fn longest_line(sources: &Sources, span: crate::source::Span) -> usize {
     text[start..end].split('\n').map(str::len).max().unwrap_or(0)
 }
 
+/// Diagnostics as annotations of GitHub Actions, one on a line, in source order: `::error file=…,line=…,col=…,title=E0301::…`.
+pub fn github(diagnostics: &Diagnostics, sources: &Sources) -> String {
+    // The workflow commands' own escapes: of a message, and of a property.
+    let message = |text: &str| text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A");
+    let property = |text: &str| message(text).replace(':', "%3A").replace(',', "%2C");
+    let mut out = String::new();
+    for diagnostic in diagnostics.sorted() {
+        let severity = match diagnostic.severity {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+        };
+        let mut place = String::new();
+        if let Some(label) = diagnostic.labels.iter().find(|label| label.primary) {
+            let (line, column) = sources.line_column(label.span);
+            place = format!("file={},line={line},col={column},", property(&sources.file(label.span.file).name));
+        }
+        let help = diagnostic.help.iter().map(|help| format!("\nhelp: {help}"));
+        let text = std::iter::once(diagnostic.message.clone()).chain(help).collect::<String>();
+        out += &format!("::{severity} {place}title={}::{}\n", diagnostic.code, message(&text));
+    }
+    out
+}
+
 /// A label in `--format json`; lines and columns count from 1.
 #[derive(Serialize)]
 struct JsonLabel<'a> {

@@ -27,6 +27,22 @@ pub fn did_you_mean<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str
     nearest(word, candidates).map(question)
 }
 
+/// The help line for the name of a family or of a variant: all candidates that begin with it, and those that it begins with; without
+/// any, as [`did_you_mean`].
+pub fn did_you_mean_family<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    let candidates: Vec<&str> = candidates.into_iter().collect();
+    let folded = fold(word);
+    let is_relative = |candidate: &&str| {
+        let candidate = fold(candidate);
+        folded.len() >= 3 && candidate.starts_with(&folded) || candidate.len() >= 3 && folded.starts_with(&candidate)
+    };
+    let family: Vec<&str> = candidates.iter().copied().filter(is_relative).collect();
+    match family.is_empty() {
+        false => Some(format!("did you mean {}?", one_of(family))),
+        true => did_you_mean(word, candidates),
+    }
+}
+
 /// The help line for a missing file: a file with a similar name in its folder or, if the folder is missing too, a folder with
 /// a similar name.
 pub fn did_you_mean_file(path: &Path) -> Option<String> {
@@ -81,6 +97,16 @@ mod tests {
         assert_eq!(nearest("max_pooling", layers), Some("MaxPooling"));
         assert_eq!(nearest("dropout-2", ["dropout-1", "dropout-2x", "relu-1"]), Some("dropout-1"));
         assert_eq!(nearest("Quux", layers), None);
+    }
+
+    #[test]
+    fn families_are_suggested() {
+        let nets = ["mobilenet_v2", "mobilenet_v3_small", "mobilenet_v3_large", "resnext50", "unet"];
+        let said = |word: &str| did_you_mean_family(word, nets).unwrap_or_default();
+        assert_eq!(said("mobilenet-v3"), "did you mean `mobilenet_v3_small` or `mobilenet_v3_large`?");
+        assert_eq!(said("resnext50_32x4d"), "did you mean `resnext50`?");
+        assert_eq!(said("unett"), "did you mean `unet`?");
+        assert_eq!(did_you_mean_family("vit", nets), None);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use super::project::{Project, shipped};
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, Result, suggest};
 use crate::graph::Graph;
 use crate::source::{FileId, SourceFile, Sources, Span};
+use crate::syntax;
 use crate::syntax::ast::{Expr, File, Ident};
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashSet};
@@ -53,6 +54,8 @@ pub fn load(argument: &str, read: Reader) -> std::result::Result<Spec, (Sources,
             Ok(file) => (file, identifier(&stem)),
             Err(diagnostic) => return Err((sources, diagnostic.into())),
         }
+    } else if let Some((path, cut)) = cut_of_file(argument) {
+        return load_cut(path, cut, read);
     } else if let Some(spec) = shipped::find(argument) {
         (sources.add(shipped::source(spec)), argument.to_string())
     } else {
@@ -61,12 +64,43 @@ pub fn load(argument: &str, read: Reader) -> std::result::Result<Spec, (Sources,
             let names = shipped::SPECS.iter().map(|spec| spec.name);
             let diagnostic = Diagnostic::new(Code::Unreadable, format!("there is no spec `{argument}`"))
                 .note("a spec is a `.net` file, the name of a net that ships with netc, or an expression in quotes")
-                .maybe_help(suggest::did_you_mean(argument, names).or_else(|| suggest::did_you_mean_file(path)));
+                .maybe_help(suggest::did_you_mean_family(argument, names).or_else(|| suggest::did_you_mean_file(path)));
             return Err((sources, diagnostic.into()));
         }
         (sources.add_text("expression", argument), "expression".to_string())
     };
     Ok(spec(sources, root, &stem, read))
+}
+
+/// A cut of a file's net on the command line, `bird.net[..species]`: the path and the cut.
+fn cut_of_file(argument: &str) -> Option<(&Path, &str)> {
+    let end = argument.find(".net[")? + ".net".len();
+    Some((Path::new(&argument[..end]), &argument[end..]))
+}
+
+/// Reads a file, and adds a net that is a cut of the net that the file would be built as. Weights, labels and trained files are
+/// found as for that net.
+fn load_cut(path: &Path, cut: &str, read: Reader) -> std::result::Result<Spec, (Sources, Diagnostics)> {
+    let inner = load(&path.display().to_string(), read)?;
+    if inner.errors.has_errors() {
+        return Ok(inner);
+    }
+    let name = match inner.choose(None) {
+        Ok(net) => inner.project.nets[net].item.name.text.clone(),
+        Err(errors) => return Err((inner.sources, errors)),
+    };
+    let file = inner.sources.file(inner.root());
+    let (tree, _) = syntax::parse(&inner.sources, inner.root());
+    // A file that is an expression has no items, beside which another net could stand.
+    let items = match tree.expression {
+        Some(_) => format!("net {name} =\n{}", file.text),
+        None => file.text.clone(),
+    };
+    let net = format!("{name}_cut");
+    let text = format!("{items}\n\nnet {net} = {name}{cut}\n");
+    let mut sources = Sources::default();
+    let root = sources.add(SourceFile { text, ..file.clone() });
+    Ok(spec(sources, root, &net, read))
 }
 
 /// Reads a spec from the text of a file that an editor has open. `read` reads the files that it uses.
@@ -151,7 +185,8 @@ impl Spec {
         self.project.root_nets().into_iter().filter(|&net| self.is_complete(net)).collect()
     }
 
-    /// Selects a net: the requested one, else the one named like the file, else the only complete one.
+    /// Selects a net: the requested one, else the one named like the file, else the only complete one, else the only complete one
+    /// that has a recipe.
     ///
     /// # Errors
     /// A requested net that does not exist, several complete nets or none.
@@ -187,8 +222,14 @@ impl Spec {
             }
             None => {}
         }
+        let trained: Vec<usize> = complete
+            .iter()
+            .copied()
+            .filter(|&net| project.recipes.contains_key(&project.nets[net].item.name.text))
+            .collect();
         match complete[..] {
             [one] => Ok(one),
+            [_, _, ..] if trained.len() == 1 => Ok(trained[0]),
             [] => Err(self.no_complete_net()),
             _ => {
                 let names: Vec<&str> = complete.iter().map(|&net| project.nets[net].item.name.text.as_str()).collect();

@@ -1,6 +1,7 @@
 //! Nets for other programs.
 
 mod keras;
+pub mod onnx;
 mod safetensors;
 mod torch_parameter;
 

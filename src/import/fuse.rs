@@ -104,7 +104,7 @@ fn pairs(layers: &mut Layers) {
         let (first, second) = (&layers.items[before].call, &layers.items[at].call);
         if let Some(call) = dense_activation(first, second) {
             layers.items[at].call = call;
-        } else if let Some(call) = padded(first, second) {
+        } else if let Some(call) = padded(first, second).or_else(|| affine(first, second)) {
             layers.items[at].call = call;
         } else {
             continue;
@@ -127,6 +127,18 @@ fn dense_activation(dense: &Call, activation: &Call) -> Option<Call> {
         }
         Call { name: dense.name.clone(), ..call }
     })
+}
+
+/// A factor and then a summand.
+fn affine(first: &Call, second: &Call) -> Option<Call> {
+    let number = |call: &Call, name: &str| match call.argument(name) {
+        Some(Val::Float(value)) => Some(*value),
+        Some(Val::Int(value)) => Some(*value as f64),
+        _ => None,
+    };
+    let both = first.is(&["Affine"]) && second.is(&["Affine"]);
+    let fits = both && number(first, "shift") == Some(0.0) && number(second, "scale") == Some(1.0);
+    fits.then(|| first.clone().with("shift", second.argument("shift").cloned().unwrap_or(Val::Int(0))))
 }
 
 fn padded(pad: &Call, convolution: &Call) -> Option<Call> {

@@ -29,6 +29,7 @@ pub(super) fn define(
     outputs: &[String],
     options: &Options,
     file: &str,
+    image: impl Fn(&str) -> Option<String>,
 ) -> Result<Vec<Input>, Diagnostics> {
     let constants: HashSet<&str> = graph.initializers.iter().map(|tensor| tensor.name.as_str()).collect();
     let read: HashSet<&str> = graph
@@ -39,13 +40,17 @@ pub(super) fn define(
         .flat_map(|(node, _)| node.inputs.iter().map(String::as_str))
         .chain(outputs.iter().map(String::as_str))
         .collect();
+    let indices = super::convert::indices(graph);
     let mut errors = Diagnostics::default();
     let mut inputs = Vec::new();
     let wanted = |info: &&ValueInfo| !constants.contains(info.name.as_str()) && read.contains(info.name.as_str());
     let all: Vec<&ValueInfo> = graph.inputs.iter().filter(wanted).collect();
     for info in &all {
-        match sizes(info, options, file) {
-            Ok(shape) => inputs.push(input(context, graph, info, shape, all.len() > 1)),
+        match sizes(info, options, file, &indices) {
+            Ok(shape) => {
+                let named = all.len() > 1;
+                inputs.push(input(context, graph, info, shape, named, image(&info.name)));
+            }
             Err(error) => errors.push(error),
         }
     }
@@ -56,10 +61,11 @@ pub(super) fn define(
 }
 
 /// The sizes of an input; an open batch is taken as 1.
-fn sizes(info: &ValueInfo, options: &Options, file: &str) -> Result<Vec<usize>, Diagnostic> {
+fn sizes(info: &ValueInfo, options: &Options, file: &str, indices: &HashSet<String>) -> Result<Vec<usize>, Diagnostic> {
     let wrong =
         |what: String| Diagnostic::new(Code::ImportModel, format!("the input `{}` of {file} {what}", info.name));
-    if !matches!(info.element, 1 | 10 | 11 | 16) {
+    let is_index = matches!(info.element, 6 | 7) && indices.contains(&info.name);
+    if !is_index && !matches!(info.element, 1 | 10 | 11 | 16) {
         return Err(wrong("does not take floating-point numbers".into()));
     }
     let Some(shape) = &info.shape else { return Err(wrong("has no shape".into())) };
@@ -94,12 +100,23 @@ fn sizes(info: &ValueInfo, options: &Options, file: &str) -> Result<Vec<usize>, 
     Ok(sizes)
 }
 
-fn input(context: &mut Context, graph: &Graph, info: &ValueInfo, shape: Vec<usize>, named: bool) -> Input {
+fn input(
+    context: &mut Context,
+    graph: &Graph,
+    info: &ValueInfo,
+    shape: Vec<usize>,
+    named: bool,
+    image: Option<String>,
+) -> Input {
     let channels_first = shape.len() == 4 && !is_channels_last(graph, info, &shape);
     let axes = if channels_first { vec![2, 3, 1] } else { (1..shape.len()).collect::<Vec<_>>() };
     let sizes: Vec<usize> = axes.iter().map(|&axis| shape[axis]).collect();
-    let is_photo = sizes.len() == 3 && matches!(sizes[2], 1 | 3);
-    let call = Call::layer("Input").with("shape", Val::Sizes(sizes));
+    let image = image.filter(|_| sizes.len() == 3 && matches!(sizes[2], 1 | 3));
+    let is_photo = sizes.len() == 3 && matches!(sizes[2], 1 | 3) && image.is_none();
+    let mut call = Call::layer("Input").with("shape", Val::Sizes(sizes));
+    if let Some(image) = image {
+        call = call.with("image", Val::Word(image));
+    }
     let item = context.layers.add(call.named(named.then_some(info.name.as_str())), &[]);
     context.define(&info.name, Known { item, shape: shape.clone(), axes, permuted: false });
     Input { name: info.name.clone(), shape, channels_first, is_photo }

@@ -110,12 +110,23 @@ pub fn import(model: &Path, spec: &Path, options: &Options) -> Result<Imported> 
         }
         formatted(text + "\n\n" + &items::items(&source, &name, model, spec))
     };
-    let plain = write(&net, &parts);
-    let expected = elaborated(spec, &plain, &name).map_err(|errors| {
+    let mut net = net;
+    let mut plain = write(&net, &parts);
+    let mut expected = elaborated(spec, &plain, &name).map_err(|errors| {
         let message = format!("the spec that was made of {file} is wrong, which is a fault of netc");
         Diagnostic::new(Code::ImportModel, message).note(errors)
     })?;
     check_outputs(&expected, &source.outputs, &file.to_string())?;
+    // Names that layers without one have anyway are left out.
+    if let Some(body) = tree::without_generated_names(&net.body) {
+        let unnamed = Net { body, ..net.clone() };
+        let text = write(&unnamed, &parts);
+        if let Ok(graph) = elaborated(spec, &text, &name)
+            && graph.to_string() == expected.to_string()
+        {
+            (net, plain, expected) = (unnamed, text, graph);
+        }
+    }
     let (body, nets) = fold::fold(net.body.clone(), parts, &taken);
     let text = write(&Net { body, ..net }, &nets);
     // Folding must not change the net; where it would, the layers are written one by one.
@@ -182,6 +193,13 @@ fn elaborated(path: &Path, text: &str, net: &str) -> std::result::Result<NetGrap
         Ok((graph, _)) => Ok(graph),
         Err(errors) => Err(render::text(&errors, &spec.sources, false)),
     }
+}
+
+/// Whether a text is a preprocessing of photos, as it is written in a spec.
+fn is_preprocessing(text: &str) -> bool {
+    let spec = format!("net x = Input(1x1x3, image={text})\n");
+    let graph = elaborated(Path::new("x.net"), &spec, "x");
+    !text.contains(['\n', '#']) && graph.is_ok_and(|graph| graph.nodes.len() == 1)
 }
 
 /// Whether the outputs have the sizes that the model gives them.

@@ -1,7 +1,7 @@
 //! An ONNX model as the layers of a spec.
 
 use super::convert::{Context, Known};
-use super::{Options, Source, fuse, inputs, remarks, unsupported};
+use super::{Options, Source, fuse, inputs, is_preprocessing, remarks, unsupported};
 use crate::diagnostics::{Code, Diagnostic, Result, suggest};
 use crate::onnx::constants::Constants;
 use crate::onnx::{Graph, OnnxError, parameters, patterns};
@@ -19,7 +19,8 @@ pub(super) fn source(model: &Path, options: &Options) -> Result<Source> {
         outputs(graph, options, &file)?.into_iter().map(|value| whole_layer(graph, &read.layers, value)).collect();
     let needed = patterns::needed(&graph.nodes, wanted.iter().map(String::as_str));
     let mut context = Context::new(Constants::of(graph, &constants), &read.layers, read.model.opset());
-    let inputs = inputs::define(&mut context, graph, &needed, &wanted, options, &file)?;
+    let image = |input: &str| remarks::image(&read.model, input).filter(|image| is_preprocessing(image));
+    let inputs = inputs::define(&mut context, graph, &needed, &wanted, options, &file, image)?;
     context.convert(graph, &needed);
     if let Some(first) = context.unsupported.first() {
         // The nodes that lead to the first of them can be imported.

@@ -4,12 +4,19 @@ use super::convert::Known;
 use super::inputs::Input;
 use super::items::{file_name, plain};
 use crate::onnx::Model;
+use crate::onnx::model::IMAGE;
 use std::path::Path;
 
 /// Keys of metadata under which models keep the names of their classes.
 const LABELS: [&str; 5] = ["labels", "classes", "class_names", "names", "categories"];
 /// The most classes whose names are written into a spec.
 const MAX_LABELS: usize = 2_000;
+
+/// The preprocessing of an input that a model exported by netc names.
+pub(super) fn image(model: &Model, input: &str) -> Option<String> {
+    let key = format!("{IMAGE}{input}");
+    model.metadata.iter().find(|(known, _)| *known == key).map(|(_, image)| image.clone())
+}
 
 pub(super) struct Remarks<'m> {
     pub model: &'m Model,

@@ -120,6 +120,41 @@ pub(super) fn plain_text(text: &Text) -> String {
     text.iter().filter_map(|part| if let Part::Literal(text) = part { Some(text.as_str()) } else { None }).collect()
 }
 
+/// The chain without names such as `linear-3`, which netc gives to layers that have none; none if there are no such names.
+pub(super) fn without_generated_names(chain: &[Expr]) -> Option<Chain> {
+    let mut found = false;
+    let unnamed = unnamed(chain, &mut found);
+    found.then_some(unnamed)
+}
+
+fn unnamed(chain: &[Expr], found: &mut bool) -> Chain {
+    let mut each = |expr: &Expr| match expr {
+        Expr::Call(call) => {
+            let mut call = call.clone();
+            if call.name.as_deref().is_some_and(is_generated) {
+                (*found, call.name) = (true, None);
+            }
+            Expr::Call(call)
+        }
+        Expr::Branches(branches) => Expr::Branches(branches.iter().map(|branch| unnamed(branch, found)).collect()),
+        Expr::Block { lets, result } => Expr::Block {
+            lets: lets.iter().map(|(name, value)| (name.clone(), unnamed(value, found))).collect(),
+            result: unnamed(result, found),
+        },
+        other => other.clone(),
+    };
+    chain.iter().map(&mut each).collect()
+}
+
+/// Whether netc gives such names: a kind in small letters, and a number.
+fn is_generated(name: &[Part]) -> bool {
+    let [Part::Literal(name)] = name else { return false };
+    let of_letters =
+        |kind: &str| !kind.is_empty() && kind.bytes().all(|c| c.is_ascii_lowercase() || c == b'-' || c == b'_');
+    let is_number = |number: &str| !number.is_empty() && number.bytes().all(|c| c.is_ascii_digit());
+    name.rsplit_once('-').is_some_and(|(kind, number)| of_letters(kind) && is_number(number))
+}
+
 /// The value of a default that is one.
 pub(super) fn literal(default: Default) -> Option<Val> {
     match default {

@@ -6,6 +6,7 @@ use super::documents::Document;
 use crate::elaborate::names::{Kind, LayerReference, Symbol};
 use crate::graph::{Graph, Node};
 use crate::ops;
+use crate::syntax;
 use crate::train::recipe;
 use lsp_types::{Hover, HoverContents, MarkupContent, MarkupKind};
 use std::fmt::Write;
@@ -36,7 +37,11 @@ pub fn hover(document: &Document, offset: usize) -> Option<Hover> {
         Context::Nothing | Context::Cut { .. } => named(document, &word),
         _ if cursor.recipe => recipe::help::documentation(written).map(|text| format!("```text\n{text}```\n")),
         _ => named(document, &word).or_else(|| layer(document, &word)),
-    }?;
+    };
+    let documentation = documentation.or_else(|| {
+        let is_reserved = syntax::KEYWORDS.contains(&written);
+        syntax::manual::markdown(written).filter(|_| is_reserved).map(str::to_string)
+    })?;
     hover_at(document, word, documentation)
 }
 

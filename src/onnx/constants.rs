@@ -35,6 +35,24 @@ pub enum Form {
     },
     /// A matrix with its axes in the other order.
     Transposed(Arc<Constant>),
+    /// The weights of a recurrent layer, (1, gates * units, inputs), as (inputs, gates * units); gate i is gate `gates[i]`.
+    Gates {
+        of: Arc<Constant>,
+        gates: &'static [usize],
+        units: usize,
+    },
+    /// Its biases, (1, 2 * gates * units), those of the input before those of the state: as two rows, or their sum.
+    GateBiases {
+        of: Arc<Constant>,
+        gates: &'static [usize],
+        units: usize,
+        added: bool,
+    },
+    /// Some of the values, from the first on.
+    Range {
+        of: Arc<Constant>,
+        first: usize,
+    },
     /// Value by value; both have equally many.
     Product(Arc<Constant>, Arc<Constant>),
     Sum(Arc<Constant>, Arc<Constant>),
@@ -90,6 +108,26 @@ impl Constant {
                 let (values, columns) = (inner.floats(source)?, inner.shape.last().copied().unwrap_or(1).max(1));
                 (0..columns).flat_map(|column| values.iter().skip(column).step_by(columns).copied()).collect()
             }
+            Form::Gates { of, gates, units } => {
+                let values = of.floats(source)?;
+                let inputs = self.shape.first().copied().unwrap_or(0);
+                let rows: Vec<usize> = gate_rows(gates, *units);
+                (0..inputs)
+                    .flat_map(|input| rows.iter().map(move |row| row * inputs + input))
+                    .map(|at| values.get(at).copied().unwrap_or(0.0))
+                    .collect()
+            }
+            Form::GateBiases { of, gates, units, added } => {
+                let values = of.floats(source)?;
+                let rows = gate_rows(gates, *units);
+                let (of_input, of_state) = values.split_at(rows.len().min(values.len()));
+                let ordered = |list: &[f32]| -> Vec<f32> {
+                    rows.iter().map(|&row| list.get(row).copied().unwrap_or(0.0)).collect()
+                };
+                let (of_input, of_state) = (ordered(of_input), ordered(of_state));
+                if *added { zip(&of_input, &of_state, |a, b| a + b) } else { [of_input, of_state].concat() }
+            }
+            Form::Range { of, first } => of.floats(source)?.into_iter().skip(*first).take(self.len()).collect(),
             Form::Product(a, b) => zip(&a.floats(source)?, &b.floats(source)?, |a, b| a * b),
             Form::Sum(a, b) => zip(&a.floats(source)?, &b.floats(source)?, |a, b| a + b),
         })
@@ -110,6 +148,11 @@ impl Constant {
             _ => Some((widened(&self.floats(source).ok()?), false)),
         }
     }
+}
+
+/// The rows of gates in another order.
+fn gate_rows(gates: &[usize], units: usize) -> Vec<usize> {
+    gates.iter().flat_map(|gate| (0..units).map(move |unit| gate * units + unit)).collect()
 }
 
 fn widened(values: &[f32]) -> Vec<f64> {
@@ -257,6 +300,19 @@ impl<'s> Constants<'s> {
                 let axis = clamped(node.int("axis", 1), from.shape.len());
                 let (outer, inner) = from.shape.split_at(axis);
                 Some(from.reshaped(vec![product(outer.iter().copied()), product(inner.iter().copied())]))
+            }
+            // For each of a batch of one.
+            "Expand" => {
+                let from = input(0)?;
+                let target = integers(1)?;
+                let mut shape = vec![1; target.len().saturating_sub(from.shape.len())];
+                shape.extend(&from.shape);
+                let offset = shape.len() - target.len();
+                let stays = target
+                    .iter()
+                    .enumerate()
+                    .all(|(at, &size)| size == 1 || usize::try_from(size) == Ok(shape[offset + at]));
+                stays.then(|| from.reshaped(shape))
             }
             "Transpose" => {
                 let from = input(0)?;

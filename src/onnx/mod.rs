@@ -4,8 +4,8 @@
 //! weights into memory: `wire` walks over the file and notes where the bytes of a tensor are. Every length is compared with the
 //! bytes that are there before memory is taken, and what is kept is limited in all.
 //!
-//! Two rooms use it: `weights` binds an ONNX file as a layout of weights, `import` writes the spec of one. Both name its layers by
-//! [`parameters`], so that a spec that was imported binds to its file.
+//! Two rooms read it: `weights` binds an ONNX file as a layout of weights, `import` writes the spec of one. Both name its layers by
+//! [`parameters`], so that a spec that was imported binds to its file. `export` writes models, by [`write`].
 
 pub mod arithmetic;
 pub mod constants;
@@ -18,6 +18,7 @@ pub mod patterns;
 pub mod source;
 mod tensor_values;
 mod wire;
+pub mod write;
 
 pub use error::OnnxError;
 pub use model::{Dim, Graph, Model, Node, Tensor, Value, ValueInfo};

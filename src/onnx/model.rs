@@ -4,8 +4,11 @@
 use crate::size::product;
 use std::ops::Range;
 
+/// The key of metadata under which netc says how photos become an input, before the input's name.
+pub const IMAGE: &str = "image.";
 /// The most nodes, tensors or inputs of a model.
 pub const MAX_ITEMS: usize = 100_000;
+
 /// `ModelProto`
 #[derive(Clone, Debug, Default)]
 pub struct Model {

@@ -9,6 +9,7 @@ use super::patterns;
 use super::source::Source;
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::Arc;
 
 /// A layer with parameters. Kernels are (out, in / groups, height, width) and matrices (out, in), as in PyTorch.
 #[derive(Clone, Debug)]
@@ -160,9 +161,13 @@ impl<'g> Finder<'g> {
                 layer.parameters = roles.into_iter().zip([mean, variance, gamma, beta]).collect();
             }
             "InstanceNormalization" | "GroupNormalization" | "LayerNormalization" => {
-                layer.parameters.push(("gamma", self.constant(node, 1)?.clone()));
+                let flat = |constant: &Constant| match node.op.as_str() {
+                    "GroupNormalization" => constant.reshaped(vec![constant.len()]),
+                    _ => constant.clone(),
+                };
+                layer.parameters.push(("gamma", flat(self.constant(node, 1)?)));
                 let beta = match node.input(2) {
-                    Some(_) => self.constant(node, 2)?.clone(),
+                    Some(_) => flat(self.constant(node, 2)?),
                     None => {
                         let shape = layer.parameters[0].1.shape.clone();
                         Constant { shape, key: "no beta".into(), form: Form::Filled(0.0) }
@@ -174,6 +179,31 @@ impl<'g> Finder<'g> {
                 let slope = self.constant(node, 1)?;
                 layer.parameters.push(("alpha", slope.reshaped(vec![slope.len()])));
             }
+            "LSTM" | "GRU" => layer.parameters = self.recurrent(node)?,
+            // A table of which rows are taken.
+            "Gather" => {
+                let table =
+                    self.constant(node, 0).filter(|table| table.shape.len() == 2 && node.int("axis", 0) == 0)?;
+                if self.constant(node, 1).is_some() {
+                    return None;
+                }
+                layer.parameters.push(("weight", table.clone()));
+            }
+            // A step in front of a sequence, for each of the batch.
+            "Concat" if node.inputs.len() == 2 && matches!(node.int("axis", 0), 1 | -2) => {
+                let token = self.constant(node, 0).or_else(|| self.expanded(node.input(0)?))?;
+                let is_step = matches!(token.shape[..], [1, 1, features] if features > 1);
+                if !is_step || self.constant(node, 1).is_some() {
+                    return None;
+                }
+                layer.parameters.push(("weight", token.clone()));
+            }
+            // Values for each step of a sequence.
+            "Add" => {
+                let place = (0..2).find(|&at| self.constant(node, at).is_some_and(is_for_steps))?;
+                let other = node.input(1 - place).filter(|name| self.constants.get(name).is_none());
+                layer.parameters.push(("weight", self.constant(node, place).filter(|_| other.is_some())?.clone()));
+            }
             // A factor for each channel.
             "Mul" => {
                 let place = (0..2).find(|&at| self.constant(node, at).is_some_and(is_factor))?;
@@ -184,6 +214,47 @@ impl<'g> Finder<'g> {
             _ => return None,
         }
         Some(layer)
+    }
+
+    /// The constant that is repeated for each of the batch.
+    fn expanded(&self, name: &str) -> Option<&'g Constant> {
+        let node = self.graph.nodes.iter().find(|node| node.output() == name && node.op == "Expand")?;
+        self.constant(node, 0)
+    }
+
+    /// The parameters of a recurrent layer of one direction, with NeuPy's names for an LSTM, whose gates get its order, and with
+    /// Keras' for a GRU, whose order is ONNX's.
+    fn recurrent(&self, node: &Node) -> Option<Vec<(&'static str, Constant)>> {
+        let (gates, names): (&'static [usize], _) = match node.op.as_str() {
+            "LSTM" => (&[0, 2, 3, 1], ["input_weights", "hidden_weights", "biases"]),
+            _ => (&[0, 1, 2], ["weight", "recurrent_kernel", "bias"]),
+        };
+        let units = usize::try_from(node.int("hidden_size", 0)).ok().filter(|&units| units > 0)?;
+        let width = units.checked_mul(gates.len())?;
+        let mut parameters = Vec::new();
+        for (index, name) in [1, 2].into_iter().zip(names) {
+            let of = self.constant(node, index)?;
+            let &[1, rows, inputs] = &of.shape[..] else { return None };
+            let form = Form::Gates { of: Arc::new(of.clone()), gates, units };
+            (rows == width).then(|| {
+                parameters.push((name, Constant { shape: vec![inputs, width], key: of.key.clone(), form }));
+            })?;
+        }
+        if node.input(3).is_some() {
+            let of = self.constant(node, 3).filter(|of| of.shape == [1, width * 2])?;
+            let form = Form::GateBiases { of: Arc::new(of.clone()), gates, units, added: node.op == "LSTM" };
+            let shape = if node.op == "LSTM" { vec![width] } else { vec![2, width] };
+            parameters.push((names[2], Constant { shape, key: of.key.clone(), form }));
+        }
+        if node.op == "LSTM" && node.input(7).is_some() {
+            let of = self.constant(node, 7).filter(|of| of.shape == [1, 3 * units])?;
+            let gates = ["weight_cell_to_ingate", "weight_cell_to_outgate", "weight_cell_to_forgetgate"];
+            for (at, name) in gates.into_iter().enumerate() {
+                let form = Form::Range { of: Arc::new(of.clone()), first: at * units };
+                parameters.push((name, Constant { shape: vec![units], key: of.key.clone(), form }));
+            }
+        }
+        Some(parameters)
     }
 
     /// The sum or product with a constant that alone reads a value.
@@ -209,6 +280,12 @@ impl<'g> Finder<'g> {
     }
 }
 
+/// Whether a constant has values for each step and feature of a sequence.
+fn is_for_steps(constant: &Constant) -> bool {
+    let is_float = !matches!(constant.form, Form::Computed { whole: true, .. });
+    is_float && matches!(constant.shape[..], [1, steps, features] if steps > 1 && features > 1)
+}
+
 /// Whether a constant has several values, along one axis.
 fn is_factor(constant: &Constant) -> bool {
     let is_float = !matches!(constant.form, Form::Computed { whole: true, .. });
@@ -230,7 +307,9 @@ fn is_per_unit(shape: &[usize], units: usize) -> bool {
 pub fn tensors(constant: &Constant) -> Vec<&str> {
     match &constant.form {
         Form::Product(a, b) | Form::Sum(a, b) => [tensors(a), tensors(b)].concat(),
-        Form::Transposed(inner) => tensors(inner),
+        Form::Transposed(of) | Form::Gates { of, .. } | Form::GateBiases { of, .. } | Form::Range { of, .. } => {
+            tensors(of)
+        }
         _ => vec![&constant.key],
     }
 }

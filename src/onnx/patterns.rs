@@ -36,8 +36,9 @@ impl Pattern<'_> {
             return None;
         }
         match node.op.as_str() {
-            "Mul" | "Div" => self.product(root),
-            "Add" => self.layer_norm(root),
+            "Mul" => self.product(root),
+            "Div" => self.product(root).or_else(|| self.unit_length(root)),
+            "Add" => self.layer_norm(root).or_else(|| self.group_norm(root)),
             _ => None,
         }
     }
@@ -48,6 +49,54 @@ impl Pattern<'_> {
         let found = self.graph.nodes[from..root].iter().rposition(|node| node.output() == value)?;
         let node = &self.graph.nodes[from + found];
         (node.op == op && node.domain.is_empty()).then_some(from + found)
+    }
+
+    /// Division by the length along an axis, and at least by some small number: PyTorch's `normalize`.
+    fn unit_length(&self, root: usize) -> Option<Found> {
+        let node = &self.graph.nodes[root];
+        let made = |value: &str, op| self.maker(root, value, op).map(|at| &self.graph.nodes[at]);
+        let divisor = node.input(1)?;
+        let divisor = made(divisor, "Expand").and_then(|node| node.input(0)).unwrap_or(divisor);
+        let clip = made(divisor, "Clip")?;
+        let length = made(clip.input(0)?, "ReduceL2")?;
+        let [least, most] = bounds(clip, self.constants)?;
+        let axes = length.ints("axes").map(<[i64]>::to_vec).or_else(|| self.constants.integers(length.input(1)?))?;
+        let &[axis] = &axes[..] else { return None };
+        let fits = length.input(0) == node.input(0) && length.int("keepdims", 1) != 0 && least > 0.0 && most > 1e30;
+        let attributes =
+            vec![("axis", Value::Int(axis)), ("p", Value::Int(2)), ("epsilon", Value::Float(least as f32))];
+        fits.then(|| ("LpNormalization", vec![node.inputs[0].clone()], attributes))
+    }
+
+    /// Groups of channels normalised as channels of another shape, then a scale and a shift for each channel: as PyTorch writes
+    /// group normalisation.
+    fn group_norm(&self, root: usize) -> Option<Found> {
+        let made = |value: &str, op| self.maker(root, value, op).map(|at| &self.graph.nodes[at]);
+        let (scaled, beta) = self.with_constant(root)?;
+        let scaled = self.maker(root, &scaled, "Mul")?;
+        let (values, gamma) = self.with_constant(scaled)?;
+        let normalised = made(made(&values, "Reshape")?.input(0)?, "InstanceNormalization")?;
+        let groups = made(normalised.input(0)?, "Reshape")?;
+        let all = |index: usize, wanted: f64| {
+            let values = normalised.input(index).and_then(|name| self.constants.values(name));
+            values.is_some_and(|values| values.iter().all(|&value| value == wanted))
+        };
+        let &[_, count, _] = &self.constants.integers(groups.input(1)?)?[..] else { return None };
+        (all(1, 1.0) && all(2, 0.0) && count > 0).then(|| {
+            let epsilon = Value::Float(normalised.float("epsilon", 1e-5));
+            let attributes = vec![("num_groups", Value::Int(count)), ("epsilon", epsilon)];
+            ("GroupNormalization", vec![groups.inputs[0].clone(), gamma, beta], attributes)
+        })
+    }
+
+    /// The value and the constant of a node that has one of each.
+    fn with_constant(&self, at: usize) -> Option<(String, String)> {
+        let [a, b] = &self.graph.nodes[at].inputs[..] else { return None };
+        match (self.constants.get(a), self.constants.get(b)) {
+            (None, Some(_)) => Some((a.clone(), b.clone())),
+            (Some(_), None) => Some((b.clone(), a.clone())),
+            _ => None,
+        }
     }
 
     fn is(&self, value: Option<f64>, wanted: f64) -> bool {

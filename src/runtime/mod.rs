@@ -2,11 +2,14 @@
 
 #[allow(unsafe_code)]
 mod arena;
+pub mod batch_arrays;
 pub mod benchmark;
 pub mod non_finite;
+pub mod session_pool;
 pub mod thread_count;
 
 use crate::artifact::{Artifact, ArtifactError};
+use crate::diagnostics::{Code, Diagnostic};
 use crate::kernels::gemm;
 use crate::kernels::parallel::thread_pool::ThreadPool;
 use crate::kernels::tensor_view::{View, ViewMut};
@@ -38,6 +41,16 @@ impl RunError {
     /// Whether there is too little memory; what was to be run may be right.
     pub fn is_memory(&self) -> bool {
         matches!(self, RunError::Memory { .. })
+    }
+
+    /// The diagnostic of a prediction that failed.
+    pub fn diagnostic(&self) -> Diagnostic {
+        let code = match self {
+            RunError::Artifact(_) => Code::ArtifactDamaged,
+            RunError::Memory { .. } => Code::Memory,
+            RunError::Step { .. } | RunError::Length { .. } | RunError::Count { .. } => Code::Array,
+        };
+        Diagnostic::new(code, self.to_string())
     }
 }
 

@@ -1,6 +1,7 @@
 //! Search for the origin of infinite values and NaN in a prediction.
 
 use super::{RunError, Session};
+use crate::diagnostics::{Code, Diagnostic};
 use std::fmt;
 
 /// The tensor with the first infinite value or NaN.
@@ -21,6 +22,12 @@ impl fmt::Display for Origin {
             }
         }
     }
+}
+
+/// The error of an output that is not finite, for a photo or a row.
+pub fn non_finite(input: &str, origin: Option<&Origin>) -> Diagnostic {
+    let diagnostic = Diagnostic::new(Code::NoNumber, format!("{input}: the net's output is not a finite number"));
+    origin.into_iter().fold(diagnostic, |diagnostic, origin| diagnostic.note(origin.to_string()))
 }
 
 /// The index of the first image, of `each` values, that has a NaN.

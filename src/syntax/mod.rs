@@ -5,6 +5,7 @@
 
 pub mod ast;
 mod grammar;
+pub mod manual;
 mod parse;
 pub(crate) mod print;
 mod recovery;

@@ -1,9 +1,12 @@
 //! The table of layers that `netc show` prints, as text and as JSON.
 
 use super::number_format::{Cost, costs, magnitude, short_layer, thousands, total_multiply_adds, weight_size};
+use crate::diagnostics::counted;
 use crate::graph::{Graph, NodeId};
 use serde_json::{Value, json as object};
+use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::ops::Range;
 use unicode_width::UnicodeWidthStr;
 
 /// The minimum width of the inputs column.
@@ -15,13 +18,31 @@ type Column = (&'static str, bool);
 const COLUMNS: [Column; 6] =
     [("#", true), ("name", false), ("layer", false), ("output", false), ("parameters", true), ("multiply-adds", true)];
 
-/// The summary line, the documentation, one row per layer and the totals.
-/// Inputs are wrapped at `width`, that of a terminal; names are never truncated.
-pub fn table(graph: &Graph, docs: &[String], width: Option<usize>) -> String {
+/// The form of a table.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct TableOptions {
+    /// The width of the terminal, at which inputs are wrapped; names are never truncated.
+    pub width: Option<usize>,
+    /// The depth of scopes to which layers are listed; deeper ones are one row for each scope.
+    pub depth: Option<usize>,
+}
+
+/// The summary line, the documentation, one row per layer or folded scope, and the totals.
+pub fn table(graph: &Graph, docs: &[String], options: TableOptions) -> String {
+    let TableOptions { width, depth } = options;
     let costs: Vec<_> = costs(graph).split_off(graph.open_inputs);
-    let rows: Vec<[String; 6]> = graph.layers().zip(&costs).map(|(id, cost)| cells(graph, id, cost)).collect();
-    let marks: Vec<&str> = graph.layers().map(|id| if graph.node(id).frozen { "frozen" } else { "" }).collect();
-    let inputs: Vec<Vec<&str>> = graph.layers().map(|id| inputs_text(graph, id)).collect();
+    let layers: Vec<NodeId> = graph.layers().collect();
+    let groups = groups(graph, &layers, depth);
+    let rows: Vec<[String; 6]> = groups
+        .iter()
+        .map(|(scope, range)| match scope {
+            Some(scope) => folded_cells(graph, scope, &layers[range.clone()], &costs[range.clone()]),
+            None => cells(graph, layers[range.start], &costs[range.start]),
+        })
+        .collect();
+    let is_frozen = |range: &Range<usize>| layers[range.clone()].iter().all(|&id| graph.node(id).frozen);
+    let marks: Vec<&str> = groups.iter().map(|(_, range)| if is_frozen(range) { "frozen" } else { "" }).collect();
+    let inputs: Vec<Vec<&str>> = groups.iter().map(|(_, range)| inputs_text(graph, layers[range.start])).collect();
     let frozen = marks.iter().any(|mark| !mark.is_empty());
     let has_inputs_column = inputs.iter().any(|inputs| !inputs.is_empty());
 
@@ -67,7 +88,68 @@ pub fn table(graph: &Graph, docs: &[String], width: Option<usize>) -> String {
     out.push('\n');
     out.push_str(&totals(&costs));
     out.push('\n');
+    if let Some(memory) = memory(graph, &layers) {
+        out.push_str(&memory);
+        out.push('\n');
+    }
     out
+}
+
+/// The layers in rows: each alone, or with the others of its scope at this depth, which then is named. Layers without a scope
+/// between two of one scope belong to it.
+fn groups(graph: &Graph, layers: &[NodeId], depth: Option<usize>) -> Vec<(Option<String>, Range<usize>)> {
+    let scope = |index: usize| {
+        let parts: Vec<&str> = graph.node(layers[index]).name.split(['/', '.']).collect();
+        let depth = depth.filter(|&depth| depth > 0 && parts.len() > depth)?;
+        // The scope as it is written, with its separators.
+        let length = parts[..depth].iter().map(|part| part.len() + 1).sum::<usize>() - 1;
+        Some(&graph.node(layers[index]).name[..length])
+    };
+    let mut groups = Vec::new();
+    let mut start = 0;
+    while start < layers.len() {
+        let Some(name) = scope(start) else {
+            groups.push((None, start..start + 1));
+            start += 1;
+            continue;
+        };
+        let mut end = start + 1;
+        let mut next = end;
+        while next < layers.len() && scope(next).is_none_or(|other| other == name) {
+            next += 1;
+            if scope(next - 1).is_some() {
+                end = next;
+            }
+        }
+        groups.push((Some(name.to_string()), start..end));
+        start = end;
+    }
+    groups
+}
+
+fn folded_cells(graph: &Graph, scope: &str, layers: &[NodeId], costs: &[Cost]) -> [String; 6] {
+    let index = |id: NodeId| id.0 - graph.open_inputs;
+    let (first, last) = (layers[0], layers[layers.len() - 1]);
+    [
+        format!("{}..{}", index(first), index(last)),
+        format!("{scope}/"),
+        counted(layers.len(), "layer"),
+        graph.node(last).output.to_string(),
+        thousands(costs.iter().map(|cost| cost.parameters).sum()),
+        total_multiply_adds(costs).map_or("?".into(), magnitude),
+    ]
+}
+
+/// `per image: 602.1 kB in, 4.0 kB out, 60.3 MB in the outputs of all layers`; none with unknown sizes.
+fn memory(graph: &Graph, layers: &[NodeId]) -> Option<String> {
+    let values = |ids: &[NodeId]| {
+        ids.iter().try_fold(0u64, |sum, &id| Some(sum.saturating_add(graph.node(id).output.len()? as u64)))
+    };
+    let is_input = |id: &NodeId| graph.node(*id).inputs.is_empty();
+    let inputs: Vec<NodeId> = layers.iter().copied().filter(is_input).collect();
+    let size = |values: u64| if values < 250 { counted(4 * values as usize, "byte") } else { weight_size(values) };
+    let [inputs, outputs, all] = [values(&inputs)?, values(&graph.outputs)?, values(layers)?].map(size);
+    Some(format!("per image: {inputs} in, {outputs} out, {all} in the outputs of all layers"))
 }
 
 fn cells(graph: &Graph, id: NodeId, cost: &Cost) -> [String; 6] {
@@ -124,7 +206,7 @@ pub fn terminal_width() -> Option<usize> {
     Some(usize::from(width))
 }
 
-/// `{"net", "summary", "layers": [{"index", "name", "kind", "output", "parameters", "macs", "inputs"}]}`.
+/// `{"net", "summary", "layers": [{"index", "name", "kind", "settings", "output", "parameters", "macs", "inputs", "frozen"}]}`.
 /// Multiply-adds that depend on an unknown size are null.
 pub fn json(graph: &Graph) -> Value {
     let layers: Vec<Value> = graph
@@ -133,14 +215,17 @@ pub fn json(graph: &Graph) -> Value {
         .map(|(id, cost)| {
             let node = graph.node(id);
             let inputs: Vec<&str> = node.inputs.iter().map(|&input| graph.node(input).name.as_str()).collect();
+            let settings: BTreeMap<&str, String> = node.operation.settings().into_iter().collect();
             object!({
                 "index": id.0 - graph.open_inputs,
                 "name": node.name,
                 "kind": node.operation.kind(),
+                "settings": settings,
                 "output": node.output.to_string(),
                 "parameters": cost.parameters,
                 "macs": cost.macs,
                 "inputs": inputs,
+                "frozen": node.frozen,
             })
         })
         .collect();

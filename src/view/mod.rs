@@ -1,16 +1,20 @@
-//! Views of nets and training runs: tables, JSON, SVG drawings, HTML reports.
+//! Views of nets and training runs: tables, predictions, JSON, SVG drawings, HTML reports.
 
 mod category;
 pub mod charts;
 pub mod diff;
+mod dot;
 pub mod drawing;
 mod graph_layout;
 pub mod html;
 pub mod layer_table;
 mod number_format;
+pub mod predictions;
 mod svg_text;
 
 pub use charts::curves::curves;
+pub use dot::dot;
 pub use drawing::svg;
+pub use html::network::network;
 pub use html::{MisclassifiedPhoto, ReportKind, report};
-pub use layer_table::{json, table};
+pub use layer_table::{TableOptions, json, table};

@@ -98,7 +98,7 @@ fn good(target: &str) -> Vec<Vec<u8>> {
         "lists" => LISTS.map(|text| text.as_bytes().to_vec()).to_vec(),
         "record" => {
             // The part of a snapshot after the second line of dashes.
-            let snapshots = files("src/train/run/snapshots", &["the_text.snap"]).into_iter();
+            let snapshots = files("src/train/run/record/snapshots", &["the_text.snap"]).into_iter();
             let texts = snapshots.map(|text| String::from_utf8(text).expect("text"));
             texts.filter_map(|text| Some(text.splitn(3, "---\n").nth(2)?.as_bytes().to_vec())).collect()
         }

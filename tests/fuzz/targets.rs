@@ -114,7 +114,14 @@ fn look_at(text: &str) {
 }
 
 fn view(graph: &Graph) {
-    let _ = (view::table(graph, &[], Some(80)), view::json(graph), view::svg(graph), graph.to_string());
+    let _ = (
+        view::table(graph, &[], view::TableOptions { width: Some(80), depth: Some(1) }),
+        view::json(graph),
+        view::svg(graph),
+        view::network(graph),
+        view::dot(graph),
+        graph.to_string(),
+    );
     let _ = compile::plan_text(graph.clone(), false);
 }
 

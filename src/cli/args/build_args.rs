@@ -37,6 +37,18 @@ pub enum Precision {
     Bf16Weights,
 }
 
+/// A size of at least one byte, as [`byte_count`] reads it.
+///
+/// # Errors
+/// As [`byte_count`], and for 0.
+#[cfg(feature = "serve")]
+pub fn byte_size(text: &str) -> Result<u64, String> {
+    match byte_count(text)? {
+        0 => Err("expected at least one byte".into()),
+        bytes => Ok(bytes),
+    }
+}
+
 /// Parses a number of bytes: `1000000`, `512M` and `512MiB` (powers of 1024), `512MB` (powers of 1000).
 fn byte_count(text: &str) -> Result<u64, String> {
     let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());

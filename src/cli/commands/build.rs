@@ -13,7 +13,7 @@ use crate::runtime::thread_count;
 use crate::train::recorded_loss;
 use crate::{lower, syntax};
 use std::fmt::Display;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -117,9 +117,7 @@ fn build(spec: &Spec, args: &Args) -> CommandResult {
     let options = args.build.options();
     let mut build = messages::unwrap_or_report(recorded_loss::build(spec, &options), &spec.sources)?;
     let path = args.output.clone().unwrap_or_else(|| artifact_path(&args.spec));
-    let specs = spec.sources.iter().filter_map(|(_, file)| file.path.as_deref());
-    let inputs: Vec<&Path> = specs.chain(build.files.iter().map(PathBuf::as_path)).collect();
-    output_guard::check(&path, output_guard::FileKind::Artifact, &inputs)?;
+    output_guard::check(&path, output_guard::FileKind::Artifact, &build.inputs(spec))?;
     if args.tune {
         tune(&mut build, &options, spec)?;
     }

@@ -15,7 +15,7 @@ pub struct Args {
 }
 
 /// The arguments that take the name of a shipped net; bash offers the names for the arguments after them too.
-const SPECS: [&str; 3] = ["spec", "model", "a"];
+const SPECS: [&str; 4] = ["spec", "specs", "model", "a"];
 
 pub fn run(args: &Args, program: Command) -> CommandResult {
     // Bash falls back to files if no name matches; other shells would offer the names alone.

@@ -5,13 +5,14 @@ use crate::cli::args::build_args::BuildArgs;
 use crate::cli::args::{number, threads_arg};
 use crate::cli::model;
 use crate::cli::output::messages::{self, error};
-use crate::cli::output::run_errors::{non_finite, run_failed};
+use crate::cli::output::run_errors::run_failed;
 use crate::cli::output::{output_guard, progress};
 use crate::cli::result::{CommandResult, Failed};
 use crate::data::arrays::array_file;
 use crate::data::samples::photo_paths::{InputKind, Walk, expand};
 use crate::data::{Dataset, Policy, Samples, Targets};
 use crate::diagnostics::{Code, Diagnostic};
+use crate::runtime::non_finite::non_finite;
 use crate::source::{Sources, plain};
 use crate::train::batches::batch_source::BatchSourceError;
 use crate::train::batches::photo_input::photo_decoding;
@@ -29,7 +30,8 @@ pub struct Args {
     photos: PathBuf,
     #[command(flatten)]
     build: BuildArgs,
-    /// The file to write: .h5 or .npz (both with the classes as targets), or .npy; default: the spec's name with .h5
+    /// The file to write: .h5 or .npz (both with the classes as targets), or .npy; default: the spec's name with .h5. A .photos.csv
+    /// beside it names the photo and class of each row
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
     /// The name of the features' array
@@ -131,6 +133,33 @@ fn write(args: &Args, path: &Path, artifact: &Artifact, features: Vec<f32>, phot
         arrays.push(("targets", targets.view()));
     }
     array_file::write(path, &arrays).map_err(|cause| error(Code::Output, cause.to_string()))?;
-    messages::line("Finished", format!("{}  {} ({text})", path.display(), args.name));
+    let list = list_path(path);
+    output_guard::write_file(&list, list_of(photos)?.as_bytes())?;
+    messages::line("Finished", format!("{}  {} ({text}), photos in {}", path.display(), args.name, list.display()));
     Ok(())
+}
+
+/// The file of the photos' names: `f.h5` has `f.photos.csv`.
+fn list_path(features: &Path) -> PathBuf {
+    features.with_extension("photos.csv")
+}
+
+/// The photo of each row of the features, with its class if it has one, as CSV.
+fn list_of(photos: &Dataset) -> Result<String, Failed> {
+    let failed = |cause: &dyn std::fmt::Display| error(Code::Output, cause.to_string());
+    let classes = match (&photos.targets, &photos.classes) {
+        (Targets::Classes(classes), Some(names)) => Some((classes, names)),
+        _ => None,
+    };
+    let mut table = csv::Writer::from_writer(Vec::new());
+    let header: &[&str] = if classes.is_some() { &["photo", "class"] } else { &["photo"] };
+    table.write_record(header).map_err(|cause| failed(&cause))?;
+    let Samples::Photos(paths) = &photos.samples else { return Ok(String::new()) };
+    for (row, path) in paths.iter().enumerate() {
+        let class = classes.and_then(|(classes, names)| names.get(*classes.get(row)? as usize));
+        let fields = [Some(path.display().to_string()), class.cloned()];
+        table.write_record(fields.into_iter().flatten()).map_err(|cause| failed(&cause))?;
+    }
+    let bytes = table.into_inner().map_err(|cause| failed(&cause))?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }

@@ -5,14 +5,14 @@ use crate::cli::args::{number, threads_arg};
 use crate::cli::arrays::is_array;
 use crate::cli::model;
 use crate::cli::output::messages::{self, error};
-use crate::cli::output::metrics_table::{misclassified_photos, table};
-use crate::cli::output::run_errors::non_finite;
+use crate::cli::output::metrics_table::table;
 use crate::cli::output::{output_guard, progress};
 use crate::cli::result::{CommandResult, Failed, Format};
 use crate::data::arrays::array_file;
 use crate::data::{ArraySource, Dataset, DatasetError, Policy, Samples};
 use crate::diagnostics::suggest::did_you_mean_file;
 use crate::diagnostics::{Code, Diagnostic};
+use crate::runtime::non_finite::non_finite;
 use crate::source::Sources;
 use crate::train::evaluation::evaluate::{EvaluateOptions, EvaluationError, evaluate};
 use crate::train::evaluation::metric_accumulator::MetricsReport;
@@ -121,7 +121,7 @@ pub fn run(args: &Args) -> CommandResult {
             MetricsReport::Numbers(_) => None,
         };
         let labels = evaluation.outputs.first().and_then(|output| output.labels.as_deref()).unwrap_or_default();
-        let photos = misclassified_photos(&evaluation.misclassified, labels);
+        let photos = view::html::misclassified_photos(&evaluation.misclassified, labels);
         let page = view::report(view::ReportKind::Evaluation { data: &args.data_name() }, &record, classes, &photos);
         output_guard::write_file(path, page.as_bytes())?;
     }

@@ -15,46 +15,78 @@ pub struct Args {
     spec: String,
     #[command(flatten)]
     build: BuildArgs,
-    /// The file to write; its ending is the format: .safetensors (parameters with PyTorch's names and axis order), .keras (a
+    /// The file to write; its ending is the format: .safetensors (parameters with PyTorch's names and axis order), .onnx, or .keras (a
     /// model of Keras 3)
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
-    /// Write a model of Keras 3, whatever the ending of the file
+    /// Write an ONNX model, whatever the ending of the file
     #[arg(long)]
+    onnx: bool,
+    /// Write a model of Keras 3, whatever the ending of the file
+    #[arg(long, conflicts_with = "onnx")]
     keras: bool,
+    #[command(flatten)]
+    onnx_args: OnnxArgs,
 }
 
-/// Writes a build to a file and returns how much it wrote.
-type Write = fn(&Build, &Path) -> Result<usize, Diagnostics>;
+/// How an ONNX model takes and gives values.
+#[derive(clap::Args, Clone, Copy, Debug)]
+#[command(next_help_heading = "ONNX")]
+struct OnnxArgs {
+    /// Images go in and out as (batch, height, width, channels), not (batch, channels, height, width)
+    #[arg(long)]
+    nhwc: bool,
+    /// Photos go in as pixels from 0 to 255, red, green and blue: nodes of the model do the arithmetic of `image=…`
+    #[arg(long)]
+    preprocess: bool,
+}
 
-/// A format of files.
+/// A format, and how it is written.
 struct Format {
     ending: &'static str,
-    write: Write,
-    /// What is counted.
-    noun: &'static str,
-    /// What `-o` with this ending does, for the help.
-    does: &'static str,
+    /// What is written, for help.
+    what: &'static str,
+    /// Whether it was asked for by its name.
+    asked: fn(&Args) -> bool,
+    /// Returns what the file has: `12 tensors`.
+    write: fn(&Build, &Path, &Args) -> Result<String, Diagnostics>,
 }
 
-const FORMATS: [Format; 2] = [
+/// Every format.
+const FORMATS: &[Format] = &[
     Format {
         ending: "safetensors",
-        write: export::safetensors,
-        noun: "tensor",
-        does: "writes the parameters for PyTorch",
+        what: "the parameters for PyTorch",
+        asked: |_| false,
+        write: |build, path, _| Ok(counted(export::safetensors(build, path)?, "tensor")),
     },
-    Format { ending: "keras", write: export::keras, noun: "Keras layer", does: "writes a model of Keras 3" },
+    Format { ending: "onnx", what: "an ONNX model", asked: |args| args.onnx, write: onnx },
+    Format {
+        ending: "keras",
+        what: "a model of Keras 3",
+        asked: |args| args.keras,
+        write: |build, path, _| Ok(counted(export::keras(build, path)?, "Keras layer")),
+    },
 ];
 
+fn onnx(build: &Build, path: &Path, args: &Args) -> Result<String, Diagnostics> {
+    let OnnxArgs { nhwc: channels_last, preprocess } = args.onnx_args;
+    let options = export::onnx::Options { channels_last, preprocess };
+    Ok(format!("{}, opset {}", counted(export::onnx::onnx(build, path, &options)?, "node"), export::onnx::OPSET))
+}
+
+/// The format that is asked for by its name, else by the ending of the file.
+fn format(args: &Args) -> Option<&'static Format> {
+    let ending = args.output.extension().and_then(|ending| ending.to_str());
+    let asked = FORMATS.iter().find(|format| (format.asked)(args));
+    asked.or_else(|| FORMATS.iter().find(|format| ending == Some(format.ending)))
+}
+
 pub fn run(args: &Args) -> CommandResult {
-    let ending = if args.keras { Some("keras") } else { args.output.extension().and_then(|ending| ending.to_str()) };
-    let Some(format) = FORMATS.iter().find(|format| Some(format.ending) == ending) else {
+    let Some(format) = format(args) else {
         let what = format!("{}: the ending of the file is not a format to export", args.output.display());
-        let help = |diagnostic: Diagnostic, format: &Format| {
-            diagnostic.help(format!("`-o NAME.{}` {}", format.ending, format.does))
-        };
-        return Err(messages::fail_with(FORMATS.iter().fold(Diagnostic::new(Code::Output, what), help)));
+        let help = FORMATS.iter().map(|format| format!("`-o NAME.{}` writes {}", format.ending, format.what));
+        return Err(messages::fail_with(Diagnostic::new(Code::Output, what).help(help.collect::<Vec<_>>().join(", "))));
     };
     if args.spec.ends_with(".netb") {
         let what = format!("{}: the parameters of an artifact are fused and packed", args.spec);
@@ -68,7 +100,8 @@ pub fn run(args: &Args) -> CommandResult {
     let inputs: Vec<&Path> = specs.chain(build.files.iter().map(PathBuf::as_path)).collect();
     output_guard::check(&args.output, output_guard::FileKind::Weights, &inputs)?;
     report_build(&build);
-    let count = (format.write)(&build, &args.output).map_err(|errors| messages::fail(&errors, &spec.sources))?;
-    messages::line("Finished", format!("{}  {}", args.output.display(), counted(count, format.noun)));
+    let written =
+        (format.write)(&build, &args.output, args).map_err(|errors| messages::fail(&errors, &spec.sources))?;
+    messages::line("Finished", format!("{}  {written}", args.output.display()));
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! `netc inspect`
 
+use crate::artifact::Manifest;
 use crate::cli::args::build_args::BuildArgs;
 use crate::cli::model;
 use crate::cli::output::messages;
@@ -26,6 +27,9 @@ pub struct Args {
     /// Print the plan
     #[arg(long)]
     plan: bool,
+    /// Print the spec that the artifact was made from
+    #[arg(long)]
+    source: bool,
 }
 
 pub fn run(args: &Args) -> CommandResult {
@@ -55,25 +59,43 @@ pub fn run(args: &Args) -> CommandResult {
         messages::print(&manifest.plan);
         return Ok(());
     }
-    let yaml = serde_yaml::to_string(&serde_json::json!({
-        "net": manifest.net,
-        "summary": manifest.summary,
-        "written by": format!("netc {}", manifest.netc),
-        "inputs": manifest.plan.inputs.iter().zip(&manifest.preprocessing).map(|(port, image)| serde_json::json!({
-            "name": port.name, "sizes": port.sizes, "image": image.as_ref().map(ToString::to_string),
-        })).collect::<Vec<_>>(),
-        "outputs": manifest.plan.outputs.iter().map(|port| serde_json::json!({ "name": port.name, "sizes": port.sizes })).collect::<Vec<_>>(),
-        "steps": manifest.plan.steps.len(),
-        "constants": manifest.plan.constant_floats() * 4,
-        "arena per image": manifest.plan.image_floats() * 4,
-        "labels": manifest.labels.as_ref().map(Vec::len),
-        "untrained": manifest.untrained,
-        "tuned for": manifest.tuned,
-        "made from": manifest.inputs.iter().map(|(name, digest)| format!("{name} {digest}")).collect::<Vec<_>>(),
-        "source": manifest.source,
-    }));
-    messages::print(yaml.unwrap_or_default());
+    if args.source {
+        messages::print(&manifest.source);
+        return Ok(());
+    }
+    messages::print(summary(&args.model, manifest));
     Ok(())
+}
+
+/// What an artifact is, for people: `  labels      ten lines`.
+fn summary(name: &str, manifest: &Manifest) -> String {
+    let plan = &manifest.plan;
+    let mut out =
+        format!("{name}: the net {}, compiled by netc {}\n{}\n\n", manifest.net, manifest.netc, manifest.summary);
+    let mut row = |title: &str, text: &str| _ = writeln!(out, "  {title:11} {text}");
+    let sizes = |sizes: &[usize]| sizes.iter().map(usize::to_string).collect::<Vec<_>>().join("x");
+    for (port, image) in plan.inputs.iter().zip(&manifest.preprocessing) {
+        let image = image.as_ref().map_or_else(String::new, |image| format!(", photos by {image}"));
+        row("input", &format!("{} {}{image}", port.name, sizes(&port.sizes)));
+    }
+    plan.outputs.iter().for_each(|port| row("output", &format!("{} {}", port.name, sizes(&port.sizes))));
+    if let Some(labels) = &manifest.labels {
+        row("labels", &format!("{}: {}", labels.len(), messages::list(labels)));
+    }
+    let floats = |count: usize| messages::bytes(count as u64 * 4);
+    let (constants, arena) = (floats(plan.constant_floats()), floats(plan.image_floats()));
+    row("plan", &format!("{}, constants {constants}, arena {arena} per image", counted(plan.steps.len(), "step")));
+    if !manifest.untrained.is_empty() {
+        row("untrained", &messages::list(&manifest.untrained));
+    }
+    if let Some(machine) = &manifest.tuned {
+        row("tuned for", machine);
+    }
+    for (file, digest) in &manifest.inputs {
+        row("made from", &format!("{file}  {digest}"));
+    }
+    out.push_str("\n`--plan` prints the steps, `--source` the spec, `--format json` everything.\n");
+    out
 }
 
 /// The error of a damaged weights file, as in `netc build`; none if the file is valid or no weights file.

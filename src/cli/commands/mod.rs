@@ -15,15 +15,23 @@ mod help;
 mod import;
 mod inspect;
 mod lsp;
+mod man;
 mod new;
 mod predict;
+#[cfg(feature = "serve")]
+mod serve;
 mod show;
 mod test;
 mod train;
 mod verify;
+#[cfg(not(feature = "serve"))]
+mod without_serve;
 
 use super::result::CommandResult;
+use crate::diagnostics::{Code, Diagnostic, suggest};
 use clap::Subcommand;
+#[cfg(not(feature = "serve"))]
+use without_serve as serve;
 
 #[derive(Subcommand, Debug)]
 pub enum Command {
@@ -35,6 +43,8 @@ pub enum Command {
     Build(build::Args),
     /// Classify photos, or run a net on arrays
     Predict(predict::Args),
+    /// Answer requests for predictions over HTTP
+    Serve(serve::Args),
     /// Train a net by its recipe; the features of a frozen front are computed once per image
     Train(train::Args),
     /// Write a net's outputs for photos (features) to a file
@@ -69,6 +79,8 @@ pub enum Command {
     Diff(diff::Args),
     /// Print a shell's completion script
     Completions(completions::Args),
+    /// Write the manual pages of all commands
+    Man(man::Args),
 }
 
 impl Command {
@@ -79,6 +91,7 @@ impl Command {
             Command::Show(args) => show::run(args),
             Command::Build(args) => build::run(args),
             Command::Predict(args) => predict::run(args),
+            Command::Serve(args) => serve::run(args),
             Command::Train(args) => train::run(args),
             Command::Embed(args) => embed::run(args),
             Command::Eval(args) => eval::run(args),
@@ -96,6 +109,16 @@ impl Command {
             Command::New(args) => new::run(args),
             Command::Diff(args) => diff::run(args),
             Command::Completions(args) => completions::run(args, program),
+            Command::Man(args) => man::run(args, program),
         }
     }
+}
+
+/// The error of a command that does not exist.
+pub fn unknown(name: &str, program: &clap::Command) -> Diagnostic {
+    let known = program.get_subcommands().map(clap::Command::get_name);
+    let file = name.ends_with(".net").then(|| format!("say what to do with it: `netc check {name}`"));
+    Diagnostic::new(Code::UnknownName, format!("there is no command `{name}`"))
+        .maybe_help(file.or_else(|| suggest::did_you_mean(name, known)))
+        .help("`netc help` lists the commands")
 }

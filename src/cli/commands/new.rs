@@ -4,6 +4,8 @@ use crate::cli::output::messages;
 use crate::cli::output::output_guard::write_file;
 use crate::cli::result::{CommandResult, Failed};
 use crate::compile;
+use crate::data::samples::photo_paths;
+use crate::diagnostics::suggest::did_you_mean_file;
 use crate::diagnostics::{Code, Diagnostic};
 use crate::elaborate::project::source_files::from_disk;
 use crate::elaborate::{identifier, load_text};
@@ -12,12 +14,27 @@ use crate::source::plain;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const CLASSES: [&str; 2] = ["class_a", "class_b"];
+/// The folders of a project without photos.
+const EXAMPLE_CLASSES: [&str; 2] = ["class_a", "class_b"];
+
+/// The names of the folders of validation photos that people use.
+const VALIDATION_FOLDERS: [&str; 4] = ["valid", "validation", "val", "test"];
 
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// The folder to create; the net is named like it
     name: PathBuf,
+    /// A folder of photos, with a subfolder for each class, or with `train` and `valid` that have them
+    #[arg(long, value_name = "FOLDER")]
+    photos: Option<PathBuf>,
+}
+
+/// The data of a new project, as its spec names it.
+struct Data {
+    classes: usize,
+    /// The entries `data` and `validation` of the recipe.
+    training: String,
+    validation: String,
 }
 
 pub fn run(args: &Args) -> CommandResult {
@@ -28,7 +45,15 @@ pub fn run(args: &Args) -> CommandResult {
         bare if !bare.is_empty() && bare.chars().all(|c| c == '_') => "project".to_string(),
         name => name,
     };
-    let text = spec(&net);
+    let data = match &args.photos {
+        Some(photos) => given(folder, photos)?,
+        None => Data {
+            classes: EXAMPLE_CLASSES.len(),
+            training: "images(\"photos/train\")".into(),
+            validation: "images(\"photos/valid\")".into(),
+        },
+    };
+    let text = spec(&net, &data, args.photos.is_none());
     let file = folder.join(format!("{stem}.net"));
     check(&stem, &file, &text)?;
     let cannot = |error: std::io::Error| {
@@ -49,16 +74,47 @@ pub fn run(args: &Args) -> CommandResult {
     };
     // Unlike `create_dir_all`, this fails atomically if the folder exists.
     fs::create_dir(folder).map_err(cannot)?;
-    for part in ["train", "valid"] {
-        for class in CLASSES {
-            fs::create_dir_all(folder.join("photos").join(part).join(class)).map_err(cannot)?;
+    if args.photos.is_none() {
+        for part in ["train", "valid"] {
+            for class in EXAMPLE_CLASSES {
+                fs::create_dir_all(folder.join("photos").join(part).join(class)).map_err(cannot)?;
+            }
         }
     }
-    write_file(&folder.join("labels.txt"), format!("{}\n", CLASSES.join("\n")).as_bytes())?;
-    write_file(&folder.join(".gitignore"), b"*.netb\n*.h5\n*.hdf5\n/photos/\n")?;
+    write_file(&folder.join(".gitignore"), b"*.netb\n*.h5\n*.hdf5\n*.run/\n/photos/\n")?;
     write_file(&file, text.as_bytes())?;
     messages::line("Created", format!("{}  (try `netc check {}`)", folder.display(), file.display()));
     Ok(())
+}
+
+/// The data of a folder of photos, with paths from the project's folder.
+fn given(project: &Path, photos: &Path) -> Result<Data, Failed> {
+    let part = |names: &[&str]| names.iter().map(|name| photos.join(name)).find(|path| path.is_dir());
+    let validation = part(&VALIDATION_FOLDERS);
+    let training = part(&["train"]).filter(|_| validation.is_some());
+    let root = training.as_deref().unwrap_or(photos);
+    let found = photo_paths::images(root).map_err(|error| {
+        let near = did_you_mean_file(photos).filter(|_| !photos.exists());
+        messages::fail_with(Diagnostic::new(Code::Dataset, error.to_string()).maybe_help(near))
+    })?;
+    let unreadable =
+        |error: std::io::Error| messages::error(Code::Inputs, format!("{}: {}", photos.display(), plain(&error)));
+    let base = fs::canonicalize(folder_of(project)).map_err(unreadable)?.join(project.file_name().unwrap_or_default());
+    let data = |path: &Path| -> Result<String, Failed> {
+        let path = fs::canonicalize(path).map_err(unreadable)?;
+        let path = pathdiff::diff_paths(&path, &base).unwrap_or(path);
+        // The escapes of a string in a spec.
+        let text = path.display().to_string().replace('\\', "/").replace('"', "\\\"");
+        Ok(format!("images(\"{}\")", text.replace('{', "{{").replace('}', "}}")))
+    };
+    Ok(Data {
+        classes: found.classes.len(),
+        training: data(root)?,
+        validation: match (&training, &validation) {
+            (Some(_), Some(validation)) => data(validation)?,
+            _ => "split(0.2)".into(),
+        },
+    })
 }
 
 /// Refuses names that the language reserves, by compiling the spec that would be written.
@@ -77,37 +133,40 @@ fn check(stem: &str, file: &Path, text: &str) -> CommandResult {
     compile::graph(&spec, None).map(|_| ()).map_err(|_| -> Failed { taken() })
 }
 
-/// The spec of a new project.
-fn spec(net: &str) -> String {
+/// The spec of a new project. The recipe is one that does not overfit on few photos: a small step, a strong regularizer, and an end
+/// when the validation loss no longer improves.
+fn spec(net: &str, data: &Data, is_example: bool) -> String {
+    let Data { classes, training, validation } = data;
+    let photos = match is_example {
+        true => format!(
+            "#   2. Put photos in photos/train/CLASS and photos/valid/CLASS, one folder per class, and write the number of classes in place\n\
+             #      of {classes}. The classes are named like their folders.\n"
+        ),
+        false => "#   2. The classes are named like the folders of photos.\n".to_string(),
+    };
     format!(
         r#"netc 1
 
-# {net}.net - SqueezeNet 1.1 up to its dropout, with a new head for your own classes.
+# {net}.net - SqueezeNet 1.1 up to its last convolution, with a new head for your own classes.
 #
 # What to do next:
 #   1. Put the pretrained weights next to this file as squeezenet1_1.hdf5 (netc's own is specs/samples/squeezenet1_1.hdf5).
-#   2. Put photos in photos/train/CLASS and photos/valid/CLASS, one folder per class.
-#   3. Write the names of the classes to labels.txt, sorted like the folders, and their number below in place of {classes}.
-#   4. `netc check` checks this file, `netc show` prints its layers, `netc test` checks its `expect` lines.
+{photos}#   3. `netc check {net}.net` checks this file, `netc show {net}.net` prints its layers, `netc train {net}.net` trains it.
 
 weights squeezenet1_1 = "squeezenet1_1.hdf5"
 
 ## The front keeps its ImageNet weights; only the head is trained.
-net {net} = frozen(squeezenet1_1[..dropout-1]) >> GlobalPool(avg) >> Softmax({classes}) as species
-
-labels {net} = "labels.txt"
+net {net} = frozen(squeezenet1_1[..conv10]) >> GlobalPool(avg) >> Softmax({classes}) as class
 
 train {net} {{
-  data       = images("photos/train")
-  validation = images("photos/valid")
-  optimizer  = Momentum(step=0.01, momentum=0.9)
-  loss       = categorical_crossentropy
-  epochs     = 20
-  batch      = 32
+  data        = {training}
+  validation  = {validation}
+  optimizer   = Momentum(step=0.001, momentum=0.9)
+  regularizer = l2(0.1)
+  stop        = early_stopping(patience=10)
+  epochs      = 100
+  batch       = 32
 }}
-
-expect {net}: (?, 227, 227, 3) -> (?, {classes})
-"#,
-        classes = CLASSES.len()
+"#
     )
 }

@@ -9,16 +9,18 @@ use crate::cli::output::messages::{self, error};
 use crate::cli::output::output_guard;
 use crate::cli::output::prediction_output;
 use crate::cli::output::prediction_output::{Format, Predictions};
-use crate::cli::output::run_errors::{non_finite, run_failed};
+use crate::cli::output::run_errors::run_failed;
 use crate::cli::result::{CommandResult, Failed};
 use crate::data::Decoding;
 use crate::data::photos::photo;
+use crate::data::photos::photo_error::MAX_FILE_BYTES;
 use crate::data::samples::photo_paths;
-use crate::data::samples::photo_paths::{FolderError, InputKind, Walk};
+use crate::data::samples::photo_paths::{InputKind, Walk};
 use crate::diagnostics::{Code, Diagnostic};
+use crate::file::read_piped;
 use crate::runtime::Session;
-use crate::runtime::non_finite::first_nan;
-use crate::source::Sources;
+use crate::runtime::non_finite::{first_nan, non_finite};
+use crate::source::{Sources, plain};
 use crate::train::batches::photo_input::photo_decoding;
 use ndarray::Axis;
 use std::path::{Path, PathBuf};
@@ -31,7 +33,7 @@ const MAX_REPORTED: usize = 20;
 pub struct Args {
     /// An artifact, or a spec, which is compiled first
     model: String,
-    /// Photos, folders of photos, or arrays (.npy, .npz; images along the first dimension, used without preprocessing)
+    /// Photos (- for stdin), folders of photos at any depth, or arrays (.npy, .npz; images along the first dimension, used without preprocessing)
     #[arg(required = true)]
     inputs: Vec<PathBuf>,
     #[command(flatten)]
@@ -79,16 +81,11 @@ pub fn run(args: &Args) -> CommandResult {
 /// Predicts photos, batch by batch.
 fn photos(session: &mut Session, artifact: &Artifact, args: &Args) -> Result<Predictions, Failed> {
     let plan = &artifact.manifest.plan;
-    let found = photo_paths::expand(&args.inputs, Walk::OneLevel).map_err(|cause| {
+    let paths: Vec<&PathBuf> = args.inputs.iter().filter(|path| !is_stdin(path)).collect();
+    let found = photo_paths::expand(&paths, Walk::Recursive).map_err(|cause| {
         let missing = args.inputs.iter().find(|path| !path.exists());
         let suggestion = missing.and_then(|path| crate::diagnostics::suggest::did_you_mean_file(path));
-        let subfolder = match &cause {
-            FolderError::Empty { path, .. } => suggest_subfolder(path),
-            _ => None,
-        };
-        messages::fail_with(
-            Diagnostic::new(Code::Inputs, cause.to_string()).maybe_help(suggestion).maybe_help(subfolder),
-        )
+        messages::fail_with(Diagnostic::new(Code::Inputs, cause.to_string()).maybe_help(suggestion))
     })?;
     let Decoding { preprocessing, size, .. } =
         photo_decoding(&artifact.manifest).map_err(|errors| messages::fail(&errors, &Sources::default()))?;
@@ -101,6 +98,15 @@ fn photos(session: &mut Session, artifact: &Artifact, args: &Args) -> Result<Pre
     }
     let mut predictions = Predictions::new(plan.outputs.len());
     let mut failed = false;
+    if paths.len() < args.inputs.len() {
+        let bytes = read_piped(std::io::stdin().lock(), MAX_FILE_BYTES)
+            .map_err(|cause| error(Code::Photo, format!("stdin cannot be read: {}", plain(&cause))))?;
+        let mut x = zeros(port.len(), 1)?;
+        photo::read_bytes(&bytes, "stdin", &preprocessing, size, &mut x)
+            .map_err(|cause| error(Code::Photo, cause.to_string()))?;
+        predictions.names.push("stdin".into());
+        append(session, 1, &[&x], &mut predictions)?;
+    }
     for group in found.inputs.chunks(args.batch) {
         let mut x = zeros(port.len(), group.len())?;
         let mut read = 0;
@@ -134,10 +140,9 @@ fn photos(session: &mut Session, artifact: &Artifact, args: &Args) -> Result<Pre
     Ok(predictions)
 }
 
-/// The suggestion for a folder without photos that has a subfolder.
-fn suggest_subfolder(path: &Path) -> Option<String> {
-    let folder = std::fs::read_dir(path).ok()?.flatten().map(|entry| entry.path()).find(|path| path.is_dir())?;
-    Some(format!("subfolders are not searched: name them, such as {}", folder.display()))
+/// Whether an input is a photo from stdin.
+fn is_stdin(path: &Path) -> bool {
+    path == Path::new("-")
 }
 
 /// Runs a batch and appends its outputs.

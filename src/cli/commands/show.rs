@@ -3,7 +3,9 @@
 use crate::cli::output::{messages, output_guard};
 use crate::cli::result::{CommandResult, Format};
 use crate::compile;
-use crate::view::{self, layer_table};
+use crate::diagnostics::{Code, Diagnostic};
+use crate::graph::Graph;
+use crate::view::{self, TableOptions, layer_table};
 use std::path::{Path, PathBuf};
 
 #[derive(clap::Args, Debug)]
@@ -15,38 +17,64 @@ pub struct Args {
     net: Option<String>,
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
+    /// List layers to this depth of scopes; deeper ones are one row for each scope
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..))]
+    depth: Option<u8>,
     /// Draw the net as SVG, to stdout or to the file of -o
     #[arg(long)]
     svg: bool,
-    /// The file of the drawing
-    #[arg(short, long, value_name = "FILE", requires = "svg")]
+    /// Draw the net to a file: .svg, .html (pan, zoom, search), or .dot (Graphviz)
+    #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
 }
 
 pub fn run(args: &Args) -> CommandResult {
+    let drawing = match &args.output {
+        Some(path) => {
+            let painter = painter(path, args.svg).ok_or_else(|| messages::fail_with(unknown_ending(path)))?;
+            Some((path, painter))
+        }
+        None => None,
+    };
     let spec = messages::load(&args.spec)?;
     let graph = messages::unwrap_or_report(compile::graph_or_fragment(&spec, args.net.as_deref()), &spec.sources)?;
+    if let Some((path, (kind, paint))) = drawing {
+        let inputs: Vec<&Path> = spec.sources.iter().filter_map(|(_, file)| file.path.as_deref()).collect();
+        output_guard::check(path, kind, &inputs)?;
+        return output_guard::write_file(path, paint(&graph).as_bytes());
+    }
     if args.svg {
-        let drawing = view::svg(&graph);
-        return match &args.output {
-            None => {
-                messages::print(drawing);
-                Ok(())
-            }
-            Some(path) => {
-                let inputs: Vec<&Path> = spec.sources.iter().filter_map(|(_, file)| file.path.as_deref()).collect();
-                output_guard::check(path, output_guard::FileKind::Drawing, &inputs)?;
-                output_guard::write_file(path, drawing.as_bytes())
-            }
-        };
+        messages::print(view::svg(&graph));
+        return Ok(());
     }
     match args.format {
         Format::Json => messages::print(format!("{:#}\n", layer_table::json(&graph))),
         Format::Text => {
             let docs =
                 spec.project.nets.iter().find(|net| net.item.name.text == graph.name).map(|net| net.docs.clone());
-            messages::print(layer_table::table(&graph, &docs.unwrap_or_default(), layer_table::terminal_width()));
+            let options = TableOptions { width: layer_table::terminal_width(), depth: args.depth.map(usize::from) };
+            messages::print(layer_table::table(&graph, &docs.unwrap_or_default(), options));
         }
     }
     Ok(())
+}
+
+/// The kind of a drawing's file, and what draws it.
+type Painter = (output_guard::FileKind, fn(&Graph) -> String);
+
+/// The painter for the ending of a file name; with `--svg` an SVG in a file of any name but that of another format.
+fn painter(path: &Path, svg: bool) -> Option<Painter> {
+    let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default().to_ascii_lowercase();
+    match ending.as_str() {
+        "svg" => Some((output_guard::FileKind::Drawing, view::svg)),
+        "dot" | "gv" => Some((output_guard::FileKind::Drawing, view::dot)),
+        "html" | "htm" => Some((output_guard::FileKind::Page, view::network)),
+        "png" | "pdf" | "jpg" | "jpeg" => None,
+        _ => svg.then_some((output_guard::FileKind::Drawing, view::svg as fn(&Graph) -> String)),
+    }
+}
+
+fn unknown_ending(path: &Path) -> Diagnostic {
+    Diagnostic::new(Code::Output, format!("{} has no ending of a drawing", path.display()))
+        .help("a drawing is a .svg, .html or .dot file; a browser or `rsvg-convert` makes a PNG of an SVG")
 }

@@ -2,19 +2,15 @@
 
 use crate::check::expectations;
 use crate::check::stage_snapshots::{Snapshot, Stage, tested_graphs};
-use crate::cli::output::messages;
-use crate::cli::output::output_guard;
+use crate::cli::args::spec_files;
+use crate::cli::output::{diff_text, messages, output_guard};
 use crate::cli::result::{CommandResult, Failed};
 use crate::compile::BuildOptions;
-use crate::diagnostics::{Code, Diagnostic, Diagnostics};
+use crate::diagnostics::{Code, Diagnostics};
 use crate::elaborate;
 use crate::elaborate::project::source_files::from_disk;
 use crate::source::plain;
-use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
-
-/// The maximum depth of searched folders.
-const MAX_DEPTH: usize = 32;
 
 /// A stage with snapshots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -52,52 +48,19 @@ pub struct Args {
 pub fn run(args: &Args) -> CommandResult {
     let strict = args.check || std::env::var_os("CI").is_some_and(|value| !value.is_empty() && value != "false");
     let roots = if args.files.is_empty() { vec![PathBuf::from(".")] } else { args.files.clone() };
-    let mut files = Vec::new();
-    for root in &roots {
-        find(root, 0, &mut files)?;
-    }
-    if files.is_empty() {
-        return Err(messages::fail_with(Diagnostic::new(Code::Inputs, "there are no specs (*.net) to test")));
-    }
+    let files = spec_files::find(&roots)?;
     let (mut passed, mut failed) = (0, 0);
     for file in &files {
         let is_passed = test(file, args, strict).is_ok();
         *(if is_passed { &mut passed } else { &mut failed }) += 1;
         messages::print(format!(
             "{}  {}\n",
-            painted(if is_passed { "pass" } else { "FAIL" }, is_passed),
+            diff_text::painted(if is_passed { "pass" } else { "FAIL" }, is_passed),
             file.display()
         ));
     }
     messages::print(format!("{passed} passed, {failed} failed\n"));
     if failed > 0 { Err(Failed::Error) } else { Ok(()) }
-}
-
-/// Adds the specs below a path, sorted by name; skips hidden folders and links.
-fn find(path: &Path, depth: usize, files: &mut Vec<PathBuf>) -> CommandResult {
-    if !path.is_dir() {
-        files.push(path.to_path_buf());
-        return Ok(());
-    }
-    let unreadable = |error: std::io::Error| {
-        let message = format!("`{}` cannot be read: {}", path.display(), plain(&error));
-        messages::fail_with(Diagnostic::new(Code::Unreadable, message))
-    };
-    let mut entries =
-        std::fs::read_dir(path).map_err(unreadable)?.collect::<Result<Vec<_>, _>>().map_err(unreadable)?;
-    entries.sort_by_key(|entry| entry.file_name());
-    for entry in entries {
-        let kind = entry.file_type().map_err(unreadable)?;
-        let name = entry.file_name();
-        // Paths below `.` are shown without it.
-        let inner = if path == Path::new(".") { PathBuf::from(&name) } else { entry.path() };
-        if kind.is_dir() && depth < MAX_DEPTH && !name.to_string_lossy().starts_with('.') {
-            find(&inner, depth + 1, files)?;
-        } else if !kind.is_dir() && inner.extension().is_some_and(|ending| ending == "net") {
-            files.push(inner);
-        }
-    }
-    Ok(())
 }
 
 /// Checks one spec.
@@ -133,7 +96,7 @@ fn compare(file: &Path, stage: Stage, text: &str, accept: bool, strict: bool) ->
         return Ok(true);
     }
     if let Some(diff) = snapshot.diff() {
-        messages::print(coloured(&diff));
+        messages::print(diff_text::coloured(&diff));
     }
     let path = snapshot.path.display();
     if accept {
@@ -149,27 +112,4 @@ fn compare(file: &Path, stage: Stage, text: &str, accept: bool, strict: bool) ->
         return Ok(!strict);
     }
     Ok(false)
-}
-
-/// A diff with coloured lines, on a terminal.
-fn coloured(diff: &str) -> String {
-    let mut out = String::new();
-    for line in diff.lines() {
-        match line.chars().next() {
-            Some('+') => out += &painted(line, true),
-            Some('-') => out += &painted(line, false),
-            _ => out += line,
-        }
-        out.push('\n');
-    }
-    out
-}
-
-/// Green or red text on a terminal.
-fn painted(text: &str, is_good: bool) -> String {
-    let color = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    match color {
-        true => format!("\x1b[{}m{text}\x1b[0m", if is_good { 32 } else { 31 }),
-        false => text.to_string(),
-    }
 }

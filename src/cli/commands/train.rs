@@ -2,25 +2,19 @@
 
 use crate::cli::args::threads_arg;
 use crate::cli::model::report_binding;
-use crate::cli::output::metrics_table::{misclassified_photos, table};
+use crate::cli::output::messages;
+use crate::cli::output::metrics_table::table;
 use crate::cli::output::progress::Progress;
-use crate::cli::output::{messages, output_guard};
 use crate::cli::result::{CommandResult, Failed};
 use crate::compile::BuildOptions;
 use crate::diagnostics::counted;
-use crate::elaborate::Spec;
-use crate::file::PendingFile;
-use crate::source::plain;
-use crate::train::evaluation::metric_accumulator::MetricsReport;
-use crate::train::recorded_loss;
-use crate::train::run::Trained;
 use crate::train::run::error::{Interruption, TrainError};
 use crate::train::run::prepare::{PreparedRun, RunOptions, prepare_run};
-use crate::train::run::{record, save};
+use crate::train::run::save;
 use crate::view;
 use signal_hook::consts::SIGINT;
 use signal_hook::flag;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -79,8 +73,7 @@ pub fn run(args: &Args) -> CommandResult {
     let prepared = prepare_run(&spec, &options).map_err(|errors| messages::fail(&errors, &spec.sources))?;
     messages::emit(&prepared.warnings, &spec.sources);
     report_preparation(&prepared);
-    let name = prepared.net.name.clone();
-    check_writable(&name, &folder)?;
+    prepared.check_writable().map_err(messages::fail_with)?;
     let interrupted = Arc::new(AtomicBool::new(false));
     handle_interrupts(&interrupted);
     let mut progress = Progress::new();
@@ -91,7 +84,7 @@ pub fn run(args: &Args) -> CommandResult {
         TrainError::Errors(errors) => messages::fail(&errors, &spec.sources),
         TrainError::Interrupted(at) => report_interruption(at, has_cache),
     })?;
-    write_report(&trained)?;
+    view::html::write_run_report(&trained).map_err(messages::fail_with)?;
     if interrupted.load(Ordering::Relaxed) {
         return Err(report_interruption(Interruption::End, has_cache));
     }
@@ -99,10 +92,14 @@ pub fn run(args: &Args) -> CommandResult {
         let epochs = trained.record.epochs.len();
         messages::line("Keeping", format!("epoch {best} of {epochs}, {}", trained.record.keep));
     }
-    let artifact = write_artifact(&spec, args, &trained, &folder.join(format!("{name}.netb")))?;
+    let build = BuildOptions { weights: options.weights, ..BuildOptions::default() };
+    trained.write_artifact(&spec, build).map_err(|errors| messages::fail(&errors, &spec.sources))?;
     let seconds = began.elapsed().as_secs_f64();
     let run = trained.folder.display();
-    messages::line("Writing", format!("{}, {}, {run}/report.html", trained.weights.display(), artifact.display()));
+    messages::line(
+        "Writing",
+        format!("{}, {}, {run}/report.html", trained.weights.display(), trained.artifact.display()),
+    );
     let stopped = trained.record.stopped.clone().unwrap_or_default();
     messages::line("Finished", format!("{stopped}  in {seconds:.1} s"));
     let data = if trained.record.data.validation > 0 { "validation" } else { "training" };
@@ -144,24 +141,6 @@ fn report_interruption(at: Interruption, has_cache: bool) -> Failed {
     Failed::Interrupted
 }
 
-/// Checks before training that its files can be written, by creating a temporary file in each folder.
-fn check_writable(net: &str, folder: &Path) -> CommandResult {
-    output_guard::check(&folder.join(format!("{net}.netb")), output_guard::FileKind::Artifact, &[])?;
-    let run = folder.join(format!("{net}.run"));
-    let record = if run.is_dir() { Some(run.join(record::FILE)) } else { None };
-    for path in std::iter::once(folder.join(format!("{net}.h5"))).chain(record) {
-        PendingFile::for_target(&path).map_err(|error| unwritable(&path, &plain(&error)))?;
-    }
-    match run.is_dir() || !run.exists() {
-        true => Ok(()),
-        false => Err(unwritable(&run, "it is a file, not a folder")),
-    }
-}
-
-fn unwritable(path: &Path, reason: &str) -> Failed {
-    messages::fail_with(output_guard::unwritable(path, reason).help("training has not started"))
-}
-
 /// Reports the net, the data and the trained parameters.
 fn report_preparation(run: &PreparedRun) {
     messages::line("Checking", format!("{}  {}", run.net.name, run.net.summary()));
@@ -188,29 +167,4 @@ fn report_preparation(run: &PreparedRun) {
     let values = crate::weights::bind::report::millions(values);
     let losses: Vec<&str> = run.losses.iter().map(|loss| loss.loss.name()).collect();
     messages::line("Training", format!("{values} parameters, loss {}{front}", losses.join(" + ")));
-}
-
-/// Writes the curves and the HTML report of a run.
-fn write_report(trained: &Trained) -> CommandResult {
-    let curves = view::curves(&trained.record);
-    let photos = misclassified_photos(&trained.misclassified, trained.labels.as_deref().unwrap_or(&[]));
-    let classes = match trained.reports.first() {
-        Some((_, MetricsReport::Classes(report))) => Some(report),
-        _ => None,
-    };
-    let page = view::report(view::ReportKind::Training, &trained.record, classes, &photos);
-    output_guard::write_file(&trained.folder.join("curves.svg"), curves.as_bytes())?;
-    output_guard::write_file(&trained.folder.join("report.html"), page.as_bytes())
-}
-
-/// Builds and writes the artifact of the trained net.
-fn write_artifact(spec: &Spec, args: &Args, trained: &Trained, path: &Path) -> Result<PathBuf, Failed> {
-    let mut weights: std::collections::BTreeMap<String, PathBuf> = args.weights.iter().cloned().collect();
-    weights.insert(trained.record.net.clone(), trained.weights.clone());
-    let options = BuildOptions { net: args.net.clone(), weights, ..BuildOptions::default() };
-    let (mut build, _) =
-        recorded_loss::build(spec, &options).map_err(|errors| messages::fail(&errors, &spec.sources))?;
-    build.labels = build.labels.or_else(|| trained.labels.clone());
-    build.write(path).map_err(|errors| messages::fail(&errors, &spec.sources))?;
-    Ok(path.to_path_buf())
 }

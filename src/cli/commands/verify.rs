@@ -1,12 +1,15 @@
 //! `netc verify`
 
-use crate::check::verify;
+use crate::check::{verify, verify_training};
 use crate::cli::args::build_args::BuildArgs;
 use crate::cli::args::{number, threads_arg};
 use crate::cli::output::messages;
 use crate::cli::result::CommandResult;
-use crate::compile::{self, BuildOptions};
-use crate::diagnostics::{Code, Diagnostic};
+use crate::compile::{self, Build, BuildOptions};
+use crate::diagnostics::{Code, Diagnostics};
+use crate::elaborate::Spec;
+use crate::train::autodiff::recipe_check;
+use crate::train::recipe;
 
 #[derive(clap::Args, Debug)]
 pub struct Args {
@@ -17,6 +20,9 @@ pub struct Args {
     /// Images to compare
     #[arg(long, default_value_t = 2, value_parser = number::batch_size)]
     batch: usize,
+    /// Compare an update by the spec's recipe, too: losses, gradients, and the optimizer
+    #[arg(long)]
+    training: bool,
     #[command(flatten)]
     threads: threads_arg::Threads,
 }
@@ -34,19 +40,38 @@ pub fn run(args: &Args) -> CommandResult {
     for step in &comparison.steps {
         messages::print(format!("  {:width$}  {:.2e}  {}\n", step.step, step.error, step.description));
     }
-    let mut worst: f64 = 0.0;
-    for deviation in comparison.outputs {
+    for deviation in &comparison.outputs {
         messages::print(format!("{}: maximum error {:.2e} of the output's range\n", deviation.output, deviation.error));
-        worst = worst.max(deviation.error);
     }
-    let tolerance = if options.half_weights { verify::HALF_TOLERANCE } else { verify::TOLERANCE };
-    if worst <= tolerance {
-        return Ok(());
+    comparison.check(options.half_weights).map_err(messages::fail_with)?;
+    if args.training { training(&spec, &build, args) } else { Ok(()) }
+}
+
+/// Compares an update of the net's training.
+fn training(spec: &Spec, build: &Build, args: &Args) -> CommandResult {
+    let report = |errors: Diagnostics| messages::fail(&errors, &spec.sources);
+    let recipe = recipe::of(spec, &build.graph.name).map_err(report)?;
+    let losses = recipe_check::losses_of(&recipe, &build.graph).map_err(report)?;
+    let (graph, bindings) = (&build.graph, &build.bindings);
+    let found = verify_training::verify_training(graph, bindings, &recipe, &losses, args.batch, args.threads.count())
+        .map_err(report)?;
+    if !found.inactive.is_empty() {
+        messages::line("Inactive", format!("{} (random numbers)", messages::list(&found.inactive)));
     }
-    let message = format!("the compiled net deviates by {worst:.2e}, more than {tolerance:.0e}");
-    let mut diagnostic = Diagnostic::new(Code::Deviation, message);
-    if let Some(first) = comparison.steps.iter().find(|step| step.error > tolerance) {
-        diagnostic = diagnostic.note(format!("the first step above it is `{}`: {}", first.step, first.description));
+    let width = found.parameters.iter().map(|(path, _)| path.len()).max().unwrap_or(0);
+    for (path, error) in &found.parameters {
+        messages::print(format!("  {path:width$}  {error:.2e} of the largest change\n"));
     }
-    Err(messages::fail_with(diagnostic))
+    for (output, error) in &found.losses {
+        messages::print(format!("{output}: error of the loss {error:.2e}\n"));
+    }
+    let worst = found.worst();
+    match worst <= verify_training::TOLERANCE {
+        true => Ok(()),
+        false => {
+            let tolerance = verify_training::TOLERANCE;
+            let message = format!("the compiled training step deviates by {worst:.2e}, more than {tolerance:.0e}");
+            Err(messages::error(Code::Deviation, message))
+        }
+    }
 }

@@ -1,14 +1,18 @@
 //! Output to the terminal: results on stdout, diagnostics and progress lines on stderr.
 
+use super::style;
 use crate::cli::result::Failed;
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, render};
 use crate::elaborate;
 use crate::elaborate::Spec;
 use crate::elaborate::project::source_files;
 use crate::source::{Sources, plain};
+use crate::weights::bind::report::shortened;
 use std::borrow::Cow;
 use std::fmt::Display;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
+use std::sync::OnceLock;
+use std::time::Instant;
 
 /// Prints to stdout. A closed pipe ends the program quietly, any other failure with an error.
 pub fn print(text: impl Display) {
@@ -60,11 +64,18 @@ fn visible(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// Prints diagnostics.
+/// Prints diagnostics; only errors if the output is quiet.
 pub fn emit(diagnostics: &Diagnostics, sources: &Sources) {
+    let errors: Diagnostics;
+    let diagnostics = match style::is_quiet() {
+        true => {
+            errors = diagnostics.errors();
+            &errors
+        }
+        false => diagnostics,
+    };
     if !diagnostics.is_empty() {
-        let color = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-        emit_text(render::text(diagnostics, sources, color));
+        emit_text(render::text(diagnostics, sources, style::is_coloured(&io::stderr())));
     }
 }
 
@@ -106,20 +117,31 @@ pub fn unwrap_or_report<T>(result: Result<(T, Diagnostics), Diagnostics>, source
     }
 }
 
-/// Prints a progress line, with the verb right-aligned as in Cargo: `    Fusing 39 layers into 16 steps`.
+/// Prints a progress line, with the verb right-aligned as in Cargo: `    Fusing 39 layers into 16 steps`. Verbose lines have the time
+/// since the first one.
 pub fn line(verb: &str, text: impl Display) {
-    let color = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    match color {
-        true => emit_text(format_args!("\x1b[1;32m{verb:>12}\x1b[0m {text}\n")),
-        false => emit_text(format_args!("{verb:>12} {text}\n")),
+    static START: OnceLock<Instant> = OnceLock::new();
+    if style::is_quiet() {
+        return;
     }
+    let seconds = START.get_or_init(Instant::now).elapsed().as_secs_f64();
+    let time = if style::is_verbose() { format!("  [{seconds:.2} s]") } else { String::new() };
+    match style::is_coloured(&io::stderr()) {
+        true => emit_text(format_args!("\x1b[1;32m{verb:>12}\x1b[0m {text}{time}\n")),
+        false => emit_text(format_args!("{verb:>12} {text}{time}\n")),
+    }
+}
+
+/// A list of names, complete if the output is verbose.
+pub fn list(names: &[String]) -> String {
+    if style::is_verbose() { names.join(", ") } else { shortened(names) }
 }
 
 /// A size for people: `681.2 MiB`.
 pub fn bytes(count: u64) -> String {
     match count {
         0..10_240 => format!("{count} bytes"),
-        10_240..10_485_760 => format!("{:.1} KiB", count as f64 / 1024.0),
+        10_240..1_048_576 => format!("{:.1} KiB", count as f64 / 1024.0),
         _ => format!("{:.1} MiB", count as f64 / (1024.0 * 1024.0)),
     }
 }

@@ -3,22 +3,8 @@
 use crate::source::shown;
 use crate::train::evaluation::metric_accumulator::MetricsReport;
 use crate::train::evaluation::metrics::{ClassificationReport, MetricUnit};
-use crate::train::evaluation::misclassified::Misclassification;
-use crate::view::html::MisclassifiedPhoto;
 use std::fmt::Write;
 use unicode_width::UnicodeWidthStr;
-
-/// Misclassified photos with the names of their classes, for reports.
-pub fn misclassified_photos(misclassified: &[Misclassification], labels: &[String]) -> Vec<MisclassifiedPhoto> {
-    let label = |class: usize| labels.get(class).cloned().unwrap_or_default();
-    let photo = |wrong: &Misclassification| MisclassifiedPhoto {
-        path: wrong.path.clone(),
-        truth: label(wrong.truth),
-        predicted: label(wrong.predicted),
-        probability: wrong.probability,
-    };
-    misclassified.iter().map(photo).collect()
-}
 
 /// A line with the metrics of all samples, and for classifiers a line for each class. `data` names the dataset.
 pub fn table(report: &MetricsReport, data: &str) -> String {

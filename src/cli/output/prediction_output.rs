@@ -5,7 +5,7 @@ use crate::artifact::Manifest;
 use crate::ops::output_kind::OutputKind;
 use crate::runtime::non_finite::Origin;
 use crate::source::shown;
-use serde::Serialize;
+use crate::view::predictions::{OutputPrediction, ScoredClass, image_json, output_prediction};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use unicode_width::UnicodeWidthStr;
@@ -38,30 +38,12 @@ impl Predictions {
     pub fn new(outputs: usize) -> Self {
         Self { names: Vec::new(), images: 0, outputs: vec![Vec::new(); outputs], non_finite: BTreeMap::new() }
     }
-}
 
-/// A class with its probability, or a number if the output has no probabilities.
-#[derive(Serialize)]
-struct ScoredClass {
-    label: String,
-    index: usize,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    probability: Option<f32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    value: Option<f32>,
-    /// The share of the image's pixels that are predicted as this class.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pixels: Option<f32>,
-}
-
-/// One output for an image.
-#[derive(Serialize)]
-struct OutputPrediction {
-    name: String,
-    top: Vec<ScoredClass>,
-    /// The number of values that are not shown, for outputs without classes.
-    #[serde(skip)]
-    more: usize,
+    /// The values of one output for one image.
+    fn row(&self, manifest: &Manifest, output: usize, image: usize) -> &[f32] {
+        let len = manifest.plan.outputs[output].len();
+        self.outputs[output].get(image * len..(image + 1) * len).unwrap_or(&[])
+    }
 }
 
 /// The predictions for one image, or for one row of arrays.
@@ -76,7 +58,7 @@ pub fn print(manifest: &Manifest, predictions: &Predictions, format: Format, top
     let images: Vec<ImagePrediction> = images
         .map(|(image, name)| {
             let outputs = (0..manifest.plan.outputs.len())
-                .map(|output| output_prediction(manifest, &predictions.outputs[output], output, image, top));
+                .map(|output| output_prediction(manifest, output, predictions.row(manifest, output, image), top));
             ImagePrediction { input: name, outputs: outputs.collect() }
         })
         .collect();
@@ -87,70 +69,9 @@ pub fn print(manifest: &Manifest, predictions: &Predictions, format: Format, top
     });
 }
 
-/// The `top` classes or values of one output for one image; `values` are those of all images.
-fn output_prediction(manifest: &Manifest, values: &[f32], output: usize, image: usize, top: usize) -> OutputPrediction {
-    let port = &manifest.plan.outputs[output];
-    let row = values.get(image * port.len()..(image + 1) * port.len()).unwrap_or(&[]);
-    // Labels name the classes of the first output.
-    let labels = manifest.labels.as_deref().filter(|_| output == 0);
-    let is_number = manifest.ending(output) == OutputKind::Numbers;
-    let class = |index: usize| ScoredClass {
-        label: labels.and_then(|labels| labels.get(index)).cloned().unwrap_or_else(|| index.to_string()),
-        index,
-        probability: None,
-        value: None,
-        pixels: None,
-    };
-    if let ([_, .., width], true) = (&port.sizes[..], is_classifier(manifest, output, labels)) {
-        let shares = pixel_shares(manifest, output, row, *width).into_iter().take(top);
-        let top = shares.map(|(index, share)| ScoredClass { pixels: Some(share), ..class(index) }).collect();
-        return OutputPrediction { name: port.name.clone(), top, more: 0 };
-    }
-    let scores: Vec<(usize, f32)> = match (is_number, labels) {
-        // Numbers without labels are shown in the order of the output.
-        (true, None) => row.iter().copied().enumerate().take(top).collect(),
-        _ => manifest.ranked(output, row).into_iter().take(top).collect(),
-    };
-    let more = if is_number && labels.is_none() { row.len() - scores.len() } else { 0 };
-    let scored = |(index, score): (usize, f32)| ScoredClass {
-        probability: Some(score).filter(|_| !is_number),
-        value: Some(score).filter(|_| is_number),
-        ..class(index)
-    };
-    OutputPrediction { name: port.name.clone(), top: scores.into_iter().map(scored).collect(), more }
-}
-
-/// Whether each position of an output has a class, given by the last dimension.
-fn is_classifier(manifest: &Manifest, output: usize, labels: Option<&[String]>) -> bool {
-    let width = manifest.plan.outputs[output].sizes.last().copied().unwrap_or(0);
-    let output_kind = manifest.ending(output);
-    output_kind == OutputKind::Classes || output_kind.is_binary(width) || labels.is_some_and(|labels| labels.len() > 1)
-}
-
-/// The predicted classes of an image's pixels with their shares, largest first.
-fn pixel_shares(manifest: &Manifest, output: usize, row: &[f32], width: usize) -> Vec<(usize, f32)> {
-    let mut counts = vec![0usize; width.max(2)];
-    for pixel in row.chunks_exact(width.max(1)) {
-        manifest.ranked(output, pixel).first().into_iter().for_each(|(class, _)| counts[*class] += 1);
-    }
-    let total = counts.iter().sum::<usize>().max(1) as f32;
-    let mut shares: Vec<(usize, f32)> = counts
-        .into_iter()
-        .enumerate()
-        .filter(|(_, count)| *count > 0)
-        .map(|(class, count)| (class, count as f32 / total))
-        .collect();
-    shares.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
-    shares
-}
-
-/// `[{"input", "top": […]}]`, with several outputs `[{"input", "outputs": [{"name", "top": […]}]}]`.
+/// One document with all images.
 fn json(predictions: &[ImagePrediction]) -> serde_json::Value {
-    let image = |ImagePrediction { input, outputs }: &ImagePrediction| match &outputs[..] {
-        [output] => serde_json::json!({ "input": input, "top": output.top }),
-        outputs => serde_json::json!({ "input": input, "outputs": outputs }),
-    };
-    predictions.iter().map(image).collect()
+    predictions.iter().map(|image| image_json(image.input, &image.outputs)).collect()
 }
 
 /// A row for each image and class, with the output's name if there are several outputs.

@@ -2,7 +2,7 @@
 
 use super::augment::Draw;
 use super::decode::decode;
-use super::photo_error::{MAX_FILE_BYTES, PhotoError, PhotoErrorKind};
+use super::photo_error::{MAX_FILE_BYTES, PhotoError, PhotoErrorKind, check_size};
 use super::picture::Picture;
 use super::resample::{Side, resample};
 use crate::file::read_regular;
@@ -50,6 +50,44 @@ pub fn read_bytes(
     convert(bytes, preprocessing, size, None, out).map_err(|error| PhotoError { name: name.to_owned(), error })
 }
 
+/// As [`read`], for decoded pixels (height, width, channels) in row-major order, with 1, 3 or 4 channels: gray, RGB, or RGB
+/// with transparency, which is dropped. They are called `name` in errors.
+pub fn read_pixels(
+    pixels: &[u8],
+    (height, width, channels): (usize, usize, usize),
+    name: &str,
+    preprocessing: &Preprocessing,
+    size: (usize, usize, usize),
+    out: &mut [f32],
+) -> Result<(), PhotoError> {
+    let mut read = || {
+        check_output(preprocessing, size, out)?;
+        fill(picture_of(pixels, (height, width, channels))?, preprocessing, size, None, out)
+    };
+    read().map_err(|error| PhotoError { name: name.to_owned(), error })
+}
+
+/// Checks sizes and channels of decoded pixels.
+fn picture_of(pixels: &[u8], (height, width, channels): (usize, usize, usize)) -> Result<Picture, PhotoErrorKind> {
+    let side = |side: usize| u32::try_from(side).unwrap_or(u32::MAX);
+    check_size(side(width), side(height))?;
+    if !matches!(channels, 1 | 3 | 4) {
+        return Err(PhotoErrorKind::Pixels { found: format!("{channels} channels") });
+    }
+    if pixels.len() != height * width * channels {
+        return Err(PhotoErrorKind::Pixels {
+            found: format!("{} bytes for {height}x{width}x{channels}", pixels.len()),
+        });
+    }
+    Ok(match channels {
+        4 => {
+            let opaque = pixels.chunks_exact(4).flat_map(|pixel| &pixel[..3]).copied().collect();
+            Picture { width, height, channels: 3, pixels: opaque }
+        }
+        channels => Picture { width, height, channels, pixels: pixels.to_vec() },
+    })
+}
+
 pub(crate) fn load(path: &Path) -> Result<Vec<u8>, PhotoErrorKind> {
     read_regular(path, MAX_FILE_BYTES).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => PhotoErrorKind::NotFound,
@@ -62,9 +100,19 @@ pub(crate) fn load(path: &Path) -> Result<Vec<u8>, PhotoErrorKind> {
 fn convert(
     bytes: &[u8],
     preprocessing: &Preprocessing,
-    (height, width, channels): (usize, usize, usize),
-    mut draw: Option<Draw>,
+    size: (usize, usize, usize),
+    draw: Option<Draw>,
     out: &mut [f32],
+) -> Result<(), PhotoErrorKind> {
+    check_output(preprocessing, size, out)?;
+    fill(decode(bytes)?, preprocessing, size, draw, out)
+}
+
+/// Checks what does not depend on the photo.
+fn check_output(
+    preprocessing: &Preprocessing,
+    (height, width, channels): (usize, usize, usize),
+    out: &[f32],
 ) -> Result<(), PhotoErrorKind> {
     preprocessing.check()?;
     if channels != 1 && channels != 3 {
@@ -77,7 +125,17 @@ fn convert(
     if out.len() != expected {
         return Err(PhotoErrorKind::Room { expected, got: out.len() });
     }
-    let mut picture = decode(bytes)?;
+    Ok(())
+}
+
+/// Converts a picture to the values of an Input.
+fn fill(
+    mut picture: Picture,
+    preprocessing: &Preprocessing,
+    (height, width, channels): (usize, usize, usize),
+    mut draw: Option<Draw>,
+    out: &mut [f32],
+) -> Result<(), PhotoErrorKind> {
     if channels == 1 {
         picture.make_gray();
     }
@@ -235,6 +293,31 @@ mod tests {
             read_bytes(&png, "a", &preprocessing, (8, 8, 3), &mut out).unwrap();
             assert_eq!([out[0], out[7 * 3]], [begin, begin + 7.0]);
         }
+    }
+
+    /// The pixels of a PNG give the values of the file; transparency is dropped.
+    #[test]
+    fn decoded_pixels_are_as_the_file_of_them() {
+        let pixels: Vec<u8> = (0..9 * 7 * 3).map(|i| (i * 37 % 256) as u8).collect();
+        let opaque: Vec<u8> = pixels.chunks_exact(3).flat_map(|pixel| [pixel[0], pixel[1], pixel[2], 9]).collect();
+        let preprocessing = Preprocessing::caffe().with_resize(Resize::ShorterSide(8));
+        for channels in [1, 3] {
+            let size = (8, 8, channels);
+            let [mut file, mut rgb, mut rgba] = [0, 1, 2].map(|_| vec![f32::NAN; 64 * channels]);
+            read_bytes(&png(&pixels, 9, 7), "a", &preprocessing, size, &mut file).unwrap();
+            read_pixels(&pixels, (7, 9, 3), "a", &preprocessing, size, &mut rgb).unwrap();
+            read_pixels(&opaque, (7, 9, 4), "a", &preprocessing, size, &mut rgba).unwrap();
+            assert!(file == rgb && file == rgba);
+        }
+        let error = |size, pixels: &[u8]| {
+            let mut out = [0.0; 192];
+            read_pixels(pixels, size, "a", &preprocessing, (8, 8, 3), &mut out).unwrap_err().to_string()
+        };
+        let wanted = "a: pixels are (height, width, channels) with 1, 3 or 4 channels, not ";
+        assert_eq!(error((7, 9, 2), &pixels), format!("{wanted}2 channels"));
+        assert_eq!(error((7, 9, 3), &pixels[1..]), format!("{wanted}188 bytes for 7x9x3"));
+        assert_eq!(error((0, 9, 3), &[]), "a: damaged: it has no pixels");
+        assert!(error((1 << 40, 9, 3), &[]).starts_with("a: too large"));
     }
 
     /// 2x1 pixels, red and blue.

@@ -60,6 +60,8 @@ pub enum PhotoErrorKind {
          `resize={resize}` must be at least as large"
     )]
     SmallerThanInput { resize: u32, resized_height: u64, resized_width: u64, height: usize, width: usize },
+    #[error("pixels are (height, width, channels) with 1, 3 or 4 channels, not {found}")]
+    Pixels { found: String },
     #[error("a photo has 1 or 3 channels, but the Input has {0}")]
     Channels(usize),
     #[error("the Input has no pixels: {height}x{width}")]

@@ -162,7 +162,10 @@ impl<'p> Elaborator<'p> {
                     .collect();
                 let error = Diagnostic::new(Code::UnknownLayer, format!("`{}` has no layer `{text}`", graph.name))
                     .at(name.text.span, "no layer or scope has this name");
-                Err(self.stop(match suggest::nearest(&text, names) {
+                let near = super::foreign_layer::meant(self.project, graph, &text)
+                    .filter(|_| !text.is_empty())
+                    .or_else(|| suggest::nearest(&text, names));
+                Err(self.stop(match near {
                     Some(near) => error.help(suggest::question(near)).fix(
                         name.text.span,
                         layer_name_text(&text),

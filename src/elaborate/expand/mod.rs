@@ -4,6 +4,7 @@ mod apply;
 mod contract;
 mod cut;
 mod evaluate;
+mod foreign_layer;
 mod insert;
 mod keyword_value;
 mod reference;

@@ -89,6 +89,18 @@ pub(super) fn clip(cx: &mut Context, node: &Node) -> Converted {
     cx.pointwise(node, call, x)
 }
 
+/// `Pow` with a constant exponent.
+pub(super) fn power(cx: &mut Context, node: &Node) -> Converted {
+    let x = cx.input(node, 0)?;
+    let exponent = node.input(1).and_then(|name| cx.constants.scalar(name)).ok_or("its exponent is no number")?;
+    let call = match exponent {
+        2.0 => Call::layer("Square"),
+        0.5 => Call::layer("Sqrt"),
+        other => Call::layer("Power").with("p", number(other as f32)),
+    };
+    cx.pointwise(node, call, x)
+}
+
 /// `Softmax` over netc's last axis.
 pub(super) fn softmax(cx: &mut Context, node: &Node) -> Converted {
     let x = cx.input(node, 0)?;
@@ -101,7 +113,14 @@ pub(super) fn softmax(cx: &mut Context, node: &Node) -> Converted {
         false => axis == last || (x.axes.len() == 1 && x.size(axis) == x.size(last) && x.size(axis) == 1),
     };
     if !fits || x.permuted {
-        return Err(format!("over axis {axis}: only the channels are taken"));
+        let names: &[&str] = match x.axes.len() {
+            3 => &["height", "width"],
+            2 => &["time"],
+            _ => &[],
+        };
+        let place = x.axes.iter().position(|&known| known == axis && cx.opset >= 13);
+        let name = place.and_then(|place| names.get(place)).ok_or_else(|| format!("over axis {axis}"))?;
+        return cx.pointwise(node, Call::layer("Softmax").with("axis", Val::Word((*name).into())), x);
     }
     cx.pointwise(node, Call::layer("Softmax"), x)
 }

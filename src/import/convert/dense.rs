@@ -1,12 +1,18 @@
 //! Dense layers.
 
-use super::{Context, Converted, Known};
+use super::{Context, Converted, Known, attention};
 use crate::import::tree::{Call, Val};
 use crate::onnx::Node;
 use crate::onnx::parameters::Layer;
 
 /// `Gemm` and `MatMul` with a matrix of parameters.
 pub(super) fn dense(cx: &mut Context, node: &Node) -> Converted {
+    if let (Some(name), Some(layer)) = (node.input(0), cx.layer())
+        && cx.value(name).is_none()
+        && let Some(view) = cx.views.get(name).cloned()
+    {
+        return attention::dense(cx, node, layer, &view);
+    }
     let x = cx.input(node, 0)?;
     let Some(layer) = cx.layer() else {
         return Err(match cx.constant(node, 1) {

@@ -7,6 +7,17 @@ use crate::size::product;
 
 /// Sums, products and the like, of values of the model or with a number.
 pub(super) fn elementwise(cx: &mut Context, node: &Node, layer: &str) -> Converted {
+    if layer == "Multiply"
+        && let Some(share) = share(cx, node)
+    {
+        cx.shares.insert(node.output().to_string(), share);
+        return Ok(());
+    }
+    if layer == "Add"
+        && let Some(known) = gated_average(cx, node)
+    {
+        return cx.give(node, known);
+    }
     let mut inputs = Vec::new();
     let mut constant = None;
     for (index, name) in node.inputs.iter().enumerate() {
@@ -47,6 +58,49 @@ pub(super) fn elementwise(cx: &mut Context, node: &Node, layer: &str) -> Convert
     cx.give(node, Known { item, shape, ..whole })
 }
 
+/// A branch times its share of a gate.
+#[derive(Clone, Debug)]
+pub(super) struct Share {
+    /// The layer that gives the gate, and which of its values it is.
+    gate: usize,
+    index: i64,
+    branch: Known,
+}
+
+/// A product with a single feature of another value.
+fn share(cx: &Context, node: &Node) -> Option<Share> {
+    let [a, b] = &node.inputs[..] else { return None };
+    let (a, b) = (cx.value(a)?, cx.value(b)?);
+    [(a, b), (b, a)].into_iter().find_map(|(gate, branch)| {
+        let slice = &cx.layers.items[gate.item];
+        let bound = |name: &str| match slice.call.argument(name) {
+            Some(Val::Int(value)) => Some(*value),
+            _ => None,
+        };
+        let is_one = slice.call.is(&["Slice"]) && gate.axes.len() == 1 && product(gate.sizes()) == 1;
+        let index = bound("from").filter(|&from| bound("to") == Some(from + 1))?;
+        let gate = slice.inputs.first().copied().filter(|_| is_one && product(branch.sizes()) > 1)?;
+        Some(Share { gate, index, branch: branch.clone() })
+    })
+}
+
+/// The sum of branches, each times its share of one gate.
+fn gated_average(cx: &mut Context, node: &Node) -> Option<Known> {
+    let shares = node.inputs.iter().map(|name| cx.shares.get(name).cloned()).collect::<Option<Vec<Share>>>()?;
+    let first = shares.first()?.clone();
+    let gates = cx.known.values().find(|known| known.item == first.gate && known.axes.len() == 1)?.sizes();
+    let alike = |(at, share): (usize, &Share)| {
+        let same = share.branch.axes == first.branch.axes && share.branch.shape == first.branch.shape;
+        share.gate == first.gate && share.index == at as i64 && same && !share.branch.permuted
+    };
+    if gates != [shares.len()] || !shares.iter().enumerate().all(alike) {
+        return None;
+    }
+    let inputs: Vec<usize> = std::iter::once(first.gate).chain(shares.iter().map(|share| share.branch.item)).collect();
+    let item = cx.layers.add(Call::layer("GatedAverage"), &inputs);
+    Some(Known { item, ..first.branch })
+}
+
 /// The same value with axes of size 1 in front of its own.
 fn with_rank(known: Known, rank: usize) -> Known {
     let more = rank - known.shape.len();
@@ -63,6 +117,9 @@ fn with_rank(known: Known, rank: usize) -> Known {
 fn with_constant(cx: &mut Context, node: &Node, layer: &str, inputs: Vec<Known>, index: usize) -> Converted {
     let [x] = &inputs[..] else { return Err("of several values and a constant".into()) };
     let name = &node.inputs[index];
+    if layer == "Add" && cx.layer().is_some() {
+        return positions(cx, node, x.clone(), index);
+    }
     if layer == "Multiply" && cx.layer().is_some() {
         return scale(cx, node, x.clone(), index);
     }
@@ -89,6 +146,29 @@ fn with_constant(cx: &mut Context, node: &Node, layer: &str, inputs: Vec<Known>,
     cx.pointwise(node, call, x.clone())
 }
 
+/// Values that are added to each step of a sequence.
+fn positions(cx: &mut Context, node: &Node, x: Known, index: usize) -> Converted {
+    let layer = cx.parameters()?;
+    let shape = cx.constant(node, index).map(|constant| constant.shape.clone()).unwrap_or_default();
+    if shape != x.shape || x.axes != [1, 2] {
+        return Err(format!("with a constant of the shape {shape:?}"));
+    }
+    cx.pointwise(node, Call::layer("PositionEmbedding").named(Some(&layer.name)), x)
+}
+
+/// A step in front of a sequence.
+fn class_token(cx: &mut Context, node: &Node) -> Converted {
+    let layer = cx.parameters()?;
+    let x = cx.input(node, 1)?;
+    let token = layer.parameter("weight").map_or(0, |token| token.len());
+    if x.axes != [1, 2] || x.size(2) != token || x.axis(node.int("axis", 1))? != 1 {
+        return Err("with a constant that is no step of a sequence".into());
+    }
+    let item = cx.layers.add(Call::layer("ClassToken").named(Some(&layer.name)), &[x.item]);
+    let shape = vec![1, x.size(1) + 1, token];
+    cx.give(node, Known { item, shape, ..x })
+}
+
 /// A factor for each channel.
 fn scale(cx: &mut Context, node: &Node, x: Known, index: usize) -> Converted {
     let layer = cx.parameters()?;
@@ -112,6 +192,9 @@ fn scale(cx: &mut Context, node: &Node, x: Known, index: usize) -> Converted {
 
 /// `Concat`
 pub(super) fn concatenate(cx: &mut Context, node: &Node) -> Converted {
+    if cx.layer().is_some() {
+        return class_token(cx, node);
+    }
     let mut inputs = Vec::new();
     for index in 0..node.inputs.len() {
         inputs.push(cx.input(node, index)?);

@@ -4,13 +4,16 @@
 //! value where its axes went, so that a transpose costs nothing until a layer needs an order.
 
 mod activation;
+mod attention;
 mod convolution;
 mod dense;
 mod merge;
 mod norm;
 mod pool;
+mod recurrent;
 mod resize;
 mod shape;
+mod views;
 mod window;
 
 use super::layers::Layers;
@@ -101,6 +104,10 @@ static OPERATORS: &[Operator] = operators! {
     "PRelu" => activation::prelu,
     "Clip" => activation::clip,
     "Softmax" => activation::softmax,
+    "Pow" => activation::power,
+    "LSTM" => |cx, node| recurrent::layer(cx, node, "LSTM"),
+    "GRU" => |cx, node| recurrent::layer(cx, node, "GRU"),
+    "Gather" => recurrent::embedding,
     "MaxPool" => pool::max,
     "AveragePool" => pool::average,
     "GlobalAveragePool" => |cx, node| pool::global(cx, node, "avg"),
@@ -169,11 +176,18 @@ pub(super) struct Context<'m> {
     pub layers: Layers,
     pub opset: i64,
     known: HashMap<String, Known>,
+    /// Sequences whose axes are split or moved, and the scores of attentions.
+    views: HashMap<String, views::View>,
+    scores: HashMap<String, attention::Scores>,
+    /// Branches times their share of a gate, until their sum is known.
+    shares: HashMap<String, merge::Share>,
     /// Layers with parameters, by their nodes.
     parameters: BTreeMap<usize, &'m Layer>,
     /// Values that nothing gives because a node before could not be expressed.
     missing: HashSet<String>,
     pub unsupported: Vec<Unsupported>,
+    /// Values that are read as indices only.
+    indices: HashSet<String>,
     node: usize,
 }
 
@@ -185,9 +199,13 @@ impl<'m> Context<'m> {
             layers: Layers::default(),
             opset,
             known: HashMap::new(),
+            views: HashMap::new(),
+            scores: HashMap::new(),
+            shares: HashMap::new(),
             parameters,
             missing: HashSet::new(),
             unsupported: Vec::new(),
+            indices: HashSet::new(),
             node: 0,
         }
     }
@@ -195,18 +213,24 @@ impl<'m> Context<'m> {
     /// Converts the nodes that are needed.
     pub fn convert(&mut self, graph: &Graph, needed: &[bool]) {
         let mut swallowed = HashSet::new();
+        self.indices = indices(graph);
         for (at, node) in graph.nodes.iter().enumerate() {
             if !needed[at] || swallowed.contains(&at) {
                 continue;
             }
-            let known = &self.known;
-            if self.constants.fold(node, |value| Some(known.get(value)?.shape.clone())) {
+            let (known, views) = (&self.known, &self.views);
+            let shape_of = |value: &str| {
+                known.get(value).map(|known| known.shape.clone()).or_else(|| Some(views.get(value)?.shape.clone()))
+            };
+            if self.constants.fold(node, shape_of) {
                 continue;
             }
             self.node = at;
             let blocked = node.inputs.iter().any(|input| self.missing.contains(input));
             let operator = OPERATORS.iter().find(|known| known.name == node.op && node.domain.is_empty());
+            let seen = self.seen(node);
             let result = match operator {
+                _ if seen.is_some_and(|keeps_values| !keeps_values) => Ok(()),
                 None => Err(match node.domain.as_str() {
                     "" => "no layer does this".to_string(),
                     domain => format!("an operator of {domain}"),
@@ -214,7 +238,7 @@ impl<'m> Context<'m> {
                 Some(_) if blocked => self.limits(node),
                 Some(operator) => (operator.convert)(self, node),
             };
-            if let Err(reason) = result {
+            if let Err(reason) = result.or_else(|reason| self.settle(node, reason)) {
                 let (op, title) = (node.op.clone(), node.title().to_string());
                 self.unsupported.push(Unsupported { op, node: title, reason });
                 // What follows is looked at too, where it is known what it gets.
@@ -227,11 +251,53 @@ impl<'m> Context<'m> {
             let layer = self.parameters.get(&at);
             swallowed.extend(layer.into_iter().flat_map(|layer| layer.also.iter().copied()));
             let last = layer.map_or(node.output(), |layer| layer.output.as_str());
-            if !self.known.contains_key(last) {
+            let is_there = |name: &str| {
+                self.known.contains_key(name)
+                    || self.views.contains_key(name)
+                    || self.scores.contains_key(name)
+                    || self.shares.contains_key(name)
+            };
+            if !is_there(last) && !node.outputs.iter().any(|name| is_there(name)) {
                 self.missing.extend(node.outputs.iter().cloned());
                 self.missing.insert(last.to_string());
             }
         }
+    }
+
+    /// Whether a node moves the axes of a sequence, or is a part of an attention, whose values no layer gives; none if neither.
+    fn seen(&mut self, node: &Node) -> Option<bool> {
+        if !node.domain.is_empty() {
+            return None;
+        }
+        if let Some(views) = views::moved(self, node) {
+            let named = node.outputs.iter().cloned().zip(views);
+            self.views.extend(named.filter(|(name, _)| !name.is_empty()));
+            return Some(true);
+        }
+        match attention::step(self, node)? {
+            attention::Made::Scores(scores) => {
+                self.scores.insert(node.output().to_string(), scores);
+            }
+            attention::Made::View(view) => {
+                self.views.insert(node.output().to_string(), view);
+                // A factor may be that of a layer, too.
+                return Some(node.op != "MatMul");
+            }
+        }
+        Some(false)
+    }
+
+    /// The outputs of a node that moves axes, where no layer has them in that order: those that are sequences again.
+    fn settle(&mut self, node: &Node, reason: String) -> Converted {
+        let mut found = false;
+        for name in &node.outputs {
+            let Some(view) = self.views.get(name).cloned() else { continue };
+            found = true;
+            if let Some(known) = views::settled(self, &view) {
+                self.define(name, known);
+            }
+        }
+        if found { Ok(()) } else { Err(reason) }
     }
 
     /// The inputs of a node that are no constants.
@@ -247,6 +313,11 @@ impl<'m> Context<'m> {
             ("Conv" | "ConvTranspose", Some(rank)) if rank != 4 => Err(convolution::axes(rank)),
             _ => Ok(()),
         }
+    }
+
+    /// Whether a value is read as indices only.
+    fn is_index(&self, name: &str) -> bool {
+        self.indices.contains(name)
     }
 
     /// What gives a value, if it was converted.
@@ -322,6 +393,26 @@ impl<'m> Context<'m> {
     fn constant(&self, node: &Node, index: usize) -> Option<&Constant> {
         self.constants.get(node.input(index)?)
     }
+}
+
+/// The values that nothing but `Gather` reads, as indices.
+pub(super) fn indices(graph: &Graph) -> HashSet<String> {
+    let mut indices: HashSet<String> = HashSet::new();
+    let mut others: HashSet<&str> = graph.outputs.iter().map(|output| output.name.as_str()).collect();
+    for node in graph.nodes.iter().rev() {
+        for (at, name) in node.inputs.iter().enumerate() {
+            let of_indices = (node.op == "Gather" && at == 1)
+                || (matches!(node.op.as_str(), "Cast" | "Identity") && indices.contains(node.output()));
+            match of_indices {
+                true => drop(indices.insert(name.clone())),
+                // Its size may be asked for.
+                false if node.op == "Shape" => {}
+                false => drop(others.insert(name)),
+            }
+        }
+    }
+    indices.retain(|name| !others.contains(name.as_str()));
+    indices
 }
 
 /// A layer that this version may not have.

@@ -88,5 +88,6 @@ pub(super) fn length(cx: &mut Context, node: &Node) -> Converted {
     if node.int("p", 2) != 2 || x.axes.last() != Some(&axis) || x.permuted {
         return Err("it is no Euclidean length over the channels".into());
     }
-    cx.pointwise(node, Call::layer("Normalize"), x)
+    let epsilon = number(node.float("epsilon", 1e-12));
+    cx.pointwise(node, Call::layer("Normalize").with("epsilon", epsilon), x)
 }

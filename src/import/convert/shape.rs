@@ -248,6 +248,8 @@ pub(super) fn cast(cx: &mut Context, node: &Node) -> Converted {
     let x = cx.input(node, 0)?;
     match node.int("to", 1) {
         1 | 10 | 11 | 16 => cx.give(node, x),
+        // Of indices, which layers take as numbers.
+        6 | 7 if cx.is_index(node.output()) => cx.give(node, x),
         _ => Err("to a type that is no floating-point number".into()),
     }
 }

@@ -91,8 +91,11 @@ impl PRelu {
         self.dense.as_ref().and_then(|dense| dense.units)
     }
 
-    /// The axes for a tensor with this many sizes, counted without the batch; the invalid axis as an error.
-    fn resolve(&self, sizes: usize) -> Result<Vec<usize>, i64> {
+    /// The axes for a tensor with this many sizes, counted without the batch.
+    ///
+    /// # Errors
+    /// The invalid axis.
+    pub fn resolve(&self, sizes: usize) -> Result<Vec<usize>, i64> {
         let mut found = Vec::with_capacity(self.axes.len());
         for &axis in &self.axes {
             let from_end = if axis < 0 { axis.saturating_add(sizes as i64) } else { axis.saturating_sub(1) };

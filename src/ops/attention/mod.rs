@@ -76,7 +76,8 @@ pub static ATTENTION: Definition = Definition {
         a step that sees nothing gives 0 before the last projection. `(x | x | mask)` masks a sequence's attention to itself. \
         Parameters as torch.nn.MultiheadAttention's: in_proj_weight (f, 3 f) for queries, keys and values, in_proj_bias (3 f), out_proj_weight \
         (f, f), out_proj_bias (f); with several inputs q_proj_weight (f, f) and kv_proj_weight (m, 2 f) in place of the first, with biases. \
-        Weights named as by timm (qkv, proj), by Hugging Face (q_proj, k_proj, v_proj, out_proj) and by Keras (query, key, value, attention_output) bind too.",
+        Weights named as by timm (qkv, proj), by Hugging Face (q_proj, k_proj, v_proj, out_proj; in BERT self.query, self.key, self.value, \
+        output.dense) and by Keras (query, key, value, attention_output) bind too.",
     example: "Input(16x32) >> (Identity | LayerNorm >> Attention(4)) >> Add >> Flatten >> Softmax(10)",
     build: |arguments| {
         let dropout = arguments.number_within("dropout", 0.0, 1.0)?;

@@ -65,7 +65,8 @@ pub static SEPARABLE: Definition = Definition {
 };
 
 impl SeparableConvolution {
-    fn depthwise(&self) -> Convolution {
+    /// The first convolution.
+    pub fn depthwise(&self) -> Convolution {
         Convolution {
             window: self.window,
             single: self.single,
@@ -77,7 +78,8 @@ impl SeparableConvolution {
         }
     }
 
-    fn pointwise(&self) -> Convolution {
+    /// The second convolution.
+    pub fn pointwise(&self) -> Convolution {
         Convolution {
             window: Sliding::ONE_PIXEL,
             single: true,

@@ -44,8 +44,8 @@ pub static CONCATENATE: Definition = Definition {
 };
 
 impl Concatenate {
-    /// The axis among the sizes without the batch.
-    fn axis_of(&self, rank: usize) -> Option<usize> {
+    /// The axis among the sizes without the batch, for so many axes with it; `None` if there is no such axis.
+    pub fn axis_of(&self, rank: usize) -> Option<usize> {
         let axis = if self.axis < 0 { self.axis + rank as i64 } else { self.axis };
         (1..rank as i64).contains(&axis).then(|| axis as usize - 1)
     }

@@ -99,7 +99,7 @@ fn axes_of(arguments: &Arguments) -> Result<Vec<NamedAxis>, Diagnostic> {
 
 impl Reduce {
     /// Whether the channels become one, and the places of the other axes among a number of sizes, in ascending order.
-    fn places(&self, sizes: usize) -> (bool, Vec<usize>) {
+    pub fn places(&self, sizes: usize) -> (bool, Vec<usize>) {
         let pixels = self.axes.iter().filter(|axis| **axis != NamedAxis::Channels);
         let mut places: Vec<usize> = pixels.filter_map(|axis| axis.place(sizes)).collect();
         places.sort_unstable();

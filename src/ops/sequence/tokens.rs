@@ -121,7 +121,8 @@ pub static POSITION_EMBEDDING: Definition = Definition {
         doc: "initial values",
     }],
     details: "(?, t, f) -> (?, t, f): x + weight (Dosovitskiy et al., 2021, arXiv 2010.11929). Parameter weight (1, t, f), as timm's pos_embed and \
-        torchvision's pos_embedding, which bind to a layer of their name; the number of steps is fixed.",
+        torchvision's pos_embedding, which bind to a layer of their name; the number of steps is fixed. Of a longer table of an embedding layer, \
+        as BERT's position_embeddings, the first t rows are taken.",
     example: "Input(16x32) >> PositionEmbedding >> Attention(4) >> Flatten >> Softmax(10)",
     build: |arguments| {
         let normal = Initializer::Normal { mean: 0.0, std: 0.02 };

@@ -5,6 +5,7 @@ mod batch_targets;
 mod configuration;
 pub mod error;
 pub mod frozen_features;
+mod outputs;
 pub mod prepare;
 pub mod record;
 pub mod run_folder;
@@ -54,6 +55,8 @@ pub struct Trained {
     pub labels: Option<Vec<String>>,
     /// The file of the trained weights.
     pub weights: PathBuf,
+    /// The file of the artifact, which [`Trained::write_artifact`] writes.
+    pub artifact: PathBuf,
     /// The folder of the run.
     pub folder: PathBuf,
     /// Keeps other processes from training the net.
@@ -198,11 +201,6 @@ impl PreparedRun {
         Ok(checkpoint)
     }
 
-    /// The file of the trained weights.
-    fn weights_path(&self) -> PathBuf {
-        self.options.folder.join(format!("{}.h5", self.net.name))
-    }
-
     /// Evaluates the parameters that are kept, and writes weights, labels and record.
     #[allow(clippy::too_many_arguments)] // The results of all previous stages.
     fn finish(
@@ -263,7 +261,8 @@ impl PreparedRun {
         }
         record.write(folder).map_err(|error| Diagnostics::from(Diagnostic::new(Code::Output, error.to_string())))?;
         let labels = self.data.labels().cloned();
-        Ok(Trained { record, reports, misclassified, labels, weights, folder: folder.clone(), lock })
+        let artifact = self.artifact_path();
+        Ok(Trained { record, reports, misclassified, labels, weights, artifact, folder: folder.clone(), lock })
     }
 
     fn counts(&self) -> DataCounts {

@@ -26,7 +26,7 @@ use std::time::{Duration, Instant};
 pub trait Observer {
     /// `done` of the epoch's `total` samples were trained on, with this mean loss.
     fn samples(&mut self, epoch: usize, done: usize, total: usize, loss: f64);
-    /// An epoch has ended.
+    /// An epoch has ended, and its checkpoint, if it has one, is written.
     fn epoch(&mut self, epoch: &Epoch, epochs: usize);
 }
 
@@ -182,9 +182,8 @@ impl<'a> TrainingLoop<'a> {
                 }
                 Err(error) => return Err(error),
             };
-            observer.epoch(&ended, self.config.epochs);
             logs.add(&ended)?;
-            self.finish_epoch(ended);
+            self.finish_epoch(ended.clone());
             let last = self.progress.record.stopped.is_some() || epoch == self.config.epochs;
             // The next stage has another state, so that its checkpoints do not replace the one of this epoch.
             if last || epoch == last_epoch || epoch.is_multiple_of(self.config.checkpoint) {
@@ -199,6 +198,7 @@ impl<'a> TrainingLoop<'a> {
                 self.progress.record.write(&self.config.folder)?;
                 recorded = Instant::now();
             }
+            observer.epoch(&ended, self.config.epochs);
         }
         Ok(())
     }

@@ -126,6 +126,13 @@ fn arrow(out: &mut String, path: &str, head: bool) {
     let _ = writeln!(out, "<path class=\"edge\" d=\"{path}\"{head}/>");
 }
 
+/// Opens the group of a layer, with the layer's index and a description.
+fn open_layer(out: &mut String, graph: &Graph, boxes: &Boxes, id: NodeId) {
+    let index = id.0.saturating_sub(graph.open_inputs);
+    let title = escape(&title(graph, boxes, id));
+    let _ = writeln!(out, "<g class=\"layer\" id=\"layer-{index}\"><title>{title}</title>");
+}
+
 /// The tooltip of a layer.
 fn title(graph: &Graph, boxes: &Boxes, id: NodeId) -> String {
     let node = graph.node(id);
@@ -162,7 +169,7 @@ pub(crate) fn layer(out: &mut String, graph: &Graph, boxes: &Boxes, one: &LayerB
     let node = graph.node(one.layer);
     let (fill, line) = one.category.colours();
     let size = (one.width, one.height);
-    let _ = writeln!(out, "<g class=\"layer\"><title>{}</title>", escape(&title(graph, boxes, one.layer)));
+    open_layer(out, graph, boxes, one.layer);
     rectangle(out, "box", at, size, 6.0, &format!("fill=\"{fill}\" stroke=\"{line}\""));
     if node.frozen {
         rectangle(out, "frozen", at, size, 6.0, "fill=\"url(#frozen)\"");
@@ -189,7 +196,7 @@ pub(crate) fn layer(out: &mut String, graph: &Graph, boxes: &Boxes, one: &LayerB
     for tag in &one.tags {
         let (fill, line) = graph.node(tag.layer).operation.category().colours();
         let corner = (at.0 + tag.x, at.1 + tag.y);
-        let _ = writeln!(out, "<g class=\"layer\"><title>{}</title>", escape(&title(graph, boxes, tag.layer)));
+        open_layer(out, graph, boxes, tag.layer);
         let style = format!("fill=\"{fill}\" stroke=\"{line}\" stroke-opacity=\"0.7\"");
         rectangle(out, "tag", corner, (tag.width, 15.0), 7.5, &style);
         let middle = (corner.0 + tag.width / 2.0, corner.1 + 11.0);

@@ -1,6 +1,10 @@
-//! The report of a training run or an evaluation as one self-contained HTML page without scripts.
+//! Self-contained HTML pages: the report of a training run or an evaluation, without scripts, and the drawing of a net.
 
+pub mod network;
+mod run_report;
 mod tables;
+
+pub use run_report::{misclassified_photos, write_run_report};
 
 use super::charts::curves::{curves, short};
 use super::number_format::thousands;

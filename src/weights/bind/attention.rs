@@ -1,25 +1,25 @@
 //! Where files keep the projections of an attention: in tensors of the layer itself (PyTorch's `MultiheadAttention`), or in
-//! dense layers below it, one for queries, keys and values together (timm) or three (Keras, Hugging Face).
+//! dense layers below it, one for queries, keys and values together (timm) or three (Keras, Hugging Face; its BERT has `self.query`
+//! and `output.dense`).
 
 use super::pieces::Piece;
-use crate::weights::store::{Entry, Role};
-use std::collections::{BTreeSet, HashMap};
+use crate::weights::store::Role;
+use std::collections::HashMap;
 
 /// The names of the dense layers below an attention: of all three, of queries, keys and values, and of the output.
 const PACKED: &[&str] = &["qkv", "in_proj"];
-const SEPARATE: [&[&str]; 3] = [&["q_proj", "query", "to_q"], &["k_proj", "key", "to_k"], &["v_proj", "value", "to_v"]];
-const OUTPUT: &[&str] = &["proj", "out_proj", "attention_output", "to_out.0"];
+const SEPARATE: [&[&str]; 3] = [
+    &["q_proj", "query", "to_q", "self.query"],
+    &["k_proj", "key", "to_k", "self.key"],
+    &["v_proj", "value", "to_v", "self.value"],
+];
+const OUTPUT: &[&str] = &["proj", "out_proj", "attention_output", "to_out.0", "output.dense"];
 const SEPARATORS: [char; 2] = ['.', '/'];
 
-/// The attention that a layer of a file is a part of, by its name.
-pub(crate) fn parent(layer: &str) -> Option<&str> {
+/// The attentions that a layer of a file can be a part of, by its name.
+pub(crate) fn parents(layer: &str) -> impl Iterator<Item = &str> {
     let below = [PACKED, OUTPUT].into_iter().chain(SEPARATE).flatten();
-    below.filter_map(|name| layer.strip_suffix(name)?.strip_suffix(SEPARATORS)).max_by_key(|parent| parent.len())
-}
-
-/// The names of attentions whose projections a file has as layers.
-pub(crate) fn parents(entries: &[Entry]) -> BTreeSet<&str> {
-    entries.iter().filter_map(|entry| parent(&entry.layer)).collect()
+    below.filter_map(move |name| layer.strip_suffix(name)?.strip_suffix(SEPARATORS))
 }
 
 /// The tensors of which a parameter of the attention `layer` is made; none if the file has them not.

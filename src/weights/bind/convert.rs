@@ -43,6 +43,8 @@ enum Step {
     MatrixFromPyTorch,
     /// One value for all channels, the default of PyTorch's PReLU.
     Repeat,
+    /// The first rows of a table of so many: BERT's has 512 positions, and a shorter text takes the first of them.
+    FirstRows(usize),
     /// Reorders rows, or values along the last axis.
     Rows(Arc<[Segment]>),
     Columns(Arc<[Segment]>),
@@ -201,6 +203,12 @@ fn storage_step(store: &dyn Store, at: usize, expected: &Shape, facts: LayerFact
                 Err(shape_mismatch(shape, &torch, actual))
             };
         }
+        (Framework::PyTorch, ParameterKind::Values, &[1, rows, width])
+            if facts.kind == "PositionEmbedding"
+                && matches!(*actual, [table, features] if table > rows && features == width) =>
+        {
+            return Ok(Some(Step::FirstRows(actual[0])));
+        }
         (Framework::Flax, ParameterKind::TransposedKernel, _) => {
             return Err("Flax mirrors the kernels of transposed convolutions, which netc does not support".into());
         }
@@ -353,6 +361,7 @@ impl Transform {
             Step::InverseStd { epsilon } => Some(Change::Note(format!(
                 "variances were converted to inverse standard deviations (epsilon {epsilon})"
             ))),
+            Step::FirstRows(rows) => Some(Change::Note(format!("{layer} has the first of {rows} positions"))),
             Step::Rows(_) => Some(Change::Permuted("rows")),
             Step::Columns(_) if kind == ParameterKind::Matrix => Some(Change::Permuted("columns")),
             Step::Columns(_) => Some(Change::Permuted("values")),
@@ -384,6 +393,7 @@ impl Step {
                 out
             }
             (Step::Repeat, _) => values.first().map_or(Vec::new(), |&value| vec![value; shape.iter().product()]),
+            (Step::FirstRows(_), _) => values.into_iter().take(shape.iter().product()).collect(),
             (Step::Rows(segments), &[_, columns]) => {
                 let rows: Vec<&[f32]> = values.chunks_exact(columns.max(1)).collect();
                 places(segments).filter_map(|place| rows.get(place)).flat_map(|row| row.iter().copied()).collect()

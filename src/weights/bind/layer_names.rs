@@ -22,7 +22,7 @@ pub(crate) fn names_in_file<'g>(
     errors: &mut Diagnostics,
 ) -> BTreeMap<&'g str, String> {
     let mut known: BTreeSet<&str> = entries.iter().map(|entry| entry.layer.as_str()).collect();
-    known.extend(attention::parents(entries));
+    known.extend(entries.iter().flat_map(|entry| attention::parents(&entry.layer)));
     // Tensors of a module itself: `cls_token`.
     known.extend(entries.iter().filter(|entry| matches!(entry.role, Role::Other(_))).map(|entry| entry.key.as_str()));
     let layers: BTreeSet<&str> = targets.iter().map(|target| target.layer).collect();

@@ -1,7 +1,7 @@
 //! Binding: finds the tensor that each parameter of a graph takes its values from. Binding is strict, by net and name, and
 //! reports all mismatches at once.
 
-mod attention;
+pub(crate) mod attention;
 pub mod axis_permutation;
 mod class_order;
 pub(crate) mod convert;
@@ -298,7 +298,7 @@ fn bind_file(
     let attentions: BTreeSet<&str> =
         targets.iter().filter(is_attention).filter_map(|target| names.get(target.layer)).map(String::as_str).collect();
     for (at, entry) in entries.iter().enumerate().filter(|(at, _)| !used.contains(at)) {
-        let is_projection = attention::parent(&entry.layer).is_some_and(|parent| attentions.contains(parent));
+        let is_projection = attention::parents(&entry.layer).any(|parent| attentions.contains(parent));
         if (is_projection || taken.contains(entry.layer.as_str())) && store.has_names() {
             problems.push(format!(
                 "{} {:?}: it is in the file, but the layer of the net has no such parameter: these are the weights of a different network",

@@ -4,15 +4,17 @@ mod terms;
 
 use crate::cli::output::messages;
 use crate::cli::result::CommandResult;
+use crate::diagnostics::foreign_names::{self, Meaning};
 use crate::diagnostics::{Code, Diagnostic, suggest};
 use crate::elaborate::project::shipped;
 use crate::ops;
+use crate::syntax::manual;
 use crate::train::recipe;
 use std::fmt::Write;
 
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// A layer, a name in recipes, a shipped net or a command; without it, all are listed
+    /// A layer, a word of the language, a name in recipes, a shipped net, a command, or a name of Keras or PyTorch; without it, all are listed
     #[arg(conflicts_with = "all")]
     name: Option<String>,
     /// Print the descriptions of all layers as a Markdown page
@@ -31,32 +33,65 @@ pub fn run(args: &Args, mut program: clap::Command) -> CommandResult {
         messages::print(format!("{}\n{}", program.render_help(), list()));
         return Ok(());
     };
-    if let Some(definition) = ops::find(name) {
-        messages::print(definition.documentation());
-        return Ok(());
-    }
-    if let Some(spec) = shipped::find(name) {
-        messages::print(spec.text);
-        return Ok(());
-    }
-    if let Some(text) = recipe::help::documentation(name).or_else(|| terms::find(name)) {
-        messages::print(text);
-        return Ok(());
-    }
-    if let Some(command) = program.find_subcommand_mut(name) {
-        messages::print(command.render_long_help());
+    let answers = answers(name, &mut program);
+    if !answers.is_empty() {
+        messages::print(answers.join("\n"));
         return Ok(());
     }
     let mut known: Vec<String> = program.get_subcommands().map(|command| command.get_name().to_string()).collect();
     known.extend(ops::names().map(str::to_string));
-    known.extend(recipe_names().chain(terms::names()).map(str::to_string));
+    known.extend(recipe_names().chain(terms::names()).chain(manual::words()).map(str::to_string));
     known.extend(shipped::SPECS.iter().map(|spec| spec.name.to_string()));
     let suggestion = suggest::did_you_mean(name, known.iter().map(String::as_str));
     Err(messages::fail_with(
-        Diagnostic::new(Code::UnknownName, format!("there is no layer, shipped net or command `{name}`"))
+        Diagnostic::new(Code::UnknownName, format!("there is no help for `{name}`"))
             .maybe_help(suggestion)
-            .help("`netc help` lists them all"),
+            .help("`netc help` lists layers, words of the language, names in recipes, shipped nets and commands"),
     ))
+}
+
+/// The texts about a name: more than one if, as `train`, it is a word of the language and a command. Those of other libraries
+/// are asked only if nothing of that name is known here.
+fn answers(name: &str, program: &mut clap::Command) -> Vec<String> {
+    let mut answers: Vec<String> = [
+        ops::find(name).map(|layer| layer.documentation()),
+        shipped::find(name).map(|spec| spec.text.to_string()),
+        recipe::help::documentation(name).or_else(|| terms::find(name)),
+        manual::section(name),
+        program.find_subcommand_mut(name).map(|command| command.render_long_help().to_string()),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    if answers.is_empty() {
+        // `nn.Conv2d` and `keras.layers.Conv2D` are asked for by their last part.
+        let last = name.rsplit('.').next().unwrap_or(name);
+        answers.extend(foreign(last).or_else(|| in_another_case(last)));
+    }
+    answers
+}
+
+/// What to write in place of a name of another library.
+fn foreign(name: &str) -> Option<String> {
+    let keys: Vec<&str> = recipe::keys::KEYS.iter().map(|key| key.name).collect();
+    let advice = match foreign_names::layer(name).map(Meaning::Advice) {
+        None => foreign_names::known_recipe_key(name)?,
+        Some(advice) => advice,
+    };
+    match advice {
+        Meaning::Advice(text) => Some(format!("{name}\n\nA name of other libraries: {text}.\n")),
+        Meaning::Name(ours) if keys.contains(&ours) => {
+            let text = recipe::help::documentation(ours)?;
+            Some(format!("{name}\n\nA name of other libraries: write `{ours}`.\n\n{text}"))
+        }
+        Meaning::Name(_) => None,
+    }
+}
+
+/// The help of a layer whose name differs by case: `relu`, `ReLU`.
+fn in_another_case(name: &str) -> Option<String> {
+    let found = ops::names().find(|known| known.eq_ignore_ascii_case(name))?;
+    ops::find(found).map(|layer| layer.documentation())
 }
 
 /// The keys of recipes, and the names that they take.
@@ -72,7 +107,8 @@ fn list() -> String {
         let _ = writeln!(text, "  {:width$}  {}", layer.name, layer.summary);
     }
     let names: Vec<&str> = shipped::SPECS.iter().map(|spec| spec.name).collect();
-    let _ = writeln!(text, "\nIn recipes: {}", recipe_names().collect::<Vec<_>>().join(", "));
+    let _ = writeln!(text, "\nWords: {}", manual::words().collect::<Vec<_>>().join(", "));
+    let _ = writeln!(text, "In recipes: {}", recipe_names().collect::<Vec<_>>().join(", "));
     let _ = writeln!(text, "Values: {}", terms::names().collect::<Vec<_>>().join(", "));
     let _ = writeln!(text, "\nShipped nets: {}", names.join(", "));
     text

@@ -23,6 +23,7 @@ use std::path::{Path, PathBuf};
 /// The options of a run besides its recipe.
 #[derive(Clone, Debug, Default)]
 pub struct RunOptions {
+    /// The net; none for that of the only recipe, else as in other commands.
     pub net: Option<String>,
     /// Files of weights that replace those of the spec, by net.
     pub weights: BTreeMap<String, PathBuf>,
@@ -55,7 +56,10 @@ pub struct PreparedRun {
 /// # Errors
 /// The errors of spec, weights and data.
 pub fn prepare_run(spec: &Spec, options: &RunOptions) -> Result<PreparedRun> {
-    let (net, mut warnings) = compile::graph(spec, options.net.as_deref())?;
+    // The only recipe is meant, whatever the file is called.
+    let mut recipes = spec.project.recipes.keys();
+    let only = recipes.next().filter(|_| recipes.next().is_none());
+    let (net, mut warnings) = compile::graph(spec, options.net.as_ref().or(only).map(String::as_str))?;
     let recipe = recipe::of(spec, &net.name)?;
     warnings.extend(recipe_check::check(spec, &net, &recipe));
     if warnings.has_errors() {

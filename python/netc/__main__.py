@@ -1,0 +1,5 @@
+"""``python -m netc``: the program."""
+
+from netc._program import main
+
+main()

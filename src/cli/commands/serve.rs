@@ -1,0 +1,157 @@
+//! `netc serve`
+
+use crate::cli::args::build_args::{BuildArgs, byte_size};
+use crate::cli::args::duration::Time;
+use crate::cli::args::number::batch_size;
+use crate::cli::args::threads_arg;
+use crate::cli::model;
+use crate::cli::output::messages;
+use crate::cli::result::{CommandResult, Failed};
+use crate::diagnostics::{Code, Diagnostic, counted};
+use crate::runtime::RunError;
+use crate::serve::limits::{DEFAULT_BATCH, DEFAULT_DELAY};
+use crate::serve::{Batching, Limits, ModelError, Options, ServeError, Stopped, is_name, serve};
+use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+
+const LIMITS: Limits = Limits::DEFAULT;
+
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// Artifacts, or specs, which are compiled first; the name of a model is that of its file
+    #[arg(required = true, value_name = "MODEL")]
+    models: Vec<String>,
+    /// The address to listen on; others than those of this machine make the server public
+    #[arg(long, default_value = "127.0.0.1")]
+    host: String,
+    /// The port; 0 takes a free one, which is printed
+    #[arg(long, default_value_t = 8080)]
+    port: u16,
+    /// Images in a batch
+    #[arg(long, default_value_t = DEFAULT_BATCH, value_parser = batch_size)]
+    max_batch: usize,
+    /// How long the first image of a batch waits for others, such as 500us, 2ms or 1s
+    #[arg(long, value_name = "TIME", default_value_t = Time(DEFAULT_DELAY))]
+    max_delay: Time,
+    /// The size of a request's body
+    #[arg(long, value_name = "BYTES", default_value_t = LIMITS.body_bytes as u64, value_parser = byte_size)]
+    max_body: u64,
+    /// Photos, or rows of the tensors, in a request
+    #[arg(long, value_name = "COUNT", default_value_t = LIMITS.images, value_parser = batch_size)]
+    max_images: usize,
+    /// Images of a model that wait or are computed
+    #[arg(long, value_name = "IMAGES", default_value_t = LIMITS.queue, value_parser = batch_size)]
+    queue: usize,
+    /// Connections at a time
+    #[arg(long, value_name = "COUNT", default_value_t = LIMITS.connections, value_parser = batch_size)]
+    connections: usize,
+    /// The time for the head of a request, and that a connection may be idle
+    #[arg(long, value_name = "TIME", default_value_t = Time(LIMITS.header_time))]
+    header_timeout: Time,
+    /// The time for the body of a request, and that a response may not progress
+    #[arg(long, value_name = "TIME", default_value_t = Time(LIMITS.body_time))]
+    body_timeout: Time,
+    /// The time to finish what runs after SIGTERM or Ctrl-C; a second one ends it at once
+    #[arg(long, value_name = "TIME", default_value_t = Time(LIMITS.stop_time))]
+    stop_timeout: Time,
+    #[command(flatten)]
+    build: BuildArgs,
+    #[command(flatten)]
+    threads: threads_arg::Threads,
+}
+
+pub fn run(args: &Args) -> CommandResult {
+    let names = names(&args.models)?;
+    let listener = bind(&args.host, args.port)?;
+    let address = listener.local_addr().map_err(|error| cannot(error.to_string()))?;
+    let mut models = Vec::new();
+    for (argument, name) in args.models.iter().zip(names) {
+        let artifact = model::open(argument, &args.build)?;
+        messages::line("Serving", format!("{name}  {}", artifact.manifest.summary));
+        models.push((name, artifact));
+    }
+    if !address.ip().is_loopback() {
+        messages::line("Public", "without encryption or authentication: a proxy in front must do both");
+    }
+    let limits = Limits {
+        body_bytes: usize::try_from(args.max_body).unwrap_or(usize::MAX),
+        images: args.max_images,
+        queue: args.queue,
+        connections: args.connections,
+        header_time: args.header_timeout.0,
+        body_time: args.body_timeout.0,
+        stop_time: args.stop_timeout.0,
+    };
+    let batching = Batching { batch: args.max_batch, delay: args.max_delay.0 };
+    let options = Options { limits, batching, threads: args.threads.count() };
+    let count = models.len();
+    let ready = || messages::print(format!("{} at http://{address}\n", counted(count, "model")));
+    match serve(models, listener, &options, ready).map_err(|error| failed(&error))? {
+        Stopped::Finished => {
+            messages::line("Stopped", "all requests are answered");
+            Ok(())
+        }
+        Stopped::Cut => {
+            messages::line("Stopped", "before all requests were answered");
+            Err(Failed::Error)
+        }
+    }
+}
+
+/// The names of the models: unique, and fit for a path.
+fn names(arguments: &[String]) -> Result<Vec<String>, Failed> {
+    let mut names: Vec<String> = Vec::with_capacity(arguments.len());
+    for argument in arguments {
+        let path = model::artifact_path(argument);
+        let name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+        let wrong = |reason: String| {
+            let diagnostic = Diagnostic::new(Code::Serve, reason);
+            Err(messages::fail_with(diagnostic.help("the name of a model is that of its file: rename the file")))
+        };
+        if !is_name(&name) {
+            return wrong(format!("`{name}` cannot be the name of a model: letters, digits, `-`, `_` and `.` can"));
+        }
+        if names.contains(&name) {
+            return wrong(format!("two models are named `{name}`"));
+        }
+        names.push(name);
+    }
+    Ok(names)
+}
+
+fn bind(host: &str, port: u16) -> Result<TcpListener, Failed> {
+    let addresses = (host, port).to_socket_addrs().map(Iterator::collect::<Vec<SocketAddr>>);
+    let bound = addresses.and_then(|addresses| TcpListener::bind(&addresses[..]));
+    bound.map_err(|error| {
+        let message = format!("it cannot listen on {host}, port {port}: {}", crate::source::plain(&error));
+        messages::fail_with(Diagnostic::new(Code::Serve, message).help("`--port 0` takes a free port"))
+    })
+}
+
+fn cannot(reason: String) -> Failed {
+    messages::error(Code::Serve, reason)
+}
+
+fn failed(error: &ServeError) -> Failed {
+    match error {
+        ServeError::Model(_, ModelError::Run(RunError::Memory { .. })) => {
+            let diagnostic = Diagnostic::new(Code::Memory, error.to_string());
+            messages::fail_with(diagnostic.help("a smaller `--max-batch` and fewer `--threads` need less"))
+        }
+        _ => cannot(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::names;
+
+    #[test]
+    fn names_are_those_of_files() {
+        let names = |arguments: &[&str]| names(&arguments.iter().map(|text| text.to_string()).collect::<Vec<_>>());
+        let Ok(found) = names(&["nets/bird.netb", "cat-2.net", "vgg16", "Input(4) >> Relu(2)"]) else {
+            panic!("names");
+        };
+        assert_eq!(found, ["bird", "cat-2", "vgg16", "Input_4_____Relu_2"]);
+        assert!(names(&["a/bird.netb", "b/bird.netb"]).is_err() && names(&["a b.netb"]).is_err());
+    }
+}

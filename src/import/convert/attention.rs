@@ -1,0 +1,209 @@
+//! Attention as exporters write it out: products of projections, a softmax, and a projection of what the heads give.
+
+use super::views::{self, Heads, Of, Part, Source, View};
+use super::{Context, Converted};
+use crate::import::tree::{Call, Val};
+use crate::onnx::Node;
+use crate::onnx::parameters::Layer;
+use crate::weights::bind::attention::parents;
+
+/// The scores of the keys for each query, or their softmax.
+#[derive(Clone, Debug)]
+pub(super) struct Scores {
+    queries: View,
+    keys: View,
+    heads: usize,
+    scale: f64,
+    causal: bool,
+    normalised: bool,
+}
+
+/// What a node makes of the parts of an attention, for its output.
+pub(super) enum Made {
+    Scores(Scores),
+    View(View),
+}
+
+/// What a node makes of the parts of an attention; none if it does something else.
+pub(super) fn step(cx: &Context, node: &Node) -> Option<Made> {
+    let scores = |index: usize| cx.scores.get(node.input(index)?).cloned();
+    match node.op.as_str() {
+        "MatMul" => match scores(0) {
+            Some(weights) => mixed(&weights, &views::of(cx, node.input(1)?)?).map(Made::View),
+            None => products(&views::of(cx, node.input(0)?)?, &views::of(cx, node.input(1)?)?).map(Made::Scores),
+        },
+        "Mul" | "Div" => {
+            let place = (0..2).find(|&at| cx.constant(node, at).is_none())?;
+            let number = cx.constants.scalar(node.input(1 - place)?)?;
+            let factor = match (node.op.as_str(), place) {
+                ("Mul", _) => number,
+                (_, 0) => 1.0 / number,
+                _ => return None,
+            };
+            if let Some(scores) = scores(place) {
+                return Some(Made::Scores(Scores { scale: scores.scale * factor, ..scores }));
+            }
+            // Only a view that was moved: others are values of layers.
+            let view = cx.views.get(node.input(place)?)?.clone();
+            Some(Made::View(View { scale: view.scale * factor, ..view }))
+        }
+        "Add" => {
+            let place = (0..2).find(|&at| scores(at).is_some())?;
+            let scores = scores(place)?;
+            is_causal(cx, node, 1 - place, &scores).then_some(Made::Scores(Scores { causal: true, ..scores }))
+        }
+        "Softmax" => {
+            let scores = scores(0).filter(|scores| !scores.normalised)?;
+            let last = cx.opset >= 13 && matches!(node.int("axis", -1), -1 | 2 | 3);
+            last.then_some(Made::Scores(Scores { normalised: true, ..scores }))
+        }
+        "Dropout" | "Identity" => scores(0).map(Made::Scores),
+        _ => None,
+    }
+}
+
+/// Heads, steps and depth of a projection: (…, steps, depth), or with the last two exchanged.
+fn projected(view: &View, exchanged: bool) -> Option<(usize, usize)> {
+    let rank = view.shape.len();
+    let (&[steps, depth], front) =
+        (&[view.shape.get(rank.checked_sub(2)?)?, view.shape.last()?], &view.axes[..rank - 2]);
+    let (steps, depth, axis) = match exchanged {
+        false => (*steps, *depth, view.axes[rank - 1]),
+        true => (*depth, *steps, view.axes[rank - 2]),
+    };
+    let heads: Vec<Part> = front.iter().copied().flatten().collect();
+    let count = match heads[..] {
+        [] => 1,
+        [Part { of: Of::Features, size, stride }] if stride == depth => size,
+        _ => return None,
+    };
+    let along = Part { of: Of::Features, size: depth, stride: 1 };
+    (steps == view.steps && view.step.is_none() && (axis == Some(along) || depth == 1)).then_some((count, depth))
+}
+
+/// Queries times keys.
+fn products(queries: &View, keys: &View) -> Option<Scores> {
+    let (heads, depth) = projected(queries, false)?;
+    if projected(keys, true)? != (heads, depth) {
+        return None;
+    }
+    let scale = queries.scale * keys.scale;
+    let (queries, keys) = (queries.clone(), keys.clone());
+    Some(Scores { queries, keys, heads, scale, causal: false, normalised: false })
+}
+
+/// Weights times values.
+fn mixed(weights: &Scores, values: &View) -> Option<View> {
+    let (heads, depth) = projected(values, false)?;
+    let scale = 1.0 / (depth as f64).sqrt();
+    let fits = weights.normalised && heads == weights.heads && values.scale == 1.0;
+    if !fits || (weights.scale / scale - 1.0).abs() > 1e-3 || values.steps != weights.keys.steps {
+        return None;
+    }
+    let steps = weights.queries.steps;
+    let of = Heads {
+        queries: weights.queries.clone(),
+        keys: weights.keys.clone(),
+        values: values.clone(),
+        heads,
+        causal: weights.causal,
+    };
+    let all = View::sequence(Source::Heads(Box::new(of)), steps, heads * depth);
+    // The axes of the product: heads in front, then steps and depth.
+    let rank = values.shape.len();
+    let mut view = View { shape: values.shape.clone(), axes: values.axes.clone(), ..all };
+    view.shape[rank - 2] = steps;
+    view.axes[rank - 2] = (steps != 1).then_some(Part { of: Of::Steps, size: steps, stride: 1 });
+    Some(view)
+}
+
+/// Whether a constant hides from each step those behind it.
+fn is_causal(cx: &Context, node: &Node, index: usize, scores: &Scores) -> bool {
+    let Some(name) = node.input(index) else { return false };
+    let (rows, columns) = (scores.queries.steps, scores.keys.steps);
+    let Some(values) = cx.constants.values(name).filter(|values| values.len() == rows * columns) else { return false };
+    values.iter().enumerate().all(|(at, &value)| if at % columns > at / columns { value < -1e4 } else { value == 0.0 })
+}
+
+/// The attention of heads that are projected, as a layer.
+fn layer(cx: &mut Context, of: &Heads, output: &Layer) -> Result<usize, String> {
+    let name = parent(&output.name).ok_or_else(|| {
+        format!("an attention whose output is projected by `{}`: its layers are not named as those of one", output.name)
+    })?;
+    let projection = |view: &View| match view.source {
+        Source::Layer(item) => Some((item, cx.layers.items[item].clone(), view.first)),
+        Source::Heads(_) => None,
+    };
+    let parts = [&of.queries, &of.keys, &of.values].map(projection);
+    let [Some(queries), Some(keys), Some(values)] = parts else { return Err("an attention of an attention".into()) };
+    let features = of.values.shape.last().copied().unwrap_or(1) * of.heads;
+    let packed = queries.0 == keys.0 && keys.0 == values.0;
+    let places = [queries.2, keys.2, values.2];
+    let fits = match packed {
+        true => places == [0, features, 2 * features],
+        false => places == [0, 0, 0],
+    };
+    let has_bias = output.parameter("bias").is_some();
+    for (_, item, _) in [&queries, &keys, &values] {
+        let known = item.call.name.as_deref().and_then(|name| match name {
+            [crate::import::tree::Part::Literal(name)] => parent(name),
+            _ => None,
+        });
+        let bias = item.call.argument("bias") != Some(&Val::Bool(false));
+        if !item.call.is(&["Dense"]) || known != Some(name) || bias != has_bias {
+            return Err("an attention whose projections are no layers of one".into());
+        }
+    }
+    let (x, memory) = (queries.1.inputs[0], keys.1.inputs[0]);
+    if !fits || values.1.inputs[0] != memory {
+        return Err("an attention whose queries, keys and values are taken otherwise".into());
+    }
+    let call = Call::layer("Attention")
+        .with("heads", Val::Int(of.heads as i64))
+        .with("causal", Val::Bool(of.causal))
+        .with("bias", Val::Bool(has_bias))
+        .named(Some(name));
+    let inputs = if x == memory { vec![x] } else { vec![x, memory] };
+    Ok(cx.layers.add(call, &inputs))
+}
+
+/// A dense layer on a view: of each step, or of what the heads of an attention give.
+pub(super) fn dense(cx: &mut Context, node: &Node, layer_of: &Layer, view: &View) -> Converted {
+    let weight = layer_of.parameter("weight").ok_or("it has no weight")?;
+    let &[units, inputs] = &weight.shape[..] else { return Err("its weight is no matrix".into()) };
+    if !view.ends_with_features() || view.step.is_some() || inputs != view.features {
+        return Err("its input has its features on several axes".into());
+    }
+    let item = match &view.source {
+        Source::Heads(heads) => layer(cx, heads, layer_of)?,
+        Source::Layer(item) => {
+            let call = Call::layer("Dense")
+                .with("units", Val::Int(units as i64))
+                .with("bias", Val::Bool(layer_of.parameter("bias").is_some()))
+                .named(Some(&layer_of.name));
+            cx.layers.add(call, &[*item])
+        }
+    };
+    // The axes of the input, with other features.
+    let mut given = View { source: Source::Layer(item), features: units, ..view.clone() };
+    if let (Some(size), Some(axis)) = (given.shape.last_mut(), given.axes.last_mut()) {
+        *size = units;
+        *axis = (units != 1).then_some(Part { of: Of::Features, size: units, stride: 1 });
+    }
+    give(cx, &layer_of.output, node, given);
+    Ok(())
+}
+
+/// Sets the view that a value has, and the layer's output, if it is one.
+pub(super) fn give(cx: &mut Context, name: &str, node: &Node, view: View) {
+    let name = if name.is_empty() { node.output() } else { name }.to_string();
+    if let Some(known) = views::settled(cx, &view) {
+        cx.define(&name, known);
+    }
+    cx.views.insert(name, view);
+}
+
+/// The attention that a layer is a part of, by its name.
+fn parent(layer: &str) -> Option<&str> {
+    parents(layer).max_by_key(|parent| parent.len())
+}

@@ -1,0 +1,294 @@
+//! Sequences and images while their axes are split, moved and taken apart. What exporters write around an attention or a recurrent
+//! layer moves no value that a layer would have to move: it only says which axis is which.
+
+use super::{Context, Known};
+use crate::import::tree::{Call, Val};
+use crate::onnx::Node;
+use crate::onnx::arithmetic::clamped;
+use crate::onnx::constants::{reshaped, squeezed, unsqueezed};
+use crate::size::product;
+
+/// What an axis of a view counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Of {
+    Steps,
+    Features,
+}
+
+/// An axis with more than one value: every `stride`-th step or feature.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Part {
+    pub of: Of,
+    pub size: usize,
+    pub stride: usize,
+}
+
+/// What the values of a view are.
+#[derive(Clone, Debug)]
+pub(super) enum Source {
+    /// The output of a layer, (steps, features).
+    Layer(usize),
+    /// The heads of an attention beside each other, before their projection.
+    Heads(Box<Heads>),
+}
+
+/// The heads of an attention beside each other.
+#[derive(Clone, Debug)]
+pub(super) struct Heads {
+    pub(super) queries: View,
+    pub(super) keys: View,
+    pub(super) values: View,
+    pub(super) heads: usize,
+    pub(super) causal: bool,
+}
+
+/// A sequence with its axes in the model.
+#[derive(Clone, Debug)]
+pub(super) struct View {
+    pub source: Source,
+    pub steps: usize,
+    pub features: usize,
+    /// The sizes in the model; the batch is 1.
+    pub shape: Vec<usize>,
+    /// What each axis counts; none for those of size 1.
+    pub axes: Vec<Option<Part>>,
+    /// The first feature, and the step, where one was taken.
+    pub first: usize,
+    pub step: Option<usize>,
+    /// A factor of all values.
+    pub scale: f64,
+}
+
+impl View {
+    /// A sequence (1, steps, features).
+    pub fn sequence(source: Source, steps: usize, features: usize) -> View {
+        let part = |of, size| (size != 1).then_some(Part { of, size, stride: 1 });
+        View {
+            source,
+            steps,
+            features,
+            shape: vec![1, steps, features],
+            axes: vec![None, part(Of::Steps, steps), part(Of::Features, features)],
+            first: 0,
+            step: None,
+            scale: 1.0,
+        }
+    }
+
+    /// The view of a value that is a sequence of a layer.
+    fn of(known: &Known) -> Option<View> {
+        let is_sequence = known.shape.len() == 3 && known.shape[0] == 1 && known.axes == [1, 2] && !known.permuted;
+        is_sequence.then(|| View::sequence(Source::Layer(known.item), known.shape[1], known.shape[2]))
+    }
+
+    /// The axes with more than one value.
+    pub fn parts(&self) -> Vec<Part> {
+        self.axes.iter().copied().flatten().collect()
+    }
+
+    /// Whether it has all features, in their order, along its last axis.
+    pub fn ends_with_features(&self) -> bool {
+        let all = Part { of: Of::Features, size: self.features, stride: 1 };
+        let last = self.axes.last().copied().flatten();
+        let alone = self.parts().iter().filter(|part| part.of == Of::Features).count() <= 1;
+        self.first == 0 && self.scale == 1.0 && alone && (last == Some(all) || self.features == 1)
+    }
+
+    fn transposed(&self, order: &[usize]) -> Option<View> {
+        let shape = order.iter().map(|&axis| self.shape.get(axis).copied()).collect::<Option<_>>()?;
+        let axes = order.iter().map(|&axis| self.axes.get(axis).copied()).collect::<Option<_>>()?;
+        (order.len() == self.shape.len()).then(|| View { shape, axes, ..self.clone() })
+    }
+
+    /// The same values in another shape: axes are split, and joined where they lie beside each other.
+    pub fn reshaped(&self, shape: Vec<usize>) -> Option<View> {
+        if product(shape.iter().copied()) != product(self.shape.iter().copied()) {
+            return None;
+        }
+        let mut left: Vec<Part> = self.parts();
+        left.reverse();
+        let mut axes = Vec::with_capacity(shape.len());
+        for &size in &shape {
+            if size == 1 {
+                axes.push(None);
+                continue;
+            }
+            let mut part = left.pop()?;
+            // Joined with those behind it until it is large enough.
+            while part.size < size {
+                let next = left.pop()?;
+                if next.of != part.of || part.stride != next.stride * next.size {
+                    return None;
+                }
+                part = Part { size: part.size * next.size, ..next };
+            }
+            if part.size % size != 0 {
+                return None;
+            }
+            let rest = part.size / size;
+            if rest > 1 {
+                left.push(Part { size: rest, ..part });
+            }
+            axes.push(Some(Part { size, stride: part.stride * rest, ..part }));
+        }
+        left.is_empty().then(|| View { shape, axes, ..self.clone() })
+    }
+
+    /// A range of an axis.
+    fn range(&self, axis: usize, from: usize, to: usize) -> Option<View> {
+        let mut view = self.clone();
+        let size = *self.shape.get(axis)?;
+        if from >= to || to > size {
+            return None;
+        }
+        view.shape[axis] = to - from;
+        match self.axes[axis] {
+            None => {}
+            Some(_) if (from, to) == (0, size) => {}
+            Some(Part { of: Of::Features, stride, .. }) => view.first += from * stride,
+            Some(Part { of: Of::Steps, stride, .. }) if to - from == 1 => view.step = Some(from * stride),
+            Some(_) => return None,
+        }
+        let part = view.axes[axis].map(|part| Part { size: to - from, ..part });
+        view.axes[axis] = part.filter(|part| part.size != 1);
+        Some(view)
+    }
+
+    /// Without an axis of size 1.
+    fn without(mut self, axis: usize) -> View {
+        self.shape.remove(axis);
+        self.axes.remove(axis);
+        self
+    }
+}
+
+/// The view that a value has, or that it can be seen as.
+pub(super) fn of(cx: &Context, name: &str) -> Option<View> {
+    cx.views.get(name).cloned().or_else(|| View::of(cx.value(name)?))
+}
+
+/// What a node that moves values makes of a view: one for each output; none if it does something else.
+pub(super) fn moved(cx: &Context, node: &Node) -> Option<Vec<View>> {
+    let input = node.input(0)?;
+    let x = of(cx, input)?;
+    let rank = x.shape.len();
+    let one = |view: Option<View>| view.map(|view| vec![view]);
+    match node.op.as_str() {
+        "Identity" | "Dropout" => Some(vec![x]),
+        "Transpose" => {
+            let order: Vec<usize> = match node.ints("perm") {
+                Some(list) => list.iter().map(|&axis| usize::try_from(axis).ok()).collect::<Option<_>>()?,
+                None => (0..rank).rev().collect(),
+            };
+            one(x.transposed(&order))
+        }
+        "Reshape" => {
+            let target = cx.integers(node, 1, "shape")?;
+            let shape = reshaped(&x.shape, &target, node.int("allowzero", 0) != 0)?;
+            one(x.reshaped(shape))
+        }
+        "Flatten" => {
+            let (outer, inner) = x.shape.split_at(clamped(node.int("axis", 1), rank));
+            let shape = vec![product(outer.iter().copied()), product(inner.iter().copied())];
+            one(x.reshaped(shape))
+        }
+        "Squeeze" => one(x.reshaped(squeezed(&x.shape, cx.integers(node, 1, "axes").as_deref())?)),
+        "Unsqueeze" => one(x.reshaped(unsqueezed(&x.shape, &cx.integers(node, 1, "axes")?)?)),
+        "Gather" => {
+            let axis = clamped(node.int("axis", 0), rank);
+            let index = cx.constants.scalar(node.input(1)?)?;
+            let is_scalar = cx.constants.get(node.input(1)?)?.shape.is_empty();
+            let at = clamped(index as i64, *x.shape.get(axis)?);
+            let view = x.range(axis, at, at + 1)?;
+            Some(vec![if is_scalar { view.without(axis) } else { view }])
+        }
+        "Slice" => {
+            let (starts, ends) = (cx.integers(node, 1, "starts")?, cx.integers(node, 2, "ends")?);
+            let axes = cx.integers(node, 3, "axes").unwrap_or_else(|| (0..starts.len() as i64).collect());
+            let steps = cx.integers(node, 4, "steps").unwrap_or_default();
+            if steps.iter().any(|&step| step != 1) || ends.len() != starts.len() || axes.len() != starts.len() {
+                return None;
+            }
+            let mut view = x;
+            for (at, &axis) in axes.iter().enumerate() {
+                let axis = clamped(axis, rank);
+                let size = *view.shape.get(axis)?;
+                view = view.range(axis, clamped(starts[at], size), clamped(ends[at], size))?;
+            }
+            Some(vec![view])
+        }
+        "Split" => {
+            let axis = clamped(node.int("axis", 0), rank);
+            let (size, count) = (*x.shape.get(axis)?, node.outputs.len());
+            let sizes: Vec<usize> = match cx.integers(node, 1, "split") {
+                Some(list) => list.into_iter().map(|size| usize::try_from(size).ok()).collect::<Option<_>>()?,
+                None => vec![size / count.max(1); count],
+            };
+            let mut from = 0;
+            let mut views = Vec::new();
+            for size in sizes {
+                views.push(x.range(axis, from, from + size)?);
+                from += size;
+            }
+            (views.len() == count && from == size).then_some(views)
+        }
+        _ => None,
+    }
+}
+
+/// The layers that give a view, where it is a sequence or features again: none where nothing needs to be added.
+pub(super) fn settled(cx: &mut Context, view: &View) -> Option<Known> {
+    let Source::Layer(item) = view.source else { return None };
+    if !view.ends_with_features() {
+        return None;
+    }
+    match (&view.shape[..], view.step, &view.parts()[..]) {
+        (&[1, steps, features], None, _) if (steps, features) == (view.steps, view.features) => {
+            Some(Known { item, shape: view.shape.clone(), axes: vec![1, 2], permuted: false })
+        }
+        // One step as features.
+        (&[1, features], Some(step), _) if features == view.features => {
+            let item = one_step(cx, item, step, view.steps, features);
+            Some(Known { item, shape: view.shape.clone(), axes: vec![1], permuted: false })
+        }
+        (&[1, features], None, _) if features == view.features && view.steps == 1 => {
+            let item = cx.layers.add(Call::layer("Flatten"), &[item]);
+            Some(Known { item, shape: view.shape.clone(), axes: vec![1], permuted: false })
+        }
+        _ => None,
+    }
+}
+
+/// A step of a sequence as features: the last state of a recurrent layer that it returns alone, else a range of all values.
+fn one_step(cx: &mut Context, item: usize, step: usize, steps: usize, features: usize) -> usize {
+    let layer = cx.layers.items[item].clone();
+    let is_backwards = layer.call.argument("backwards") == Some(&Val::Bool(true));
+    let last = if is_backwards { 0 } else { steps.saturating_sub(1) };
+    if layer.call.is(&["LSTM", "GRU"]) && step == last {
+        return cx.layers.add(layer.call.with("only_return_final", Val::Bool(true)), &layer.inputs);
+    }
+    let all = cx.layers.add(Call::layer("Flatten"), &[item]);
+    let (from, to) = (step.saturating_mul(features), (step + 1).saturating_mul(features));
+    let range = Call::layer("Slice").with("from", Val::Int(from as i64)).with("to", Val::Int(to as i64));
+    cx.layers.add(range, &[all])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// timm's attention: (1, 5, 3 * 2 * 4) as queries, keys and values of two heads.
+    #[test]
+    fn axes_are_split_moved_and_joined() {
+        let x = View::sequence(Source::Layer(0), 5, 24);
+        let split = x.reshaped(vec![1, 5, 3, 2, 4]).and_then(|x| x.transposed(&[2, 0, 3, 1, 4])).expect("a view");
+        assert_eq!(split.shape, [3, 1, 2, 5, 4]);
+        let keys = split.range(0, 1, 2).expect("keys").without(0);
+        assert_eq!((keys.first, &keys.shape[..]), (8, &[1, 2, 5, 4][..]));
+        let back = keys.transposed(&[0, 2, 1, 3]).and_then(|x| x.reshaped(vec![1, 5, 8])).expect("a view");
+        assert_eq!(back.parts()[1], Part { of: Of::Features, size: 8, stride: 1 });
+        // Steps and features are not one axis.
+        assert!(x.reshaped(vec![1, 120]).is_none());
+        assert!(x.reshaped(vec![1, 7, 24]).is_none());
+    }
+}

@@ -1,0 +1,61 @@
+//! The words of the language: sections of the book's chapter `docs/language.md`, for `netc help` and editors.
+
+/// The chapter, whose sections start with `` ### `word` ``.
+const CHAPTER: &str = include_str!("../../docs/language.md");
+
+/// The section of a word, as text for a terminal; examples are indented.
+pub fn section(word: &str) -> Option<String> {
+    let body = sections().find(|(name, _)| *name == word)?.1;
+    let mut is_code = false;
+    let mut text = format!("{word}\n\n");
+    for line in body.trim().lines() {
+        if line.starts_with("```") {
+            is_code = !is_code;
+            continue;
+        }
+        if is_code && !line.is_empty() {
+            text.push_str("    ");
+        }
+        text.push_str(line);
+        text.push('\n');
+    }
+    Some(text)
+}
+
+/// The section of a word in Markdown, for hover.
+pub fn markdown(word: &str) -> Option<&'static str> {
+    sections().find(|(name, _)| *name == word).map(|(_, body)| body.trim())
+}
+
+/// The words that have a section, in the order of the chapter.
+pub fn words() -> impl Iterator<Item = &'static str> {
+    sections().map(|(name, _)| name)
+}
+
+/// Each word, with the text up to the next heading.
+fn sections() -> impl Iterator<Item = (&'static str, &'static str)> {
+    CHAPTER.split("\n### `").skip(1).filter_map(|section| {
+        let (word, body) = section.split_once("`\n")?;
+        Some((word, body.split("\n## ").next().unwrap_or(body)))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{markdown, section, words};
+    use crate::syntax::KEYWORDS;
+
+    #[test]
+    fn every_reserved_word_has_a_section() {
+        for word in KEYWORDS {
+            assert!(markdown(word).is_some_and(|text| !text.is_empty()), "{word}");
+        }
+    }
+
+    #[test]
+    fn a_section_reads_in_a_terminal() {
+        insta::assert_snapshot!(section("repeat").unwrap_or_default() + &section("cut").unwrap_or_default());
+        assert_eq!(words().last(), Some("comment"));
+        assert!(section("values").is_some_and(|text| !text.contains("## ")));
+    }
+}

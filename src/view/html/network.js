@@ -1,0 +1,130 @@
+"use strict";
+const net = JSON.parse(document.getElementById("net").textContent);
+const view = document.getElementById("view");
+const svg = view.querySelector("svg");
+const panel = document.querySelector("aside");
+const search = document.querySelector("input");
+let [scale, x, y] = [1, 0, 0];
+
+function place() {
+  svg.style.transform = `translate(${x}px, ${y}px) scale(${scale})`;
+}
+
+function zoom(factor, at) {
+  const next = Math.min(8, Math.max(0.02, scale * factor));
+  x = at[0] - (at[0] - x) * next / scale;
+  y = at[1] - (at[1] - y) * next / scale;
+  scale = next;
+  place();
+}
+
+// The whole width, and for a short net the whole net.
+function fit() {
+  const [width, height] = [svg.viewBox.baseVal.width, svg.viewBox.baseVal.height];
+  scale = Math.min(1, view.clientWidth / width);
+  if (height * scale < view.clientHeight * 2) scale = Math.min(scale, view.clientHeight / height);
+  [x, y] = [(view.clientWidth - width * scale) / 2, 0];
+  place();
+}
+
+function centre(element) {
+  const [box, frame] = [element.getBoundingClientRect(), view.getBoundingClientRect()];
+  x += frame.left + frame.width / 2 - box.left - box.width / 2;
+  y += frame.top + frame.height / 2 - box.top - box.height / 2;
+  place();
+}
+
+function row(table, name, text) {
+  if (text === undefined || text === null || text === "") return;
+  const line = table.insertRow();
+  const head = document.createElement("th");
+  head.textContent = name;
+  line.append(head);
+  line.insertCell().textContent = text;
+}
+
+function choose(element) {
+  view.querySelectorAll(".chosen").forEach((other) => other.classList.remove("chosen"));
+  element.classList.add("chosen");
+  const layer = net.layers.find((layer) => `layer-${layer.index}` === element.id);
+  if (!layer) return;
+  const heading = document.createElement("h2");
+  heading.textContent = layer.name;
+  const table = document.createElement("table");
+  row(table, "layer", layer.kind);
+  for (const [name, value] of Object.entries(layer.settings)) row(table, name, value);
+  row(table, "inputs", layer.inputs.join(", "));
+  row(table, "output", layer.output);
+  row(table, "parameters", layer.parameters.toLocaleString("en"));
+  row(table, "multiply-adds", layer.macs === null ? "unknown" : layer.macs.toLocaleString("en"));
+  row(table, "frozen", layer.frozen ? "yes" : "");
+  panel.replaceChildren(heading, table);
+}
+
+const layers = [...view.querySelectorAll(".layer")];
+layers.forEach((element) => element.addEventListener("click", () => choose(element)));
+
+let found = [];
+let current = -1;
+search.addEventListener("input", () => {
+  const wanted = search.value.trim().toLowerCase();
+  found = layers.filter((element) => {
+    const matches = wanted !== "" && element.querySelector("title").textContent.toLowerCase().includes(wanted);
+    element.classList.toggle("found", matches);
+    return matches;
+  });
+  current = -1;
+  search.setAttribute("aria-label", `Search layers, ${found.length} found`);
+});
+search.addEventListener("keydown", (event) => {
+  if (event.key !== "Enter" || found.length === 0) return;
+  current = (current + (event.shiftKey ? found.length - 1 : 1)) % found.length;
+  centre(found[current]);
+  choose(found[current]);
+});
+
+const point = (event) => {
+  const frame = view.getBoundingClientRect();
+  return [event.clientX - frame.left, event.clientY - frame.top];
+};
+view.addEventListener("wheel", (event) => {
+  event.preventDefault();
+  if (event.ctrlKey || event.metaKey) {
+    zoom(Math.exp(-event.deltaY / 200), point(event));
+  } else {
+    [x, y] = [x - event.deltaX, y - event.deltaY];
+    place();
+  }
+}, { passive: false });
+const pointers = new Map();
+view.addEventListener("pointerdown", (event) => pointers.set(event.pointerId, point(event)));
+view.addEventListener("pointermove", (event) => {
+  const before = pointers.get(event.pointerId);
+  if (!before) return;
+  const now = point(event);
+  if (pointers.size === 1) {
+    [x, y] = [x + now[0] - before[0], y + now[1] - before[1]];
+    place();
+  } else {
+    const other = [...pointers].find(([id]) => id !== event.pointerId)[1];
+    const distance = (a, b) => Math.hypot(a[0] - b[0], a[1] - b[1]);
+    zoom(distance(now, other) / Math.max(1, distance(before, other)), other);
+  }
+  pointers.set(event.pointerId, now);
+});
+["pointerup", "pointercancel", "pointerleave"].forEach((name) =>
+  view.addEventListener(name, (event) => pointers.delete(event.pointerId)));
+
+const middle = () => [view.clientWidth / 2, view.clientHeight / 2];
+const keys = {
+  "+": () => zoom(1.25, middle()), "=": () => zoom(1.25, middle()), "-": () => zoom(0.8, middle()), "0": fit,
+  ArrowLeft: () => { x += 60; place(); }, ArrowRight: () => { x -= 60; place(); },
+  ArrowUp: () => { y += 60; place(); }, ArrowDown: () => { y -= 60; place(); },
+};
+view.addEventListener("keydown", (event) => {
+  if (keys[event.key]) { event.preventDefault(); keys[event.key](); }
+});
+document.getElementById("in").addEventListener("click", keys["+"]);
+document.getElementById("out").addEventListener("click", keys["-"]);
+document.getElementById("fit").addEventListener("click", fit);
+fit();

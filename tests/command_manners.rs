@@ -1,0 +1,219 @@
+//! What all commands have in common, as users of cargo, uv and ruff expect it: options of output, folders, stdin, suggestions, help.
+
+mod program;
+
+use program::{command, done, folder, netc, refused, text};
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+use std::process::{Output, Stdio};
+
+const TINY: &str =
+    "net tiny =\n  Input(8x8x3, image=Unit) >> Conv(3x3, 4) >> Relu >> GlobalPool(avg) >> Softmax(3) as species\n";
+const UNTIDY: &str = "net  untidy=Input(3)>>Relu\n";
+
+/// Runs a command with this text on stdin.
+fn piped(folder: &Path, arguments: &[&str], input: &[u8]) -> Output {
+    let mut child = command(folder, arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program runs");
+    child.stdin.take().expect("a pipe").write_all(input).expect("the program reads");
+    child.wait_with_output().expect("the program ends")
+}
+
+#[test]
+fn output_can_be_quiet_verbose_and_coloured() {
+    let folder = folder(&[("tiny.net", TINY), ("wide.net", "net wide = Input(9x8x3) >> MaxPool(2x2)\n")]);
+    let build = |options: &[&str]| {
+        let output = netc(folder.path(), &[&["build", "tiny.net", "--allow-untrained"], options].concat());
+        done(&output);
+        text(&output.stderr)
+    };
+    assert!(build(&[]).contains("    Checking tiny"));
+    assert_eq!(build(&["-q"]), "");
+    assert!(build(&["-v"]).contains(" s]\n"), "stages have times");
+    assert!(build(&["--color", "always"]).contains("\x1b[1;32m"), "although NO_COLOR is set");
+    assert!(!build(&["--color=never"]).contains('\x1b'));
+    // A warning is not an error; an error stays.
+    let check = |arguments: &[&str]| text(&netc(folder.path(), arguments).stderr);
+    assert!(check(&["check", "wide.net"]).contains("W1006"));
+    assert_eq!(check(&["--quiet", "check", "wide.net"]), "");
+    assert!(check(&["-q", "check", "none.net"]).contains("E0002"));
+}
+
+#[test]
+fn check_and_fmt_take_folders_and_stdin() {
+    let files = [("a.net", TINY), ("b.net", UNTIDY), ("c.net", "net broken = Input(3) >> Dens(2)\n")];
+    let folder = folder(&files);
+    let checked = netc(folder.path(), &["check", "."]);
+    assert_eq!(checked.status.code(), Some(1));
+    assert!(text(&checked.stdout).contains("tiny: ") && text(&checked.stdout).contains("untidy: "));
+    assert!(text(&checked.stderr).contains("c.net:1:26"), "{}", text(&checked.stderr));
+    let document = netc(folder.path(), &["check", "a.net", "c.net", "--format", "json"]);
+    let document: serde_json::Value = serde_json::from_slice(&document.stdout).expect("one document");
+    assert_eq!(document["diagnostics"].as_array().map(Vec::len), Some(1));
+    assert!(done(&piped(folder.path(), &["check", "-"], TINY.as_bytes())).contains("tiny: "));
+
+    let differs = netc(folder.path(), &["fmt", "--check", "--diff", "."]);
+    assert_eq!(differs.status.code(), Some(1));
+    insta::assert_snapshot!(text(&differs.stdout));
+    assert_eq!(fs::read_to_string(folder.path().join("b.net")).expect("the file"), UNTIDY, "`--check` changes nothing");
+    assert_eq!(done(&netc(folder.path(), &["fmt", "--diff", "b.net"])).lines().count(), 5);
+    assert_eq!(fs::read_to_string(folder.path().join("b.net")).expect("the file"), UNTIDY, "`--diff` changes nothing");
+    let formatted = "net untidy = Input(3) >> Relu\n";
+    assert_eq!(done(&piped(folder.path(), &["fmt", "-"], UNTIDY.as_bytes())), formatted);
+    done(&netc(folder.path(), &["fmt", "."]));
+    assert_eq!(fs::read_to_string(folder.path().join("b.net")).expect("the file"), formatted);
+}
+
+#[test]
+fn errors_are_annotations_of_github() {
+    let folder = folder(&[("c.net", "net broken = Input(3) >> Dens(2)\n")]);
+    let output = netc(folder.path(), &["check", "c.net", "--format", "github"]);
+    assert_eq!(output.status.code(), Some(1));
+    insta::assert_snapshot!(text(&output.stdout));
+}
+
+#[test]
+fn unknown_names_get_suggestions() {
+    let folder = folder(&[("tiny.net", TINY)]);
+    let of = |arguments: &[&str]| text(&netc(folder.path(), arguments).stderr);
+    insta::assert_snapshot!(
+        [
+            of(&["chekc", "tiny.net"]),
+            of(&["nosuch"]),
+            of(&["tiny.net"]),
+            of(&["show", "squeezenet1"]),
+            of(&["check", "--net", "tinny", "tiny.net"]),
+            of(&["show", "vgg16", "-o", "x.png"]),
+        ]
+        .concat()
+    );
+}
+
+#[test]
+fn layers_are_found_by_their_names_in_other_libraries() {
+    let folder = folder(&[]);
+    let cases = [
+        ("resnet50[..=add-16]", "elementwise-16"),
+        ("resnet50[..=add_15]", "elementwise-16"),
+        ("vgg16[..=flatten]", "reshape-1"),
+        ("vgg16[..block5_pool]", "max-pooling-5"),
+        ("vgg16[..fc1]", "dense_1"),
+        ("resnet50[..avgpool]", "global-pooling-1"),
+    ];
+    for (spec, layer) in cases {
+        let messages = refused(&netc(folder.path(), &["show", spec]), "E0501", &[]);
+        assert!(messages.contains(&format!("did you mean `{layer}`?")), "{spec}: {messages}");
+    }
+}
+
+#[test]
+fn a_cut_of_a_file_is_an_expression() {
+    let folder = folder(&[("tiny.net", TINY)]);
+    let shown = done(&netc(folder.path(), &["show", "tiny.net[..species]"]));
+    assert!(shown.contains("-> (?, 4)") && !shown.contains("species"), "{shown}");
+}
+
+#[test]
+fn the_net_with_a_recipe_is_the_one_that_is_meant() {
+    let two = "net front = Input(4) >> Relu(3)\nnet head = Input(3) >> Softmax(2)\ntrain head { data = arrays(\"x.h5\", x=\"x\", y=\"y\") }\n";
+    let folder = folder(&[("two.net", two)]);
+    assert!(done(&netc(folder.path(), &["show", "two.net"])).starts_with("(?, 3) "));
+    // Training gets as far as the data.
+    refused(&netc(folder.path(), &["train", "two.net"]), "E0706", &["x.h5"]);
+}
+
+#[test]
+fn a_net_is_shown_in_the_form_of_the_file() {
+    let folder = folder(&[("tiny.net", TINY)]);
+    for (file, start) in [("x.svg", "<svg "), ("x.html", "<!DOCTYPE html>"), ("x.dot", "digraph ")] {
+        done(&netc(folder.path(), &["show", "tiny.net", "-o", file]));
+        let written = fs::read_to_string(folder.path().join(file)).expect("a drawing");
+        assert!(written.starts_with(start), "{file}");
+    }
+    insta::assert_snapshot!(fs::read_to_string(folder.path().join("x.dot")).expect("a graph"));
+    insta::assert_snapshot!(done(&netc(folder.path(), &["show", "squeezenet1_1", "--depth", "1"])));
+    let document = done(&netc(folder.path(), &["show", "frozen(vgg16[..=conv1_1])", "--format", "json"]));
+    let document: serde_json::Value = serde_json::from_str(&document).expect("JSON");
+    let layer = &document["layers"][1];
+    assert_eq!((&layer["settings"]["padding"], &layer["frozen"]), (&"same".into(), &true.into()), "{layer}");
+}
+
+#[test]
+fn help_answers_words_of_the_language_and_of_other_libraries() {
+    let folder = folder(&[]);
+    let help = |word: &str| done(&netc(folder.path(), &["help", word]));
+    let texts =
+        ["frozen", "missing", "train", "nn.Conv2d", "learning_rate", "batch_size", "Bidirectional", "relu"].map(help);
+    insta::assert_snapshot!(texts.join("\n--------\n"));
+}
+
+#[test]
+fn manual_pages_are_of_all_commands() {
+    let folder = folder(&[]);
+    done(&netc(folder.path(), &["man", "pages/deep"]));
+    let page = fs::read_to_string(folder.path().join("pages/deep/netc-check.1")).expect("a page");
+    assert!(page.contains(".TH netc-check 1") && page.contains("GitHub Actions"), "{page}");
+    assert!(folder.path().join("pages/deep/netc.1").is_file());
+}
+
+#[test]
+fn a_photo_may_come_from_stdin_and_folders_may_have_any_depth() {
+    let folder = folder(&[("tiny.net", TINY)]);
+    let photo = fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("specs/samples/chelsea.png")).expect("a photo");
+    fs::create_dir_all(folder.path().join("photos/deep/er")).expect("a folder");
+    fs::write(folder.path().join("photos/deep/er/cat.png"), &photo).expect("a photo");
+    let options = ["--allow-untrained", "--format", "csv"];
+    let from_file = done(&netc(folder.path(), &[&["predict", "tiny.net", "photos"], &options[..]].concat()));
+    let from_pipe = done(&piped(folder.path(), &[&["predict", "tiny.net", "-"], &options[..]].concat(), &photo));
+    assert_eq!(from_pipe, from_file.replace("photos/deep/er/cat.png", "stdin"));
+    let failed = piped(folder.path(), &["predict", "tiny.net", "-", "--allow-untrained"], b"no photo");
+    refused(&failed, "E0701", &["stdin"]);
+}
+
+#[test]
+fn embedded_features_have_a_list_of_their_photos() {
+    let folder = folder(&[("tiny.net", TINY)]);
+    let photo = Path::new(env!("CARGO_MANIFEST_DIR")).join("specs/samples/chelsea.png");
+    for class in ["cat", "owl"] {
+        fs::create_dir_all(folder.path().join("photos").join(class)).expect("a folder");
+        fs::copy(&photo, folder.path().join("photos").join(class).join("1.png")).expect("a photo");
+    }
+    done(&netc(folder.path(), &["embed", "tiny.net[..species]", "photos", "-o", "f.h5", "--allow-untrained"]));
+    let list = fs::read_to_string(folder.path().join("f.photos.csv")).expect("a list");
+    assert_eq!(list, "photo,class\nphotos/cat/1.png,cat\nphotos/owl/1.png,owl\n");
+}
+
+#[test]
+fn an_artifact_is_described_for_people() {
+    let folder = folder(&[("tiny.net", &format!("{TINY}\nlabels tiny = [\"a\", \"b\", \"c\"]\n"))]);
+    done(&netc(folder.path(), &["build", "tiny.net", "--allow-untrained"]));
+    let shown = done(&netc(folder.path(), &["inspect", "tiny.netb"]));
+    insta::assert_snapshot!(shown);
+    assert_eq!(done(&netc(folder.path(), &["inspect", "tiny.netb", "--source"])).lines().next(), TINY.lines().next());
+}
+
+#[test]
+fn a_project_is_made_for_a_folder_of_photos() {
+    let folder = folder(&[]);
+    let photo = Path::new(env!("CARGO_MANIFEST_DIR")).join("specs/samples/chelsea.png");
+    for class in ["all/train/cat", "all/train/owl", "all/train/hen", "all/val/cat", "all/val/hen", "all/val/owl"] {
+        let class = folder.path().join(class);
+        fs::create_dir_all(&class).expect("a folder");
+        fs::copy(&photo, class.join("1.png")).expect("a photo");
+    }
+    done(&netc(folder.path(), &["new", "birds", "--photos", "all"]));
+    insta::assert_snapshot!(fs::read_to_string(folder.path().join("birds/birds.net")).expect("a spec"));
+    done(&netc(folder.path(), &["check", "birds/birds.net"]));
+    done(&netc(folder.path(), &["fmt", "--check", "birds/birds.net"]));
+    // One folder of classes is split.
+    done(&netc(folder.path(), &["new", "hens", "--photos", "all/train"]));
+    let spec = fs::read_to_string(folder.path().join("hens/hens.net")).expect("a spec");
+    assert!(spec.contains("images(\"../all/train\")") && spec.contains("split(0.2)"), "{spec}");
+    refused(&netc(folder.path(), &["new", "ducks", "--photos", "alll"]), "E0706", &["did you mean `all`?"]);
+    assert!(!folder.path().join("ducks").exists());
+}

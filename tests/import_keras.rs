@@ -102,8 +102,6 @@ fn files_of_each_version_are_imported() {
         ("separable.h5", "separable"),
         ("distributed.h5", "distributed"),
         ("epsilon.h5", "epsilon"),
-        ("hard_sigmoid_2.h5", "hard_sigmoid_2"),
-        ("hard_sigmoid_3.h5", "hard_sigmoid_3"),
         ("vgg_front.h5", "vgg_front"),
         ("branches.keras", "branches"),
     ] {
@@ -125,7 +123,7 @@ fn the_program_imports_and_checks() {
     }
     done(&netc(folder.path(), &["import", "mobile.keras", "-o", "front.net", "--until", "block2_project_bn"]));
     let front = fs::read_to_string(folder.path().join("front.net")).expect("a spec");
-    assert!(front.contains("block2_project") && !front.contains("logits"), "{front}");
+    assert!(front.contains("gated(\"block2\")") && !front.contains("logits"), "{front}");
     let output = netc(folder.path(), &["import", "mobile.keras", "-o", "front.net", "--until", "block2_projekt"]);
     refused(&output, "E0905", &["block2_projekt", "block2_project"]);
 }
@@ -136,7 +134,7 @@ fn what_cannot_be_expressed_is_listed_and_nothing_is_written() {
     fs::copy(data("keras_import/odd.keras"), folder.path().join("odd.keras")).expect("a model");
     let output = netc(folder.path(), &["import", "odd.keras", "-o", "odd.net"]);
     insta::assert_snapshot!("odd", text(&output.stderr));
-    refused(&output, "E0906", &["`double`", "`again`", "`own`", "`rows`", "`clipped`", "`simple`"]);
+    refused(&output, "E0906", &["`double`", "`again`", "`own`", "`simple`"]);
     assert!(!folder.path().join("odd.net").exists());
     done(&netc(folder.path(), &["import", "odd.keras", "-o", "odd.net", "--until", "stem"]));
 }
@@ -152,7 +150,7 @@ fn files_without_a_model_say_what_they_lack() {
     refusal("keras_models/branches.weights.h5", "E0905", &["weights only", "model.save("]);
     refusal("keras_models/subclass.keras", "E0906", &["`Net`", "Python code"]);
     refusal("keras_import/unbuilt.keras", "E0905", &["never built"]);
-    refusal("keras_models/permuted.keras", "E0906", &["channels"]);
+    refusal("keras_models/hard_sigmoid_2.h5", "E0905", &["never built"]);
 }
 
 /// A model of one input of (height, width, channels), with layers in the notation of Keras 2.
@@ -205,7 +203,7 @@ fn damaged_and_hostile_models_are_refused() {
         ("Reshape", r#""target_shape": [0, -1]"#, "[0, -1] of [8, 8, 3]"),
         ("Permute", r#""dims": [1, 1, 2]"#, "the axes [0, 1, 1, 2]"),
         ("BatchNormalization", r#""axis": [7]"#, "along axis 7"),
-        ("UpSampling2D", r#""size": [1000000000, 1000000000]"#, "too large"),
+        ("UpSampling2D", r#""size": [1000000000, 1000000000]"#, "up to 16777216"),
         ("LSTM", r#""units": 4"#, "`LSTM`"),
         ("Embedding", r#""input_dim": 4, "output_dim": 4, "mask_zero": true"#, "mask_zero"),
         ("Lambda", r#""function": ["4wEAAAA", null, null]"#, "Python code"),
@@ -365,11 +363,11 @@ fn layers_that_keras_lacks_are_all_listed() {
     let net = "net m = Input(9x8x4) >> LRN as lrn >> Conv(3x3, 4, stride=2, dilation=2) as both >> Pad(1, mode=reflect) as mirror >> AvgPool(2x2, padding=1) \
         as pool >> Reshape(?x4) >> ClassToken as token >> LSTM(3, peepholes=true) as lstm >> Dense(2) as out\n";
     let folder = program::folder(&[("m.net", net)]);
-    let output = netc(folder.path(), &["export", "m.net", "-o", "m.keras"]);
+    let output = netc(folder.path(), &["export", "m.net", "--allow-untrained", "-o", "m.keras"]);
     insta::assert_snapshot!("lacking", text(&output.stderr));
     refused(&output, "E0904", &["`lrn`", "`both`", "`mirror`", "`pool`", "`token`", "`lstm`"]);
     assert!(!folder.path().join("m.keras").exists());
     let output = netc(folder.path(), &["export", "m.net", "-o", "m.other"]);
     refused(&output, "E0904", &["`-o NAME.keras`", "`-o NAME.safetensors`"]);
-    done(&netc(folder.path(), &["export", "Input(4) >> Dense(2)", "--keras", "-o", "m.model"]));
+    done(&netc(folder.path(), &["export", "Input(4) >> Dense(2)", "--allow-untrained", "--keras", "-o", "m.model"]));
 }

@@ -251,10 +251,10 @@ codes! {
         "The folder does not exist or is not writable, or the disk is full. No partial file is left behind.",
         "$ netc build bird.net -o no_such_folder/bird.netb";
     ImportModel = "E0905", "the model cannot be imported",
-        "`netc import` reads ONNX models. The file is cut short, damaged or no ONNX model, has inputs whose sizes it leaves open (`--size 224x224` sets height and width), or refers to files outside its folder.",
+        "`netc import` reads models of ONNX and of Keras (`.keras`, `.h5`). The file is cut short, damaged or neither, has inputs whose sizes it leaves open (`--size 224x224` sets height and width), or refers to files outside its folder. A file that Keras' `save_weights` wrote has only the weights: `model.save(\"model.keras\")` writes the layers too.",
         "$ netc import half_a_download.onnx";
     ImportUnsupported = "E0906", "parts of a model cannot be expressed",
-        "Every operator that no layer stands for is listed, with the reason and the nodes, and nothing is written. `--until NODE` imports the part before a node: the front of a detector without its decoding, for example.",
+        "Every operator of ONNX or layer of Keras that no layer stands for is listed, with the reason and the nodes, and nothing is written. Code in a Keras file (`Lambda`, layers of your own) is never run. `--until NODE` imports the part before a node or up to a layer: the front of a detector without its decoding, for example.",
         "$ netc import detector.onnx";
     ExportUnsupported = "E0907", "a layer cannot be exported",
         "The format of the file has nothing that computes this layer. Every such layer is listed, and nothing is written.",

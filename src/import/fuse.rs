@@ -1,7 +1,7 @@
 //! Layers that a person would write as one: a dense layer with its activation, a convolution with its padding, a shuffle of
 //! channels, a concatenation that goes on from another.
 
-use super::layers::Layers;
+use super::layers::{Item, Layers};
 use super::tree::{Call, Val, has};
 use std::collections::HashMap;
 
@@ -12,6 +12,8 @@ const WITH_UNITS: [&str; 8] = ["Relu", "Sigmoid", "Tanh", "Softmax", "Softplus",
 pub(super) fn fuse(layers: &mut Layers) {
     concatenations(layers);
     layers.pruned();
+    hard_sigmoids(layers);
+    hard_swishes(layers);
     pairs(layers);
     shuffles(layers);
 }
@@ -31,6 +33,63 @@ fn concatenations(layers: &mut Layers) {
         }
         known.insert(all, at);
     }
+}
+
+/// An argument that is a number.
+fn number(call: &Call, name: &str) -> Option<f64> {
+    match call.argument(name)? {
+        Val::Float(value) => Some(*value),
+        Val::Int(value) => Some(*value as f64),
+        _ => None,
+    }
+}
+
+/// Whether a layer multiplies by `scale` and adds `shift`.
+fn is_affine(call: &Call, scale: f64, shift: f64) -> bool {
+    let near = |name, wanted: f64| number(call, name).is_some_and(|value| (value - wanted).abs() < 1e-6);
+    call.is(&["Affine"]) && near("scale", scale) && near("shift", shift)
+}
+
+/// relu6(x + 3) / 6 in three layers (MobileNetV3 in Keras).
+fn hard_sigmoids(layers: &mut Layers) {
+    let readers = layers.readers();
+    let mut taken = vec![None; layers.items.len()];
+    for at in 0..layers.items.len() {
+        let before = |at: usize| match layers.items[at].inputs[..] {
+            [before] if readers[before].len() == 1 => Some(before),
+            _ => None,
+        };
+        let Some((sum, clip)) = before(at).and_then(|clip| Some((before(clip)?, clip))) else { continue };
+        let call = |at: usize| &layers.items[at].call;
+        if is_affine(call(at), 1.0 / 6.0, 0.0) && *call(clip) == Call::layer("Relu6") && is_affine(call(sum), 1.0, 3.0)
+        {
+            layers.items[at].inputs = layers.items[sum].inputs.clone();
+            layers.items[at].call = Call::layer("HardSigmoid").with("alpha", Val::Float(1.0 / 6.0));
+            (taken[sum], taken[clip]) = (Some(at), Some(at));
+        }
+    }
+    layers.replace(&taken);
+}
+
+/// A value times its hard sigmoid.
+fn hard_swishes(layers: &mut Layers) {
+    let readers = layers.readers();
+    let mut taken = vec![None; layers.items.len()];
+    for at in 0..layers.items.len() {
+        let item = &layers.items[at];
+        let (true, &[a, b]) = (item.call.is(&["Multiply"]), &item.inputs[..]) else { continue };
+        let is_of = |gate: usize, value: usize| {
+            let Item { call, inputs } = &layers.items[gate];
+            let slope = number(call, "alpha").is_some_and(|alpha| (alpha - 1.0 / 6.0).abs() < 1e-6);
+            call.is(&["HardSigmoid"]) && slope && inputs[..] == [value] && readers[gate].len() == 1
+        };
+        let found = [(a, b), (b, a)].into_iter().find(|&(value, gate)| is_of(gate, value));
+        let Some((value, gate)) = found else { continue };
+        layers.items[at].call = Call::layer("HardSwish");
+        layers.items[at].inputs = vec![value];
+        taken[gate] = Some(at);
+    }
+    layers.replace(&taken);
 }
 
 /// Layers of which the second takes in the first.

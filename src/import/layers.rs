@@ -14,6 +14,8 @@ pub(super) struct Item {
 pub(super) struct Layers {
     pub items: Vec<Item>,
     pub outputs: Vec<usize>,
+    /// Layers and nets with one set of parameters that are mentioned several times, by the word for them.
+    pub shares: Vec<(String, Call)>,
 }
 
 impl Layers {

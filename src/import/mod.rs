@@ -1,7 +1,8 @@
-//! From models of other tools to specs: `netc import model.onnx`.
+//! From models of other tools to specs: `netc import model.onnx`, `netc import model.keras`.
 //!
 //! ```text
-//! model.onnx ──onnx──▶ nodes ──convert──▶ layers ──fuse──▶ layers ──structure──▶ chain ──fold──▶ nets ──printing──▶ model.net
+//! model.onnx  ──onnx──▶ nodes ──convert──▶ layers ─┬fuse──▶ layers ──structure──▶ chain ──fold──▶ nets ──printing──▶ model.net
+//! model.keras ──keras::config──▶ layers of Keras ──keras::convert──▶ layers ─┘
 //! ```
 //!
 //! The spec binds its weights from the very file. It is elaborated before it is handed out: its outputs must have the sizes that
@@ -11,7 +12,10 @@ mod convert;
 mod fold;
 mod fuse;
 mod inputs;
+mod items;
+mod keras;
 mod layers;
+mod onnx_model;
 mod printing;
 mod remarks;
 mod structure;
@@ -19,26 +23,25 @@ mod tree;
 mod unsupported;
 
 use crate::compile;
-use crate::diagnostics::{Code, Diagnostic, Diagnostics, Result, render, suggest};
+use crate::content::Content;
+use crate::diagnostics::{Code, Diagnostic, Diagnostics, Result, render};
 use crate::elaborate::project::shipped;
 use crate::elaborate::{identifier, load_text};
 use crate::graph::Graph as NetGraph;
-use crate::onnx::constants::Constants;
-use crate::onnx::{Graph, OnnxError, parameters, patterns};
 use crate::source::Sources;
 use crate::syntax::{self, KEYWORDS};
-use convert::{Context, Known};
+use layers::Layers;
 use printing::Printer;
 use std::collections::BTreeSet;
 use std::path::Path;
-use tree::{Chain, Net};
+use tree::{Call, Expr, Net};
 
 /// What to import of a model.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
     /// Height and width of inputs that leave them open.
     pub size: Option<[usize; 2]>,
-    /// The node, or the value, up to which is imported.
+    /// The node, the value or the layer up to which is imported.
     pub until: Option<String>,
 }
 
@@ -49,118 +52,117 @@ pub struct Imported {
     pub text: String,
     /// The name of its net.
     pub net: String,
-    /// Its layers and the nodes that they were made of.
+    /// Its layers, and the nodes or layers of the model that they were made of.
     pub layers: usize,
     pub nodes: usize,
+    /// What those are called.
+    pub noun: &'static str,
 }
 
-/// Makes the spec of an ONNX model, to be written to the file `spec`.
+/// A model as the layers of a spec, whoever made it.
+struct Source {
+    layers: Layers,
+    /// Nets of their own, by name.
+    parts: Vec<(String, Layers)>,
+    /// The sizes of inputs and outputs in the spec, without the batch.
+    inputs: Vec<Vec<usize>>,
+    outputs: Vec<Vec<usize>>,
+    /// The lines of the comment above the net.
+    head: Vec<String>,
+    labels: Option<Vec<String>>,
+    /// The nodes or layers that it is made of, and what they are called.
+    nodes: usize,
+    noun: &'static str,
+}
+
+/// Makes the spec of a model of ONNX or Keras, to be written to the file `spec`.
 ///
 /// # Errors
-/// A model that cannot be read, or has parts that no spec can express: all of them, by operator and node.
+/// A model that cannot be read, or has parts that no spec can express: all of them, by operator or class, and name.
 pub fn import(model: &Path, spec: &Path, options: &Options) -> Result<Imported> {
     let file = model.display();
-    let (read, source) = parameters::read(model).map_err(|error| unreadable(model, &error))?;
-    let graph = &read.model.graph;
-    let wanted: Vec<String> = outputs(graph, options, &file.to_string())?
-        .into_iter()
-        .map(|value| whole_layer(graph, &read.layers, value))
-        .collect();
-    let needed = patterns::needed(&graph.nodes, wanted.iter().map(String::as_str));
-    let mut context = Context::new(Constants::of(graph, &source), &read.layers, read.model.opset());
-    let image = |input: &str| remarks::image(&read.model, input).filter(|image| is_preprocessing(image));
-    let inputs = inputs::define(&mut context, graph, &needed, &wanted, options, &file.to_string(), image)?;
-    context.convert(graph, &needed);
-    if !context.unsupported.is_empty() {
-        return Err(unsupported::diagnostic(&file.to_string(), graph, &context.unsupported).into());
+    let name = net_name(spec);
+    let source = match content(model) {
+        Some(Content::Zip | Content::Hdf5) => keras::source(model, options, &name)?,
+        _ => onnx_model::source(model, options)?,
+    };
+    let unwritten =
+        |reason| Diagnostic::new(Code::ImportUnsupported, format!("{file} cannot be written as a spec: {reason}"));
+    let net = net(name.clone(), &source.layers).map_err(unwritten)?;
+    let mut parts = Vec::new();
+    for (name, layers) in &source.parts {
+        parts.push(part(name, layers).map_err(unwritten)?);
     }
-    let ends: Vec<Known> = wanted.iter().filter_map(|name| context.value(name).cloned()).collect();
-    if ends.len() != wanted.len() {
-        let message = format!("an output of {file} does not depend on its inputs");
-        return Err(Diagnostic::new(Code::ImportModel, message).into());
-    }
-    let mut layers = std::mem::take(&mut context.layers);
-    layers.outputs = ends.iter().map(|known| known.item).collect();
-    fuse::fuse(&mut layers);
-    let main = structure::chain(&layers).map_err(|reason| {
-        Diagnostic::new(Code::ImportUnsupported, format!("{file} cannot be written as a spec: {reason}"))
-    })?;
-    let net = net_name(spec);
-    let taken: BTreeSet<String> =
-        shipped::SPECS.iter().map(|spec| spec.name.to_string()).chain([net.clone()]).collect();
-    let remarks = remarks::Remarks { model: &read.model, inputs: &inputs, outputs: &ends, net: &net };
-    let write = |main: Chain, nets: &[Net]| {
+    let shipped = shipped::SPECS.iter().map(|spec| spec.name.to_string());
+    let own = parts
+        .iter()
+        .chain([&net])
+        .flat_map(|net| net.shares.iter().map(|(word, _)| word.clone()).chain([net.name.clone()]));
+    let taken: BTreeSet<String> = shipped.chain(own).collect();
+    let write = |net: &Net, nets: &[Net]| {
         let printer = Printer { nets };
-        let mut text = format!("netc 1\n\n{}", remarks.head(model));
-        text += &printer.net(&Net { name: net.clone(), parameters: Vec::new(), body: main });
+        let head = source.head.iter().map(|line| format!("# {line}\n")).collect::<String>();
+        let mut text = format!("netc 1\n\n{head}");
+        text += &printer.net(net);
         for net in nets {
             text += "\n\n";
             text += &printer.net(net);
         }
-        formatted(text + "\n\n" + &remarks.items(model, spec))
+        formatted(text + "\n\n" + &items::items(&source, &name, model, spec))
     };
-    let mut plain = write(main.clone(), &[]);
-    let mut expected = elaborated(spec, &plain, &net).map_err(|errors| {
+    let mut net = net;
+    let mut plain = write(&net, &parts);
+    let mut expected = elaborated(spec, &plain, &name).map_err(|errors| {
         let message = format!("the spec that was made of {file} is wrong, which is a fault of netc");
         Diagnostic::new(Code::ImportModel, message).note(errors)
     })?;
-    check_outputs(&expected, &ends, &file.to_string())?;
+    check_outputs(&expected, &source.outputs, &file.to_string())?;
     // Names that layers without one have anyway are left out.
-    let mut main = main;
-    if let Some(unnamed) = tree::without_generated_names(&main) {
-        let text = write(unnamed.clone(), &[]);
-        if let Ok(graph) = elaborated(spec, &text, &net)
+    if let Some(body) = tree::without_generated_names(&net.body) {
+        let unnamed = Net { body, ..net.clone() };
+        let text = write(&unnamed, &parts);
+        if let Ok(graph) = elaborated(spec, &text, &name)
             && graph.to_string() == expected.to_string()
         {
-            (main, plain, expected) = (unnamed, text, graph);
+            (net, plain, expected) = (unnamed, text, graph);
         }
     }
-    let (main, nets) = fold::fold(main, &taken);
-    let text = write(main, &nets);
+    let (body, nets) = fold::fold(net.body.clone(), parts, &taken);
+    let text = write(&Net { body, ..net }, &nets);
     // Folding must not change the net; where it would, the layers are written one by one.
-    let folded = elaborated(spec, &text, &net).is_ok_and(|graph| graph.to_string() == expected.to_string());
+    let folded = elaborated(spec, &text, &name).is_ok_and(|graph| graph.to_string() == expected.to_string());
     Ok(Imported {
         text: if folded { text } else { plain },
-        net,
+        net: name.clone(),
         layers: expected.nodes.len(),
-        nodes: needed.iter().filter(|needed| **needed).count(),
+        nodes: source.nodes,
+        noun: source.noun,
     })
 }
 
-fn unreadable(model: &Path, error: &OnnxError) -> Diagnostic {
-    let code = match error {
-        OnnxError::Io(_) => Code::Unreadable,
-        _ => Code::ImportModel,
-    };
-    Diagnostic::new(code, format!("{} cannot be imported: {error}", model.display()))
+/// What a file has, as far as it can be read.
+fn content(model: &Path) -> Option<Content> {
+    let (mut file, length) = crate::file::open_regular(model).ok()?;
+    Content::of_file(&mut file, length).ok()
 }
 
-/// The values that the spec gives: those of the model, or that of one node.
-fn outputs(graph: &Graph, options: &Options, file: &str) -> Result<Vec<String>> {
-    let Some(until) = &options.until else {
-        let names: Vec<String> = graph.outputs.iter().map(|output| output.name.clone()).collect();
-        return match names.is_empty() {
-            true => Err(Diagnostic::new(Code::ImportModel, format!("{file} has no outputs")).into()),
-            false => Ok(names),
-        };
-    };
-    let by_name = graph.nodes.iter().find(|node| node.name == *until).map(|node| node.output().to_string());
-    let by_value = || graph.nodes.iter().any(|node| node.outputs.contains(until)).then(|| until.clone());
-    by_name.or_else(by_value).map(|name| vec![name]).ok_or_else(|| {
-        let names = graph.nodes.iter().map(|node| node.title());
-        Diagnostic::new(Code::ImportModel, format!("{file} has no node `{until}`"))
-            .maybe_help(suggest::did_you_mean(until, names))
-            .into()
-    })
+/// The layers of a model as a net.
+fn net(name: String, layers: &Layers) -> std::result::Result<Net, String> {
+    let body = structure::chain(layers)?;
+    let shares = layers.shares.iter().map(|(word, call)| (word.clone(), vec![Expr::Call(call.clone())]));
+    Ok(Net::new(name, shares.collect(), body))
 }
 
-/// What the layer gives that a value is inside of: a product without its bias is no value of a spec.
-fn whole_layer(graph: &Graph, layers: &[parameters::Layer], value: String) -> String {
-    let gives = |node: usize| graph.nodes[node].outputs.contains(&value);
-    let inside = |layer: &&parameters::Layer| {
-        !layer.also.is_empty() && (gives(layer.node) || layer.also.iter().any(|&at| gives(at)))
-    };
-    layers.iter().find(inside).map_or(value.clone(), |layer| layer.output.clone())
+/// The layers of a part of a model as a net without its input.
+fn part(name: &str, layers: &Layers) -> std::result::Result<Net, String> {
+    let mut net = net(name.to_string(), layers)?;
+    if matches!(net.body.first(), Some(Expr::Call(call)) if call.is(&["Input"])) {
+        net.body.remove(0);
+    }
+    if net.body.is_empty() {
+        net.body.push(Expr::Call(Call::layer("Identity")));
+    }
+    Ok(net)
 }
 
 /// The net is named like its file.
@@ -201,11 +203,11 @@ fn is_preprocessing(text: &str) -> bool {
 }
 
 /// Whether the outputs have the sizes that the model gives them.
-fn check_outputs(graph: &NetGraph, ends: &[Known], file: &str) -> std::result::Result<(), Diagnostics> {
-    for (&output, known) in graph.outputs.iter().zip(ends) {
+fn check_outputs(graph: &NetGraph, outputs: &[Vec<usize>], file: &str) -> std::result::Result<(), Diagnostics> {
+    for (&output, sizes) in graph.outputs.iter().zip(outputs) {
         let found = &graph.node(output).output;
-        if found.known().is_some_and(|sizes| sizes != known.sizes()) {
-            let message = format!("the spec that was made of {file} gives {found}, the model {:?}", known.sizes());
+        if found.known().is_some_and(|known| known != *sizes) {
+            let message = format!("the spec that was made of {file} gives {found}, the model {sizes:?}");
             return Err(Diagnostic::new(Code::ImportModel, message).help("that is a fault of netc").into());
         }
     }

@@ -23,7 +23,28 @@ impl Printer<'_> {
         };
         let parameters: Vec<String> = net.parameters.iter().map(parameter).collect();
         let parameters = if parameters.is_empty() { String::new() } else { format!("({})", parameters.join(", ")) };
-        format!("net {}{parameters} ={}", net.name, self.body(&net.body))
+        if net.shares.is_empty() {
+            return format!("net {}{parameters} ={}", net.name, self.body(&net.body));
+        }
+        let mut out = format!("net {}{parameters} = {{\n", net.name);
+        for (word, chain) in &net.shares {
+            let _ = writeln!(out, "  share {word} = {}", self.chain(chain));
+        }
+        // A body that is a block is part of this one.
+        match &net.body[..] {
+            [Expr::Block { lets, result }] => out += &self.lines_of_block(lets, result),
+            body => out += &format!("  {}", self.lines(&body.to_vec())),
+        }
+        out + "\n}"
+    }
+
+    /// The lines of a block between its braces.
+    fn lines_of_block(&self, lets: &[(String, Chain)], result: &Chain) -> String {
+        let mut out = String::new();
+        for (name, value) in lets {
+            let _ = writeln!(out, "let {name} = {}", self.branch(value));
+        }
+        out + &self.branch(result)
     }
 
     fn body(&self, chain: &Chain) -> String {
@@ -95,12 +116,7 @@ impl Printer<'_> {
                 format!("({})", branches.join(between))
             }
             Expr::Block { lets, result } => {
-                let mut out = String::from("{\n");
-                for (name, value) in lets {
-                    let _ = writeln!(out, "let {name} = {}", self.branch(value));
-                }
-                let _ = write!(out, "{}\n}}", self.branch(result));
-                out
+                format!("{{\n{}\n}}", self.lines_of_block(lets, result))
             }
             Expr::Repeat { variable, from, to, body } => {
                 let over = match variable {

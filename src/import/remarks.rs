@@ -1,11 +1,11 @@
-//! What a spec says besides its nets: where it comes from, in comments; weights, labels and shapes, as items.
+//! What a spec says of the ONNX model that it comes from.
 
 use super::convert::Known;
 use super::inputs::Input;
-use crate::file::folder_of;
+use super::items::{file_name, plain};
 use crate::onnx::Model;
 use crate::onnx::model::IMAGE;
-use std::path::{Component, Path, PathBuf};
+use std::path::Path;
 
 /// Keys of metadata under which models keep the names of their classes.
 const LABELS: [&str; 5] = ["labels", "classes", "class_names", "names", "categories"];
@@ -22,24 +22,13 @@ pub(super) struct Remarks<'m> {
     pub model: &'m Model,
     pub inputs: &'m [Input],
     pub outputs: &'m [Known],
-    pub net: &'m str,
-}
-
-fn sizes(sizes: &[usize]) -> String {
-    sizes.iter().map(usize::to_string).collect::<Vec<_>>().join(", ")
-}
-
-/// One line of a comment: names in a model may have any characters.
-fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(100).collect()
 }
 
 impl Remarks<'_> {
     /// The comment above the net.
-    pub fn head(&self, model: &Path) -> String {
-        let name = model.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    pub fn head(&self, model: &Path) -> Vec<String> {
         let mut lines =
-            vec![format!("Imported from {} (opset {}{}).", plain(&name), self.model.opset(), self.producer())];
+            vec![format!("Imported from {} (opset {}{}).", file_name(model), self.model.opset(), self.producer())];
         for input in self.inputs.iter().filter(|input| input.channels_first) {
             let &[_, channels, height, width] = &input.shape[..] else { continue };
             lines.push(format!(
@@ -58,7 +47,7 @@ impl Remarks<'_> {
         if self.outputs.iter().any(|known| known.permuted) {
             lines.push("It gives a flattened image: the model channel by channel, this net pixel by pixel.".into());
         }
-        lines.iter().map(|line| format!("# {line}\n")).collect()
+        lines
     }
 
     fn producer(&self) -> String {
@@ -69,30 +58,10 @@ impl Remarks<'_> {
         }
     }
 
-    /// Weights, labels, and the shapes as a promise.
-    pub fn items(&self, model: &Path, spec: &Path) -> String {
-        let net = self.net;
-        let file = quoted(&relative(model, &folder_of(spec)));
-        let mut text = format!("weights {net} = {file}\n\n");
-        if let [one] = self.outputs
-            && let [classes] = one.sizes()[..]
-            && let Some(labels) = self.labels(classes)
-        {
-            let labels: Vec<String> = labels.iter().map(|label| quoted(label)).collect();
-            text += &format!("labels {net} = [{}]\n\n", labels.join(", "));
-        }
-        if let ([input], [output]) = (self.inputs, self.outputs) {
-            let shape = match input.channels_first {
-                true => vec![input.shape[2], input.shape[3], input.shape[1]],
-                false => input.shape[1..].to_vec(),
-            };
-            text += &format!("expect {net}: (?, {}) -> (?, {})\n", sizes(&shape), sizes(&output.sizes()));
-        }
-        text
-    }
-
     /// The names of the classes, where the metadata has as many.
-    fn labels(&self, classes: usize) -> Option<Vec<String>> {
+    pub fn labels(&self) -> Option<Vec<String>> {
+        let [output] = self.outputs else { return None };
+        let [classes] = output.sizes()[..] else { return None };
         let known = |(key, _): &&(String, String)| LABELS.contains(&key.to_ascii_lowercase().as_str());
         let (_, value) = self.model.metadata.iter().find(known)?;
         // Ultralytics writes a dictionary of Python.
@@ -117,25 +86,4 @@ impl Remarks<'_> {
         };
         (labels.len() == classes && classes <= MAX_LABELS).then_some(labels)
     }
-}
-
-fn quoted(text: &str) -> String {
-    let mut out = String::from("\"");
-    crate::syntax::print::inline::escape(text, &mut out);
-    out + "\""
-}
-
-/// The path of a file as a spec in a folder names it.
-fn relative(file: &Path, folder: &Path) -> String {
-    let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
-    let (folder_of_file, folder) = (real(&folder_of(file)), real(folder));
-    let name = file.file_name().map(PathBuf::from).unwrap_or_default();
-    let (mut from, mut to) = (folder.components().peekable(), folder_of_file.components().peekable());
-    while from.peek().is_some() && from.peek() == to.peek() {
-        from.next();
-        to.next();
-    }
-    let up = from.filter(|part| matches!(part, Component::Normal(_))).map(|_| Component::ParentDir);
-    let path: PathBuf = up.chain(to).collect();
-    path.join(name).to_string_lossy().into_owned()
 }

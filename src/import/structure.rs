@@ -88,7 +88,12 @@ impl<'l> Flow<'l> {
 
     /// The place after the outputs has no layer.
     fn call(&self, at: usize) -> Option<Expr> {
-        self.layers.items.get(at - 1).map(|item| Expr::Call(item.call.clone()))
+        self.layers.items.get(at - 1).map(|item| {
+            match self.layers.shares.iter().find(|(word, _)| *word == item.call.function) {
+                Some((word, _)) => Expr::Value(word.clone()),
+                None => Expr::Call(item.call.clone()),
+            }
+        })
     }
 
     /// The layers between two places, of which the first is on every path to the second. Inside a block, `names` has

@@ -67,7 +67,16 @@ pub(super) struct Call {
 pub(super) struct Net {
     pub name: String,
     pub parameters: Vec<(String, Option<Val>)>,
+    /// Layers and nets that its body mentions several times, with one set of parameters.
+    pub shares: Vec<(String, Chain)>,
     pub body: Chain,
+}
+
+impl Net {
+    /// A net without parameters.
+    pub fn new(name: impl Into<String>, shares: Vec<(String, Chain)>, body: Chain) -> Net {
+        Net { name: name.into(), parameters: Vec::new(), shares, body }
+    }
 }
 
 impl Call {
@@ -104,6 +113,11 @@ impl Call {
     pub fn is(&self, functions: &[&str]) -> bool {
         functions.contains(&self.function.as_str())
     }
+}
+
+/// A text whose parameters are left out.
+pub(super) fn plain_text(text: &Text) -> String {
+    text.iter().filter_map(|part| if let Part::Literal(text) = part { Some(text.as_str()) } else { None }).collect()
 }
 
 /// The chain without names such as `linear-3`, which netc gives to layers that have none; none if there are no such names.

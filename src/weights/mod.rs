@@ -1,11 +1,11 @@
 //! Pretrained weights: stores of named tensors, a reader for each layout, and binding to a graph.
 
 pub mod bind;
-mod keras_model;
+pub mod keras_model;
 pub(crate) mod layouts;
 pub mod save;
 pub mod store;
 #[cfg(test)]
 mod store_tests;
 
-pub use layouts::open::{file_of, open};
+pub use layouts::open::{file_of, keras_configuration, open};

@@ -85,6 +85,7 @@ tests! {
     safetensors: 2000,
     hdf5_weights: 1000,
     keras_archive: 1000,
+    keras_model: 1000,
     pickle: 2000,
     onnx: 1000,
     npy: 5000,

@@ -66,6 +66,13 @@ fn good(target: &str) -> Vec<Vec<u8>> {
         "keras_archive" => {
             vec![keras_archive(zip::CompressionMethod::Stored), keras_archive(zip::CompressionMethod::Deflated)]
         }
+        "keras_model" => {
+            let archives = ["mobile", "twins", "transfer", "words", "functions", "shapes", "odd", "unbuilt"];
+            let models = ["full", "separable", "permuted"];
+            let paths = archives.map(|name| format!("tests/data/keras_import/{name}.keras"));
+            let paths = paths.into_iter().chain(models.map(|name| format!("tests/data/keras_models/{name}.keras")));
+            paths.map(|path| configuration(&path)).collect()
+        }
         "pickle" => {
             let archives = ["state", "checkpoint", "strided", "parallel"];
             archives.map(|name| pickle(&format!("tests/data/torch_archives/{name}.pth"))).to_vec()
@@ -167,6 +174,15 @@ fn archive<N: AsRef<str>>(method: zip::CompressionMethod, entries: &[(N, Vec<u8>
         archive.write_all(bytes).expect("its bytes");
     }
     archive.finish().expect("an archive").into_inner()
+}
+
+/// The configuration in an archive of Keras, without spaces.
+fn configuration(path: &str) -> Vec<u8> {
+    let mut archive = zip::ZipArchive::new(fs::File::open(root(path)).expect("an archive")).expect("an archive");
+    let mut text = Vec::new();
+    archive.by_name("config.json").expect("a model").read_to_end(&mut text).expect("a member");
+    let value: serde_json::Value = serde_json::from_slice(&text).expect("JSON");
+    value.to_string().into_bytes()
 }
 
 fn keras_archive(method: zip::CompressionMethod) -> Vec<u8> {

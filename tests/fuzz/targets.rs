@@ -40,13 +40,14 @@ pub struct Target {
     pub words: &'static [u8],
 }
 
-pub static TARGETS: [Target; 15] = [
+pub static TARGETS: [Target; 16] = [
     Target { name: "spec", run: spec, words: words::SPEC },
     Target { name: "recipe", run: recipe, words: words::SPEC },
     Target { name: "editor", run: editor, words: words::SPEC },
     Target { name: "safetensors", run: weights, words: words::SAFETENSORS },
     Target { name: "hdf5_weights", run: weights, words: words::HDF5 },
     Target { name: "keras_archive", run: weights, words: words::ZIP },
+    Target { name: "keras_model", run: keras_model, words: words::KERAS },
     Target { name: "pickle", run: pickle, words: words::PICKLE },
     Target { name: "onnx", run: onnx, words: words::ONNX },
     Target { name: "npy", run: arrays, words: words::NPY },
@@ -236,13 +237,25 @@ pub fn weights(bytes: &[u8]) {
 
 /// `netc import`, and the same bytes as a file of weights.
 pub fn onnx(bytes: &[u8]) {
-    let path = file("model.onnx", bytes);
+    imported(&file("model.onnx", bytes));
+    weights(bytes);
+}
+
+/// `netc import` of an archive of Keras with these bytes as the model's configuration.
+pub fn keras_model(bytes: &[u8]) {
+    let mut archive = zip::ZipWriter::new(io::Cursor::new(Vec::new()));
+    let stored = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
+    archive.start_file("config.json", stored).expect("a member");
+    archive.write_all(bytes).expect("a member");
+    imported(&file("model.keras", &archive.finish().expect("an archive").into_inner()));
+}
+
+fn imported(path: &Path) {
     let options = Options { size: Some([32, 32]), until: None };
-    match import(&path, &place("model.net"), &options) {
+    match import(path, &place("model.net"), &options) {
         Ok(imported) => format(&imported.text),
         Err(errors) => show(&errors, &Sources::default()),
     }
-    weights(bytes);
 }
 
 fn build(spec: &Spec) {

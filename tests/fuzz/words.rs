@@ -27,6 +27,18 @@ pub const ZIP: &[u8] =
     b"PK\x03\x04~PK\x01\x02~PK\x05\x06~PK\x06\x06~PK\x06\x07~config.json~model.weights.h5~metadata.json~../~/~\
     \x08\0~\0\0~\xff\xff\xff\xff";
 
+/// Configurations of Keras: classes, arguments, references.
+pub const KERAS: &[u8] =
+    b"{~}~[~]~,~:~null~true~false~0~1~-1~2~3~4~7~0.5~1e300~1073741823~18446744073709551615~\"\"~\"a\"~[[\"a\",0,0,{}]]~\
+    {\"class_name\":\"__keras_tensor__\",\"config\":{\"keras_history\":[\"a\",0,0]}}~\"args\":~\"kwargs\":~\"inbound_nodes\":~\"layers\":~\
+    \"input_layers\":~\"output_layers\":~\"batch_shape\":[null,8,8,3]~[null,8,8,3]~[null,null]~\"class_name\":~\"config\":~\"name\":~\
+    \"Dense\"~\"Conv2D\"~\"Conv1D\"~\"DepthwiseConv2D\"~\"Conv2DTranspose\"~\"BatchNormalization\"~\"LayerNormalization\"~\"Activation\"~\
+    \"PReLU\"~\"MaxPooling2D\"~\"GlobalAveragePooling2D\"~\"Add\"~\"Multiply\"~\"Concatenate\"~\"Flatten\"~\"Reshape\"~\"Permute\"~\
+    \"ZeroPadding2D\"~\"Cropping2D\"~\"UpSampling2D\"~\"Embedding\"~\"LSTM\"~\"GRU\"~\"Bidirectional\"~\"TimeDistributed\"~\
+    \"MultiHeadAttention\"~\"Rescaling\"~\"Normalization\"~\"CenterCrop\"~\"Dropout\"~\"Lambda\"~\"Sequential\"~\"Functional\"~\
+    \"TFOpLambda\"~\"units\":~\"filters\":~\"kernel_size\":~\"strides\":~\"padding\":~\"same\"~\"causal\"~\"axis\":~\"activation\":~\
+    \"selu\"~\"target_shape\":~\"dims\":~\"size\":~\"keepdims\":true~\"module\":\"keras.src.ops.numpy\"";
+
 /// Pickles of PyTorch: opcodes, and functions by their names.
 pub const PICKLE: &[u8] =
     b"\x80\x02~}q\0~(X\x01\0\0\0a~ctorch._utils\n_rebuild_tensor_v2\n~ccollections\nOrderedDict\n~ctorch\nFloatStorage\n~\

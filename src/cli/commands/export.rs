@@ -15,12 +15,16 @@ pub struct Args {
     spec: String,
     #[command(flatten)]
     build: BuildArgs,
-    /// The file to write; its ending is the format: .safetensors (parameters with PyTorch's names and axis order) or .onnx
+    /// The file to write; its ending is the format: .safetensors (parameters with PyTorch's names and axis order), .onnx, or .keras (a
+    /// model of Keras 3)
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
     /// Write an ONNX model, whatever the ending of the file
     #[arg(long)]
     onnx: bool,
+    /// Write a model of Keras 3, whatever the ending of the file
+    #[arg(long, conflicts_with = "onnx")]
+    keras: bool,
     #[command(flatten)]
     onnx_args: OnnxArgs,
 }
@@ -57,6 +61,12 @@ const FORMATS: &[Format] = &[
         write: |build, path, _| Ok(counted(export::safetensors(build, path)?, "tensor")),
     },
     Format { ending: "onnx", what: "an ONNX model", asked: |args| args.onnx, write: onnx },
+    Format {
+        ending: "keras",
+        what: "a model of Keras 3",
+        asked: |args| args.keras,
+        write: |build, path, _| Ok(counted(export::keras(build, path)?, "Keras layer")),
+    },
 ];
 
 fn onnx(build: &Build, path: &Path, args: &Args) -> Result<String, Diagnostics> {

@@ -3,21 +3,22 @@
 use crate::cli::output::messages;
 use crate::cli::output::output_guard::{self, FileKind, write_file};
 use crate::cli::result::CommandResult;
+use crate::diagnostics::counted;
 use crate::import::{self, Options};
 use crate::source::Sources;
 use std::path::PathBuf;
 
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// An ONNX model
+    /// A model of ONNX, or of Keras (.keras, .h5)
     model: PathBuf,
     /// The spec to write [default: the model's name with .net, beside it]
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Import up to this node, or the value of this name
+    /// Import up to this node, value or layer
     #[arg(long, value_name = "NODE")]
     until: Option<String>,
-    /// Height and width of an input that leaves them open, such as 224x224
+    /// Height and width of an input that leaves them open, such as 224x224; or the steps of a sequence
     #[arg(long, value_name = "HxW", value_parser = size)]
     size: Option<Size>,
 }
@@ -43,7 +44,12 @@ pub fn run(args: &Args) -> CommandResult {
     let lines = imported.text.lines().count();
     messages::line(
         "Imported",
-        format!("{}  {} layers of {} nodes in {lines} lines", spec.display(), imported.layers, imported.nodes),
+        format!(
+            "{}  {} layers of {} in {lines} lines",
+            spec.display(),
+            imported.layers,
+            counted(imported.nodes, imported.noun)
+        ),
     );
     Ok(())
 }

@@ -18,6 +18,7 @@ mod window;
 
 use super::layers::Layers;
 use super::tree::{Call, Val};
+use super::unsupported::Unsupported;
 use crate::onnx::constants::{Constant, Constants};
 use crate::onnx::parameters::Layer;
 use crate::onnx::{Graph, Node};
@@ -168,14 +169,6 @@ const KEEP_SHAPE: [&str; 25] = [
     "Sub",
     "ThresholdedRelu",
 ];
-
-/// A node that cannot be expressed.
-#[derive(Clone, Debug)]
-pub(super) struct Unsupported {
-    pub op: String,
-    pub node: String,
-    pub reason: String,
-}
 
 /// A model while it is converted.
 pub(super) struct Context<'m> {

@@ -20,10 +20,11 @@ const MAX_PIECE: usize = 24;
 /// The most nets that are made.
 const MAX_NETS: usize = 40;
 
-/// The main net's chain with its repetitions folded, and the nets that it uses.
-pub(super) fn fold(main: Chain, taken: &BTreeSet<String>) -> (Chain, Vec<Net>) {
-    let mut folder = Folder { bodies: vec![main], nets: Vec::new(), taken: taken.clone() };
-    if pieces::elements(&folder.bodies[0]) <= MAX_ELEMENTS {
+/// The main net's chain with its repetitions folded, and the nets that it uses, of which `nets` were there before.
+pub(super) fn fold(main: Chain, nets: Vec<Net>, taken: &BTreeSet<String>) -> (Chain, Vec<Net>) {
+    let bodies: Vec<Chain> = std::iter::once(main).chain(nets.iter().map(|net| net.body.clone())).collect();
+    let mut folder = Folder { bodies, nets, taken: taken.clone() };
+    if folder.bodies.iter().map(pieces::elements).sum::<usize>() <= MAX_ELEMENTS {
         // Runs become repeats before they are parts of larger pieces, which may then have runs of several lengths.
         for any_numbers in [false, true] {
             let search = Search { longest: MAX_PIECE, any_numbers };
@@ -80,7 +81,7 @@ impl Folder {
             place.replace(&mut self.bodies, Expr::Call(call));
         }
         self.bodies.push(unified.body.clone());
-        self.nets.push(Net { name, parameters: unified.parameters, body: Vec::new() });
+        self.nets.push(Net { parameters: unified.parameters, ..Net::new(name, Vec::new(), Vec::new()) });
         true
     }
 
@@ -112,7 +113,7 @@ impl Folder {
         name
     }
 
-    /// The nets in the order in which they are mentioned.
+    /// The nets in the order in which they are mentioned; those that only shared layers mention are last.
     fn finish(self) -> (Chain, Vec<Net>) {
         let Folder { mut bodies, mut nets, .. } = self;
         let main = bodies.remove(0);
@@ -128,12 +129,14 @@ impl Folder {
                 pieces::calls(&chain, &mut |call| {
                     if let Some(net) = by_name.remove(&call.function) {
                         next.push(net.body.clone());
+                        next.extend(net.shares.iter().map(|(_, chain)| chain.clone()));
                         ordered.push(net);
                     }
                 });
             }
             open = next;
         }
+        ordered.extend(by_name.into_values());
         (main, ordered)
     }
 }
@@ -163,8 +166,8 @@ mod tests {
     }
 
     fn folded(chain: Chain) -> Vec<String> {
-        let (body, mut nets) = fold(chain, &BTreeSet::new());
-        nets.insert(0, Net { name: "main".into(), parameters: Vec::new(), body });
+        let (body, mut nets) = fold(chain, Vec::new(), &BTreeSet::new());
+        nets.insert(0, Net::new("main", Vec::new(), body));
         let printer = Printer { nets: &nets };
         nets.iter().map(|net| printer.net(net).split_whitespace().collect::<Vec<_>>().join(" ")).collect()
     }

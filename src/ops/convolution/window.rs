@@ -162,7 +162,7 @@ impl Sliding {
     }
 
     /// Output size and leading padding of an axis of known size; `None` if no window fits.
-    pub(super) fn along(&self, axis: usize, size: usize) -> Option<(usize, usize)> {
+    pub fn along(&self, axis: usize, size: usize) -> Option<(usize, usize)> {
         let (extent, stride) = (self.extent(axis), self.stride[axis]);
         let [before, after] = match self.padding {
             Padding::Same => {

@@ -1,13 +1,12 @@
 //! Writes trained parameters to a file that NeuPy or Keras reads, and that `weights` binds.
 
 use crate::compile::Values;
-use crate::graph::{Graph, Initializer, Node, NodeId, Parameter, ParameterId};
+use crate::graph::{Graph, Node, NodeId, Parameter, ParameterId};
 use crate::lower::State;
-use crate::ops::activation::prelu::PRelu;
 use crate::source::Span;
-use crate::weights::bind::convert::{HIDDEN_BIASES, gates_to_keras};
+use crate::weights::bind::convert::HIDDEN_BIASES;
 use crate::weights::save::neupy_writer::{SavedLayer, SavedParameter};
-use crate::weights::save::{keras_writer, neupy_writer};
+use crate::weights::save::{keras_form, keras_writer, neupy_writer};
 use crate::weights::store::StoreError;
 use serde_json::{Map, Value, json};
 use std::path::Path;
@@ -46,7 +45,7 @@ pub fn save(
         for node in &net.nodes {
             for id in &node.parameters {
                 let parameter = &net.parameters[id.0];
-                tensors[id.0] = to_keras_values(node, parameter, std::mem::take(&mut tensors[id.0]));
+                tensors[id.0] = keras_form::values_of(node, parameter, std::mem::take(&mut tensors[id.0]));
             }
             join_rows_of_biases(net, node, &mut tensors);
         }
@@ -70,7 +69,7 @@ fn layers<'a>(net: &Graph, format: Layout, tensors: Option<&'a [Vec<f32>]>) -> V
         let stored = |id: &&ParameterId| net.parameters[id.0].layer == node.name && !net.parameters[id.0].is_fixed();
         let is_elsewhere = |id: &&ParameterId| {
             let role = net.parameters[id.0].role;
-            format == Layout::Keras && (is_initial_state_role(role) || role == HIDDEN_BIASES)
+            format == Layout::Keras && (keras_form::is_initial_state(role) || role == HIDDEN_BIASES)
         };
         let parameters = node.parameters.iter().filter(stored).filter(|id| !is_elsewhere(id));
         let successors = consumers[id.0].iter().map(|&other| net.node(other).name.clone()).collect();
@@ -116,70 +115,9 @@ fn keras_order(net: &Graph) -> Vec<NodeId> {
 fn saved<'a>(net: &Graph, node: &Node, parameter: &Parameter, data: &'a [f32], format: Layout) -> SavedParameter<'a> {
     let (name, shape) = match format {
         Layout::NeuPy => (parameter.role, parameter.shape.clone()),
-        Layout::Keras => keras_shape(net, node, parameter),
+        Layout::Keras => keras_form::shape(net, node, parameter),
     };
     SavedParameter { name: name.to_string(), shape, data, trainable: parameter.trainable }
-}
-
-/// The name and shape that Keras gives a parameter.
-fn keras_shape(net: &Graph, node: &Node, parameter: &Parameter) -> (&'static str, Vec<usize>) {
-    let inputs = node.inputs.first().and_then(|&input| net.node(input).output.channels().known());
-    match (node.operation.kind(), parameter.role, &parameter.shape[..]) {
-        // Keras stores a variance, with one axis where NeuPy has (1, …, 1, c).
-        (_, "running_inv_std", _) => ("running_variance", vec![parameter.len()]),
-        (_, role @ ("running_mean" | "gamma" | "beta"), _) => (role, vec![parameter.len()]),
-        // Keras' GRU has two rows of biases.
-        ("GRU", role @ "biases", _) => (role, vec![2, parameter.len()]),
-        // Keras has an axis for the filters of each channel.
-        (
-            "DepthwiseConvolution" | "SeparableConvolution",
-            role @ ("weight" | "depthwise_weight"),
-            &[ref window @ .., 1, filters],
-        ) => {
-            let channels = inputs.unwrap_or(filters).max(1);
-            (role, [window, &[channels, filters / channels]].concat())
-        }
-        // Slopes have all axes of the input, of size 1 where they are shared.
-        (_, role @ "alpha", _) => {
-            let mut shape = vec![1; node.output.sizes.len()];
-            for (axis, &side) in slope_axes(node).into_iter().zip(&parameter.shape) {
-                shape[axis] = side;
-            }
-            (role, shape)
-        }
-        (_, role, shape) => (role, shape.to_vec()),
-    }
-}
-
-/// The axes along which the slopes of a PReLU differ, without the batch axis.
-fn slope_axes(node: &Node) -> Vec<usize> {
-    let Some(layer) = node.operation.as_any().downcast_ref::<PRelu>() else { return Vec::new() };
-    let sizes = node.output.sizes.len();
-    let index = |&axis: &i64| {
-        let index = if axis < 0 { axis.saturating_add(sizes as i64) } else { axis - 1 };
-        usize::try_from(index).ok().filter(|index| *index < sizes)
-    };
-    layer.axes.iter().filter_map(index).collect()
-}
-
-/// The values of a parameter in the form of Keras' layer of the same name.
-fn to_keras_values(node: &Node, parameter: &Parameter, mut values: Vec<f32>) -> Vec<f32> {
-    let width = parameter.shape.last().copied().unwrap_or(1);
-    match (node.operation.kind(), parameter.role, node.operation.epsilon()) {
-        (_, "running_inv_std", Some(epsilon)) => {
-            let variance = |inverse: f32| (1.0 / (f64::from(inverse) * f64::from(inverse)) - epsilon) as f32;
-            values.iter_mut().for_each(|value| *value = variance(*value));
-            values
-        }
-        ("GRU", "input_weights" | "hidden_weights" | HIDDEN_BIASES, _) => gates_to_keras(&values, width),
-        ("GRU", "biases", _) => {
-            // One row for the input, one for the hidden state.
-            let mut both = gates_to_keras(&values, width);
-            both.resize(2 * width, 0.0);
-            both
-        }
-        _ => values,
-    }
 }
 
 /// Puts a GRU's biases of the state into the second row of its biases.
@@ -187,13 +125,8 @@ fn join_rows_of_biases(net: &Graph, node: &Node, tensors: &mut [Vec<f32>]) {
     let find = |role: &str| node.parameters.iter().find(|id| net.parameters[id.0].role == role);
     if let (Some(biases), Some(of_state)) = (find("biases"), find(HIDDEN_BIASES)) {
         let row = std::mem::take(&mut tensors[of_state.0]);
-        tensors[biases.0].truncate(row.len());
-        tensors[biases.0].extend(row);
+        keras_form::join_biases(&mut tensors[biases.0], row);
     }
-}
-
-fn is_initial_state_role(role: &str) -> bool {
-    matches!(role, "cell_init" | "hidden_init")
 }
 
 /// Why a net's weights cannot be stored in a layout.
@@ -209,7 +142,7 @@ pub struct Unstorable {
 /// The first layer that a layout cannot store, which [`save`] would refuse; known before training.
 pub fn unstorable(net: &Graph, format: Layout) -> Option<Unstorable> {
     let unsupported =
-        net.parameters.iter().find(|parameter| format == Layout::Keras && has_no_keras_form(net, parameter));
+        net.parameters.iter().find(|parameter| format == Layout::Keras && keras_form::has_none(net, parameter));
     if let Some(parameter) = unsupported {
         let what = format!("Keras' layout has no parameter for `{}` of `{}`", parameter.path(), net.name);
         let help = (parameter.role == "alpha").then(|| {
@@ -228,21 +161,6 @@ pub fn unstorable(net: &Graph, format: Layout) -> Option<Unstorable> {
     Some(Unstorable { layer, span, what, help: Some("give the layer another name with `as`".into()) })
 }
 
-/// Whether Keras has no parameter for this one: its recurrent layers start from zero and have no peepholes, its PReLU is a
-/// separate layer, and its attention has several tensors in place of one.
-fn has_no_keras_form(net: &Graph, parameter: &Parameter) -> bool {
-    let is_initial_state = is_initial_state_role(parameter.role);
-    let slopes = || {
-        let node = net.nodes.iter().find(|node| node.name == parameter.layer)?;
-        let layer = node.operation.as_any().downcast_ref::<PRelu>()?;
-        Some(layer.dense.is_some() || !slope_axes(node).is_sorted())
-    };
-    is_initial_state && (parameter.trainable || parameter.initializer != Initializer::Constant(0.0))
-        || parameter.role.starts_with("weight_cell_to_")
-        || parameter.role.ends_with("_proj_weight")
-        || parameter.role == "alpha" && slopes().unwrap_or(false)
-}
-
 /// The names and shapes of a layer's parameters in Keras.
 type Shapes = Vec<(&'static str, Vec<usize>)>;
 
@@ -251,7 +169,7 @@ type Shapes = Vec<(&'static str, Vec<usize>)>;
 pub fn swapped_by_keras(net: &Graph) -> Option<(NodeId, NodeId)> {
     let shapes = |id: NodeId| -> Shapes {
         let node = net.node(id);
-        node.parameters.iter().map(|id| keras_shape(net, node, &net.parameters[id.0])).collect()
+        node.parameters.iter().map(|id| keras_form::shape(net, node, &net.parameters[id.0])).collect()
     };
     let mut seen: Vec<(NodeId, Shapes)> = Vec::new();
     for id in net.ids().filter(|&id| !net.node(id).parameters.is_empty()) {

@@ -33,6 +33,15 @@ pub(in super::super) struct Bound<'a> {
     pub model: &'a Model,
 }
 
+fn is_border(written: &Written) -> bool {
+    matches!(written, Written::Border(_))
+}
+
+/// Whether a convolution sees only the steps before.
+fn is_causal(layer: &LayerConfig) -> bool {
+    layer.get(&["padding", "border_mode"]).and_then(Value::as_str) == Some("causal")
+}
+
 /// The input of the first of `borders` borders before a node; identity layers may be in between.
 fn border_begins(graph: &Graph, id: NodeId, borders: usize) -> Option<NodeId> {
     let mut node = graph.node(id).inputs.first().copied()?;
@@ -166,6 +175,7 @@ impl Bound<'_> {
                 .into_iter()
                 .find_map(|(padding, word)| (padding == window.padding).then_some(word))
             && file != here
+            && !(here == "valid" && is_causal(layer) && before_node(self.graph, id).0.last().is_some_and(is_border))
         {
             put("padding", file.into(), here.into(), None);
         }
@@ -176,8 +186,10 @@ impl Bound<'_> {
             {
                 put("padding", word(file).into(), word(here).into(), Some(format!("`padding={}`", word(file))));
             }
+            // With four sides the spec says what TensorFlow crops for `same` and an output padding.
             if let Some(file) = layer.get(&["output_padding"])
                 && pair(Some(file), 0) != Some(transposed.output_padding)
+                && !matches!(transposed.padding, Padding::Sides(_))
             {
                 let here = match transposed.output_padding {
                     [0, 0] => "none".into(),
@@ -215,6 +227,10 @@ impl Bound<'_> {
     fn before(&self, id: NodeId, at: usize, found: &mut Vec<Difference>) {
         let (mut net, start) = before_node(self.graph, id);
         let (mut file, begin) = before_layer(self.model, at);
+        // Zeros before a sequence are what `causal` means.
+        if is_causal(&self.model.layers[at]) && net.last().is_some_and(is_border) {
+            net.pop();
+        }
         let same = match (start, begin) {
             (End::Layer(node), End::Layer(layer)) => self.layer_of(node) == Some(layer),
             (End::Outside(node), End::Outside(_)) => {
@@ -224,8 +240,7 @@ impl Bound<'_> {
             _ => false,
         };
         let windows = window_of_node(self.graph, id).and_then(|own| Some((own, self.window_of_layer(at, own)?)));
-        let is_border = |written: &&Written| matches!(written, Written::Border(_));
-        let borders = |chain: &[Written]| chain.iter().rev().take_while(is_border).count();
+        let borders = |chain: &[Written]| chain.iter().rev().take_while(|written| is_border(written)).count();
         let mut size = match start {
             End::Layer(node) | End::Merge(node) | End::Outside(node) if same => Some(node),
             _ => None,

@@ -32,7 +32,7 @@ fn collect(model: &Value, path: &str, depth: usize, names: &mut HashMap<String, 
 }
 
 /// A class as Keras writes it in paths: `conv2d_transpose` for `Conv2DTranspose`, `p_re_lu` for `PReLU`.
-fn snake_case(class: &str) -> String {
+pub(crate) fn snake_case(class: &str) -> String {
     let class = class.rsplit('>').next().unwrap_or(class);
     let letters: Vec<char> = class.chars().filter(|letter| letter.is_alphanumeric() || *letter == '_').collect();
     // `(.)([A-Z][a-z]+)` becomes `\1_\2`.

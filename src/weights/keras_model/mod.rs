@@ -3,9 +3,11 @@
 
 mod chain;
 mod compare;
+pub mod configuration;
 mod function;
 mod groups;
 pub(super) mod model;
+mod places;
 mod read;
 mod sides;
 #[cfg(test)]
@@ -13,6 +15,9 @@ mod tests;
 mod with_model;
 
 pub(super) use compare::{Bound, check};
+pub use configuration::Configuration;
 pub(super) use groups::names_of_groups;
+pub(crate) use groups::snake_case;
 pub use model::{LayerConfig, Model};
+pub use places::{Place, place, places};
 pub(super) use with_model::with_model;

@@ -1,7 +1,7 @@
 //! Reading a model configuration in the dialects of Keras 1, 2 and 3.
 
 use super::super::store::{MAX_ITEMS, StoreError};
-use super::{LayerConfig, Model};
+use super::{LayerConfig, Model, places};
 use crate::weights::layouts::hdf5_file::{corrupt, too_many};
 use serde_json::{Map, Value, json};
 use std::borrow::Cow;
@@ -155,28 +155,9 @@ impl Model {
     }
 }
 
-/// The layers whose outputs are the inputs of a call: `["name", 0, 0, {}]` in Keras 1 and 2, `keras_history` in Keras 3.
+/// The layers whose outputs are the inputs of a call.
 fn sources(call: &Value) -> Vec<&str> {
-    let mut found = Vec::new();
-    gather(call, &mut found);
-    found
-}
-
-fn gather<'v>(value: &'v Value, found: &mut Vec<&'v str>) {
-    match value {
-        Value::Array(list) => match &list[..] {
-            [Value::String(name), Value::Number(_), Value::Number(_), rest @ ..] => {
-                found.push(name);
-                rest.iter().for_each(|value| gather(value, found));
-            }
-            list => list.iter().for_each(|value| gather(value, found)),
-        },
-        Value::Object(map) if map.get("class_name").is_some_and(|class| class == "__keras_tensor__") => {
-            found.extend(value["config"]["keras_history"][0].as_str());
-        }
-        Value::Object(map) => map.values().for_each(|value| gather(value, found)),
-        _ => {}
-    }
+    places(call).into_iter().map(|place| place.layer).collect()
 }
 
 /// Replaces `NaN` and `Infinity`, which Python writes but are not JSON, with `null`.

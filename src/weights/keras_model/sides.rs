@@ -266,7 +266,7 @@ fn link_of_layer(model: &Model, at: usize) -> Link {
         "Add" | "Subtract" | "Multiply" | "Average" | "Maximum" | "Minimum" | "Concatenate" | "Dot" | "Merge" => {
             Link::Merging
         }
-        "Conv2D" | "Convolution2D" | "DepthwiseConv2D" | "Conv2DTranspose" | "Deconvolution2D" | "Dense" => {
+        "Conv1D" | "Conv2D" | "Convolution2D" | "DepthwiseConv2D" | "Conv2DTranspose" | "Deconvolution2D" | "Dense" => {
             match Function::of_keras(layer.config.get("activation").unwrap_or(&Value::Null), model) {
                 Some(function) => Link::Layer(Some(function).filter(|function| !function.is_linear())),
                 None => Link::Unknown,

@@ -8,6 +8,7 @@ use super::safetensors::sharded;
 use super::{keras, neupy, onnx, safetensors, torch_archive, zip_file};
 use crate::content::{Content, JSON};
 use crate::request::Layout;
+use crate::weights::keras_model::Configuration;
 use crate::weights::store::{Store, StoreError, unreadable};
 use std::fs::File;
 use std::io;
@@ -53,6 +54,19 @@ pub fn open(path: &Path, layout: Option<Layout>) -> Result<Box<dyn Store>, Store
             }
             Err(StoreError::NotHdf5 { path: path.into(), seems })
         }
+    }
+}
+
+/// The model configuration in a file of Keras; none if it has only weights.
+///
+/// # Errors
+/// If the file is neither HDF5 nor a ZIP archive, or is damaged.
+pub fn keras_configuration(path: &Path) -> Result<Option<Configuration>, StoreError> {
+    let (mut file, length) = open_regular(path)?;
+    match Content::of_file(&mut file, length).map_err(|source| unreadable(path, source))? {
+        Content::Hdf5 => keras::configuration(&Tree::open(path)?),
+        Content::Zip => archive::configuration(path, &mut zip_file::open(path, file)?),
+        other => Err(StoreError::NotHdf5 { path: path.into(), seems: other.in_words().into() }),
     }
 }
 

@@ -10,7 +10,7 @@ use zip::ZipArchive;
 
 use super::keras3;
 use crate::h5::{MAX_EXPANSION, MAX_TEXT_BYTES};
-use crate::weights::keras_model::{Model, names_of_groups, with_model};
+use crate::weights::keras_model::{Configuration, names_of_groups, with_model};
 use crate::weights::layouts::hdf5_file::{Tree, corrupt};
 use crate::weights::layouts::zip_file;
 use crate::weights::store::{MAX_TENSOR_BYTES, Store, StoreError, unreadable};
@@ -41,7 +41,7 @@ pub(crate) fn open_folder(folder: &Path) -> Result<Box<dyn Store>, StoreError> {
         }
     };
     let path = folder.join(WEIGHTS);
-    open_weights(Tree::open(&path)?, &path, text(CONFIG)?, text(METADATA)?)
+    open_weights(Tree::open(&path)?, &path, configured(text, &path)?)
 }
 
 /// Whether an archive has weights of Keras.
@@ -51,11 +51,7 @@ pub(crate) fn matches<R: Read + Seek>(archive: &ZipArchive<R>) -> bool {
 
 /// Opens an archive. The weights are unpacked to a temporary file, which is deleted when the store is dropped.
 pub(crate) fn open(path: &Path, mut archive: ZipArchive<File>) -> Result<Box<dyn Store>, StoreError> {
-    let mut text = |name: &str| -> Result<Option<String>, StoreError> {
-        let bytes = zip_file::member(&mut archive, path, name, MAX_TEXT_BYTES)?;
-        bytes.map(|bytes| text_of(bytes, &format!("{name} in {}", path.display()))).transpose()
-    };
-    let (config, metadata) = (text(CONFIG)?, text(METADATA)?);
+    let configuration = configuration(path, &mut archive)?;
     let mut member = archive.by_name(WEIGHTS).map_err(|error| zip_file::error(path, error))?;
     let location = format!("{WEIGHTS} in {}", path.display());
     let (declared, stored) = (member.size(), member.compressed_size());
@@ -73,24 +69,40 @@ pub(crate) fn open(path: &Path, mut archive: ZipArchive<File>) -> Result<Box<dyn
     if copied != declared {
         return Err(corrupt(&location, format!("the archive declares {declared} bytes, but it has {copied}")));
     }
-    open_weights(Tree::open_temporary(copy.into_temp_path(), path)?, path, config, metadata)
+    open_weights(Tree::open_temporary(copy.into_temp_path(), path)?, path, configuration)
+}
+
+/// The configuration in an archive.
+pub(crate) fn configuration(path: &Path, archive: &mut ZipArchive<File>) -> Result<Option<Configuration>, StoreError> {
+    let text = |name: &str| -> Result<Option<String>, StoreError> {
+        let bytes = zip_file::member(archive, path, name, MAX_TEXT_BYTES)?;
+        bytes.map(|bytes| text_of(bytes, &format!("{name} in {}", path.display()))).transpose()
+    };
+    configured(text, path)
+}
+
+/// The configuration among the texts of an archive.
+fn configured(
+    mut text: impl FnMut(&str) -> Result<Option<String>, StoreError>,
+    path: &Path,
+) -> Result<Option<Configuration>, StoreError> {
+    let (config, metadata) = (text(CONFIG)?, text(METADATA)?);
+    let metadata: Value = metadata.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+    let version = metadata["keras_version"].as_str().map(str::to_string);
+    config.map(|text| Configuration::parse(&text, version, format!("{CONFIG} of {}", path.display()))).transpose()
 }
 
 fn open_weights(
     mut tree: Tree,
     path: &Path,
-    config: Option<String>,
-    metadata: Option<String>,
+    configuration: Option<Configuration>,
 ) -> Result<Box<dyn Store>, StoreError> {
     if !keras3::matches(&mut tree)? {
         let found = tree.describe_root()?;
         return Err(StoreError::UnknownLayout { path: path.into(), found });
     }
-    let location = format!("{CONFIG} of {}", path.display());
-    let metadata: Value = metadata.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
-    let config = config.map(|text| Model::parse(&text, &location)).transpose()?;
-    let names = config.as_ref().map(names_of_groups).unwrap_or_default();
-    let model = config.map(|config| Model::read(&config, metadata["keras_version"].as_str(), &location)).transpose()?;
+    let names = configuration.as_ref().map(|found| names_of_groups(&found.value)).unwrap_or_default();
+    let model = configuration.map(|found| found.model()).transpose()?;
     Ok(with_model(keras3::open_named(tree, names)?, model))
 }
 

@@ -16,6 +16,9 @@ use crate::weights::store::{Entry, MAX_ITEMS, Role, Store, StoreError};
 const CONTAINERS: [&str; 2] = ["layers", "_layer_checkpoint_dependencies"];
 /// The dense layers of a multi-head attention, whose attributes begin with `_` in some versions.
 const ATTENTION_PARTS: [&str; 4] = ["query_dense", "key_dense", "value_dense", "output_dense"];
+const SEPARABLE: [&str; 2] = ["separable_conv1d", "separable_conv2d"];
+/// The layer of preprocessing: a mean, a variance and a count.
+const NORMALIZATION: &str = "normalization";
 /// The maximum nesting depth of models.
 const MAX_DEPTH: usize = 32;
 
@@ -155,6 +158,10 @@ impl Walk {
             return Ok(());
         }
         let mut positions = self.tree.members(&group)?;
+        if object.class == Some(NORMALIZATION) {
+            // The third variable counts the samples that it has seen.
+            positions.retain(|position| position != "2");
+        }
         positions.sort_by_cached_key(|position| (position.parse::<u64>().unwrap_or(u64::MAX), position.clone()));
         if self.found.len() + positions.len() > MAX_ITEMS {
             return Err(too_many(&group, (self.found.len() + positions.len()) as u64, "variables"));
@@ -171,7 +178,7 @@ impl Walk {
             let key = format!("{group}/{position}");
             let mut layer = object.layer.to_string();
             let mut role = role(object.class, position, &ranks);
-            if object.class == Some("separable_conv2d") {
+            if object.class.is_some_and(|class| SEPARABLE.contains(&class)) {
                 (layer, role) = of_separable(&layer, role);
             }
             let (shape, number) = (tensor.shape.clone(), tensor.number);
@@ -206,7 +213,8 @@ fn role(class: Option<&str>, position: &str, ranks: &[usize]) -> Role {
         ("layer_scale", [_]) => &NORM[..1],
         ("lstm" | "gru", [_, _, _]) => &recurrent,
         ("embedding", [_]) => KERNEL,
-        ("separable_conv2d", [_, _, ..]) => &separable,
+        (class, [_, _, ..]) if SEPARABLE.contains(&class) => &separable,
+        (NORMALIZATION, _) => &NORM[2..],
         (
             "einsum_dense" | "dense" | "conv1d" | "conv2d" | "conv3d" | "depthwise_conv2d" | "conv2d_transpose",
             [_] | [_, _],

@@ -12,7 +12,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::hdf5_file::{Kind, Tensor, Text, Tree, corrupt, too_many};
 use crate::request::Layout;
-use crate::weights::keras_model::{LayerConfig, Model, with_model};
+use crate::weights::keras_model::{Configuration, LayerConfig, with_model};
 use crate::weights::store::{Entry, MAX_ITEMS, Role, Store, StoreError};
 
 /// Whether the root or `model_weights` has the Keras list of layers.
@@ -51,7 +51,7 @@ pub(crate) fn open(mut tree: Tree) -> Result<Box<dyn Store>, StoreError> {
     let root = if base.is_empty() { "/" } else { base };
     refuse_theano(&tree, root)?;
     let layers = names(&tree, root, "layer_names")?.unwrap_or_default();
-    let model = model(&tree)?;
+    let model = configuration(&tree)?.map(|configuration| configuration.model()).transpose()?;
     let mut found: Vec<(Entry, Tensor)> = Vec::new();
     let mut outer_names = Vec::new();
     let mut seen = HashSet::new();
@@ -63,8 +63,10 @@ pub(crate) fn open(mut tree: Tree) -> Result<Box<dyn Store>, StoreError> {
         if tree.kind(&group)? != Some(Kind::Group) {
             return Err(corrupt(&group, "layer_names lists this layer, but the file has no such group"));
         }
-        let weights = names(&tree, &group, "weight_names")?
+        let mut weights = names(&tree, &group, "weight_names")?
             .ok_or_else(|| corrupt(&group, "attribute 'weight_names' is missing"))?;
+        // A normalisation of inputs has statistics, and the count of the samples that it has seen.
+        weights.retain(|weight| role(weight) != Role::Other("count".into()));
         if found.len() + weights.len() > MAX_ITEMS {
             return Err(too_many(root, (found.len() + weights.len()) as u64, "weights"));
         }
@@ -173,8 +175,8 @@ fn role(weight: &str) -> Role {
         "alpha" => Some(Role::Alpha),
         "gamma" => Some(Role::Gamma),
         "beta" => Some(Role::Beta),
-        "moving_mean" => Some(Role::RunningMean),
-        "moving_variance" => Some(Role::RunningVariance),
+        "moving_mean" | "mean" => Some(Role::RunningMean),
+        "moving_variance" | "variance" => Some(Role::RunningVariance),
         _ => None,
     };
     // Keras 1 prefixes the name of the layer. Its running_std is the variance.
@@ -192,14 +194,13 @@ fn role(weight: &str) -> Role {
 }
 
 /// The description of the model, if the file has one. No code in it is run.
-fn model(tree: &Tree) -> Result<Option<Model>, StoreError> {
+pub(crate) fn configuration(tree: &Tree) -> Result<Option<Configuration>, StoreError> {
     let Some(Text::One(json)) = tree.text("/", "model_config")? else { return Ok(None) };
     let version = match tree.text("/", "keras_version")? {
         Some(Text::One(version)) => Some(version),
         _ => None,
     };
-    let location = "attribute 'model_config' of /";
-    Model::read(&Model::parse(&json, location)?, version.as_deref(), location).map(Some)
+    Configuration::parse(&json, version, "attribute 'model_config' of /").map(Some)
 }
 
 const THEANO: &str = "its kernels are flipped, as Theano's are: load it in Keras with TensorFlow and save it again";

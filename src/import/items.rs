@@ -1,0 +1,53 @@
+//! What follows the nets of a spec: weights, labels and shapes, as items.
+
+use super::Source;
+use crate::file::folder_of;
+use std::path::{Component, Path, PathBuf};
+
+fn sizes(sizes: &[usize]) -> String {
+    sizes.iter().map(usize::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// The weights of the very file, the labels that it has, and the shapes as a promise.
+pub(super) fn items(source: &Source, net: &str, model: &Path, spec: &Path) -> String {
+    let mut text = format!("weights {net} = {}\n\n", quoted(&relative(model, &folder_of(spec))));
+    if let Some(labels) = &source.labels {
+        let labels: Vec<String> = labels.iter().map(|label| quoted(label)).collect();
+        text += &format!("labels {net} = [{}]\n\n", labels.join(", "));
+    }
+    if let ([input], [output]) = (&source.inputs[..], &source.outputs[..]) {
+        text += &format!("expect {net}: (?, {}) -> (?, {})\n", sizes(input), sizes(output));
+    }
+    text
+}
+
+fn quoted(text: &str) -> String {
+    let mut out = String::from("\"");
+    crate::syntax::print::inline::escape(text, &mut out);
+    out + "\""
+}
+
+/// One line of a comment: names in a model may have any characters.
+pub(super) fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(100).collect()
+}
+
+/// The name of a file, for a comment.
+pub(super) fn file_name(model: &Path) -> String {
+    plain(&model.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default())
+}
+
+/// The path of a file as a spec in a folder names it.
+fn relative(file: &Path, folder: &Path) -> String {
+    let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
+    let (folder_of_file, folder) = (real(&folder_of(file)), real(folder));
+    let name = file.file_name().map(PathBuf::from).unwrap_or_default();
+    let (mut from, mut to) = (folder.components().peekable(), folder_of_file.components().peekable());
+    while from.peek().is_some() && from.peek() == to.peek() {
+        from.next();
+        to.next();
+    }
+    let up = from.filter(|part| matches!(part, Component::Normal(_))).map(|_| Component::ParentDir);
+    let path: PathBuf = up.chain(to).collect();
+    path.join(name).to_string_lossy().into_owned()
+}

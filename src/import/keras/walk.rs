@@ -1,0 +1,134 @@
+//! A model from its inputs to its outputs: each call of a layer becomes layers of the language, as soon as what it takes is known.
+
+use super::config::{Layer, Model, Operand};
+use super::convert::{self, Context, Given, Known, MAX_LAYERS};
+use super::nested;
+use crate::weights::keras_model::Place;
+use std::collections::{BTreeSet, HashMap};
+
+/// What the calls of the layers of a model give, by layer and call: its tensors, or nothing where a layer before could not be
+/// expressed.
+type Values = HashMap<(usize, usize), Vec<Known>>;
+
+/// Converts the layers of a model that `outputs` need and returns what these are; `None` for one that is not known.
+///
+/// # Errors
+/// References that lead nowhere, calls in a circle, and more layers than a spec may have.
+pub(super) fn walk<'v>(
+    cx: &mut Context<'v>,
+    model: &'v Model<'v>,
+    inputs: Vec<Known>,
+    outputs: &[Place<'_>],
+) -> Result<Vec<Option<Known>>, String> {
+    let mut values = Values::new();
+    for (place, known) in model.inputs.iter().zip(inputs) {
+        values.insert(key(model, *place)?, vec![known]);
+    }
+    let calls = needed(model, outputs)?;
+    let mut used: HashMap<usize, usize> = HashMap::new();
+    calls.keys().for_each(|(layer, _)| *used.entry(*layer).or_default() += 1);
+    let mut waiting: HashMap<(usize, usize), usize> = HashMap::new();
+    let mut readers: HashMap<(usize, usize), Vec<(usize, usize)>> = HashMap::new();
+    let mut ready = BTreeSet::new();
+    for (&call, from) in &calls {
+        let open: BTreeSet<_> = from.iter().filter(|from| !values.contains_key(from)).copied().collect();
+        open.iter().for_each(|&from| readers.entry(from).or_default().push(call));
+        if open.is_empty() && !values.contains_key(&call) {
+            ready.insert(call);
+        }
+        waiting.insert(call, open.len());
+    }
+    let mut done = calls.keys().filter(|call| values.contains_key(call)).count();
+    while let Some(call) = ready.pop_first() {
+        done += 1;
+        let layer = &model.layers[call.0];
+        let given = given(model, layer, call.1, &values)?;
+        let found = match &layer.model {
+            Some(inner) => nested::convert(cx, layer, inner, given, used.get(&call.0).copied().unwrap_or(1) > 1)?,
+            None => convert::layer(cx, layer, given, used.get(&call.0).copied().unwrap_or(1) > 1),
+        };
+        if cx.made() > MAX_LAYERS {
+            return Err(format!("becomes more than {MAX_LAYERS} layers"));
+        }
+        values.insert(call, found);
+        for reader in readers.remove(&call).unwrap_or_default() {
+            if let Some(open) = waiting.get_mut(&reader) {
+                *open = open.saturating_sub(1);
+                if *open == 0 {
+                    ready.insert(reader);
+                }
+            }
+        }
+    }
+    if done < calls.len() {
+        return Err("calls layers in a circle".into());
+    }
+    outputs
+        .iter()
+        .map(|place| Ok(values.get(&key(model, *place)?).and_then(|tensors| tensors.get(place.tensor)).cloned()))
+        .collect()
+}
+
+/// A layer and its call.
+type Called = (usize, usize);
+
+/// The calls that the outputs need, each with those that give what it takes.
+fn needed(model: &Model, outputs: &[Place<'_>]) -> Result<HashMap<Called, Vec<Called>>, String> {
+    let mut calls = HashMap::new();
+    let mut open: Vec<(usize, usize)> = outputs.iter().map(|place| key(model, *place)).collect::<Result<_, _>>()?;
+    while let Some(call) = open.pop() {
+        if calls.contains_key(&call) {
+            continue;
+        }
+        let of_call = model.layers[call.0].calls.get(call.1);
+        let from: Vec<(usize, usize)> = of_call
+            .into_iter()
+            .flat_map(|call| call.tensors())
+            .map(|place| key(model, place))
+            .collect::<Result<_, _>>()?;
+        open.extend(&from);
+        calls.insert(call, from);
+    }
+    Ok(calls)
+}
+
+/// The layer and the number of the call that a reference means. Where a layer is called once, that is meant, whatever its number:
+/// some versions count calls in other models too.
+fn key(model: &Model, place: Place<'_>) -> Result<(usize, usize), String> {
+    let at =
+        *model.index.get(place.layer).ok_or_else(|| format!("refers to a layer `{}`, which it lacks", place.layer))?;
+    let calls = model.layers[at].calls.len().max(1);
+    match place.call {
+        _ if calls == 1 => Ok((at, 0)),
+        call if call < calls => Ok((at, call)),
+        call => Err(format!("refers to call {call} of the layer `{}`, which is called {calls} times", place.layer)),
+    }
+}
+
+/// What a call is given, as far as it is known.
+fn given<'v>(model: &Model, layer: &Layer<'v>, call: usize, values: &Values) -> Result<Given<'v>, String> {
+    let mut given = Given::default();
+    let Some(call) = layer.calls.get(call) else { return Ok(given) };
+    let mut known = |place: Place<'_>| -> Result<Option<Known>, String> {
+        let found = values.get(&key(model, place)?).and_then(|tensors| tensors.get(place.tensor)).cloned();
+        given.missing |= found.is_none();
+        Ok(found)
+    };
+    let (mut operands, mut keywords) = (Vec::new(), Vec::new());
+    for operand in &call.operands {
+        match operand {
+            Operand::Tensor(place) => operands.extend(known(*place)?.map(convert::Argument::Value)),
+            Operand::Constant(value) => operands.push(convert::Argument::Constant(value)),
+        }
+    }
+    for (name, operand) in &call.keywords {
+        match operand {
+            Operand::Tensor(place) => {
+                keywords.extend(known(*place)?.map(|known| (*name, convert::Argument::Value(known))));
+            }
+            Operand::Constant(value) => keywords.push((*name, convert::Argument::Constant(value))),
+        }
+    }
+    (given.operands, given.keywords) = (operands, keywords);
+    Ok(given)
+}

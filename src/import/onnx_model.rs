@@ -1,0 +1,93 @@
+//! An ONNX model as the layers of a spec.
+
+use super::convert::{Context, Known};
+use super::{Options, Source, fuse, inputs, is_preprocessing, remarks, unsupported};
+use crate::diagnostics::{Code, Diagnostic, Result, suggest};
+use crate::onnx::constants::Constants;
+use crate::onnx::{Graph, OnnxError, parameters, patterns};
+use std::path::Path;
+
+/// Reads a model.
+///
+/// # Errors
+/// A file that cannot be read, and parts that no spec can express.
+pub(super) fn source(model: &Path, options: &Options) -> Result<Source> {
+    let file = model.display().to_string();
+    let (read, constants) = parameters::read(model).map_err(|error| unreadable(model, &error))?;
+    let graph = &read.model.graph;
+    let wanted: Vec<String> =
+        outputs(graph, options, &file)?.into_iter().map(|value| whole_layer(graph, &read.layers, value)).collect();
+    let needed = patterns::needed(&graph.nodes, wanted.iter().map(String::as_str));
+    let mut context = Context::new(Constants::of(graph, &constants), &read.layers, read.model.opset());
+    let image = |input: &str| remarks::image(&read.model, input).filter(|image| is_preprocessing(image));
+    let inputs = inputs::define(&mut context, graph, &needed, &wanted, options, &file, image)?;
+    context.convert(graph, &needed);
+    if let Some(first) = context.unsupported.first() {
+        // The nodes that lead to the first of them can be imported.
+        let node = graph.nodes.iter().find(|node| node.title() == first.node);
+        let before = node.and_then(|node| {
+            node.inputs.iter().find_map(|input| graph.nodes.iter().find(|node| node.outputs.contains(input)))
+        });
+        let total = (graph.nodes.len(), "node");
+        return Err(unsupported::diagnostic(&file, total, &context.unsupported, before.map(|node| node.title())).into());
+    }
+    let ends: Vec<Known> = wanted.iter().filter_map(|name| context.value(name).cloned()).collect();
+    if ends.len() != wanted.len() {
+        let message = format!("an output of {file} does not depend on its inputs");
+        return Err(Diagnostic::new(Code::ImportModel, message).into());
+    }
+    let mut layers = std::mem::take(&mut context.layers);
+    layers.outputs = ends.iter().map(|known| known.item).collect();
+    fuse::fuse(&mut layers);
+    let remarks = remarks::Remarks { model: &read.model, inputs: &inputs, outputs: &ends };
+    let sizes = |input: &inputs::Input| match input.channels_first {
+        true => vec![input.shape[2], input.shape[3], input.shape[1]],
+        false => input.shape[1..].to_vec(),
+    };
+    Ok(Source {
+        layers,
+        parts: Vec::new(),
+        inputs: inputs.iter().map(sizes).collect(),
+        outputs: ends.iter().map(Known::sizes).collect(),
+        head: remarks.head(model),
+        labels: remarks.labels(),
+        nodes: needed.iter().filter(|needed| **needed).count(),
+        noun: "node",
+    })
+}
+
+fn unreadable(model: &Path, error: &OnnxError) -> Diagnostic {
+    let code = match error {
+        OnnxError::Io(_) => Code::Unreadable,
+        _ => Code::ImportModel,
+    };
+    Diagnostic::new(code, format!("{} cannot be imported: {error}", model.display()))
+}
+
+/// The values that the spec gives: those of the model, or that of one node.
+fn outputs(graph: &Graph, options: &Options, file: &str) -> Result<Vec<String>> {
+    let Some(until) = &options.until else {
+        let names: Vec<String> = graph.outputs.iter().map(|output| output.name.clone()).collect();
+        return match names.is_empty() {
+            true => Err(Diagnostic::new(Code::ImportModel, format!("{file} has no outputs")).into()),
+            false => Ok(names),
+        };
+    };
+    let by_name = graph.nodes.iter().find(|node| node.name == *until).map(|node| node.output().to_string());
+    let by_value = || graph.nodes.iter().any(|node| node.outputs.contains(until)).then(|| until.clone());
+    by_name.or_else(by_value).map(|name| vec![name]).ok_or_else(|| {
+        let names = graph.nodes.iter().map(|node| node.title());
+        Diagnostic::new(Code::ImportModel, format!("{file} has no node `{until}`"))
+            .maybe_help(suggest::did_you_mean(until, names))
+            .into()
+    })
+}
+
+/// What the layer gives that a value is inside of: a product without its bias is no value of a spec.
+fn whole_layer(graph: &Graph, layers: &[parameters::Layer], value: String) -> String {
+    let gives = |node: usize| graph.nodes[node].outputs.contains(&value);
+    let inside = |layer: &&parameters::Layer| {
+        !layer.also.is_empty() && (gives(layer.node) || layer.also.iter().any(|&at| gives(at)))
+    };
+    layers.iter().find(inside).map_or(value.clone(), |layer| layer.output.clone())
+}

@@ -2,7 +2,6 @@
 
 mod config;
 mod convert;
-mod nested;
 mod walk;
 
 use super::items::{file_name, plain};

@@ -92,7 +92,8 @@ class Drawing:
     svg : str
         A picture.
     net : dict
-        ``{"net", "summary", "layers": [{"index", "name", "kind", "output", "parameters", "macs", "inputs"}]}``
+        ``{"net", "summary", "layers": [{"index", "name", "kind", "settings", "output", "parameters", "macs", "inputs",
+        "frozen"}]}``
     """
 
     text: str = field(repr=False)

@@ -3,7 +3,8 @@
 use crate::arguments::SpecArgument;
 use crate::errors::Located;
 use crate::values::value;
-use netc::{check as checks, compile, view};
+use netc::view::{self, TableOptions};
+use netc::{check as checks, compile};
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PySequence};
 
@@ -65,7 +66,7 @@ pub fn show<'py>(
             compile::graph_or_fragment(&spec, net).map_err(|errors| Located::new(errors, &spec.sources))?;
         let named = spec.project.nets.iter().find(|net| net.item.name.text == graph.name);
         let docs = named.map(|net| net.docs.clone()).unwrap_or_default();
-        Ok((view::table(&graph, &docs, width), view::svg(&graph), view::json(&graph)))
+        Ok((view::table(&graph, &docs, TableOptions { width, depth: None }), view::svg(&graph), view::json(&graph)))
     };
     let (text, svg, layers) = py.detach(draw).map_err(|errors: Located| errors.into_error(py))?;
     value(py, "Drawing", (text, svg, pythonize::pythonize(py, &layers)?))

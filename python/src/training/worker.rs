@@ -109,8 +109,8 @@ impl Job {
         if self.interrupted.load(Ordering::Relaxed) {
             return Err(Ended::Interrupted(Interruption::End));
         }
-        let (net, weights) = (self.options.net.clone(), self.options.weights.clone());
-        trained.write_artifact(spec, BuildOptions { net, weights, ..BuildOptions::default() }).map_err(located)?;
+        let weights = self.options.weights.clone();
+        trained.write_artifact(spec, BuildOptions { weights, ..BuildOptions::default() }).map_err(located)?;
         Ok(Finished {
             weights: trained.weights,
             artifact: trained.artifact,

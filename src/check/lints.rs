@@ -114,7 +114,7 @@ impl Spec {
 
     fn bias_before_norm(&self, graph: &Graph, before: NodeId, norm: NodeId, diagnostics: &mut Diagnostics) {
         let node = graph.node(before);
-        let has_bias = node.parameters.iter().any(|&id| graph.parameters[id.0].role == "bias");
+        let has_bias = graph.parameter(node, "bias").is_some();
         // With an activation between them, the bias is not subtracted.
         let linear = node.operation.with_foldable_bias().is_some();
         // Weights from a file may include the bias, and `bias=…` in the text is a deliberate choice.

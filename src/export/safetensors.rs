@@ -24,7 +24,7 @@ pub fn safetensors(build: &Build, path: &Path) -> Result<usize, Diagnostics> {
     let mut tensors = Vec::new();
     let mut errors = Diagnostics::default();
     for node in &graph.nodes {
-        let has_hidden_biases = node.parameters.iter().any(|id| graph.parameters[id.0].role == HIDDEN_BIASES);
+        let has_hidden_biases = graph.parameter(node, HIDDEN_BIASES).is_some();
         for &id in &node.parameters {
             let parameter = &graph.parameters[id.0];
             if parameter.is_fixed() {

@@ -189,6 +189,11 @@ impl Graph {
         self.ids().find(|&id| self.node(id).name == name)
     }
 
+    /// The parameter of a node that has this role.
+    pub fn parameter(&self, node: &Node, role: &str) -> Option<ParameterId> {
+        node.parameters.iter().copied().find(|id| self.parameters[id.0].role == role)
+    }
+
     /// The types of a node's inputs.
     pub fn input_types(&self, id: NodeId) -> Vec<&TensorType> {
         self.node(id).inputs.iter().map(|&input| &self.node(input).output).collect()

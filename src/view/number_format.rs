@@ -34,7 +34,7 @@ fn cost(graph: &Graph, id: NodeId, seen: &mut BTreeSet<usize>) -> Cost {
     }
     let macs = graph.macs(id);
     // An operation returns zero if it cannot count; a layer with weights and an unknown size has a cost.
-    let has_weight = node.parameters.iter().any(|id| graph.parameters[id.0].role == "weight");
+    let has_weight = graph.parameter(node, "weight").is_some();
     let unknown = macs == 0 && has_weight && node.output.len().is_none();
     Cost { parameters, trainable, macs: (!unknown).then_some(macs) }
 }

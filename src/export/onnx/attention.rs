@@ -2,7 +2,7 @@
 
 use super::context::{Context, Exported, Value};
 use super::dense::projection;
-use crate::graph::{Node, ParameterId};
+use crate::graph::Node;
 use crate::onnx::model::Value as Attribute;
 use crate::onnx::write::{BOOL, FLOAT};
 use crate::ops::attention::Attention;
@@ -10,24 +10,14 @@ use crate::ops::attention::Attention;
 /// The score of a key that is not seen; its weight is zero, and no product of it overflows.
 const UNSEEN: f32 = -1e30;
 
-/// The tensors of a projection.
-const PARTS: [(&str, [&str; 2]); 4] = [
-    ("in_proj_weight", ["in_proj.weight", "in_proj.bias"]),
-    ("q_proj_weight", ["q_proj.weight", "q_proj.bias"]),
-    ("kv_proj_weight", ["kv_proj.weight", "kv_proj.bias"]),
-    ("out_proj_weight", ["out_proj.weight", "out_proj.bias"]),
-];
-
-/// The projection by a weight of this role.
-fn project(cx: &mut Context<'_>, node: &Node, x: &Value, role: &str, units: usize) -> Result<String, String> {
-    let (_, parts) = PARTS.into_iter().find(|(known, _)| *known == role).ok_or("its projection is not known")?;
-    let at = node.parameters.iter().position(|id| cx.graph.parameters[id.0].role == role);
-    let at = at.ok_or_else(|| format!("it has no {role}"))?;
-    let bias = role.replace("_weight", "_bias");
-    let bias: Option<ParameterId> =
-        node.parameters.get(at + 1).copied().filter(|id| cx.graph.parameters[id.0].role == bias);
+/// The projection of this name.
+fn project(cx: &mut Context<'_>, node: &Node, x: &Value, name: &str, units: usize) -> Result<String, String> {
+    let of_role = |part: &str| cx.graph.parameter(node, &format!("{name}_{part}"));
+    let weight = of_role("weight").ok_or_else(|| format!("it has no {name}_weight"))?;
+    let bias = of_role("bias");
+    let parts = ["weight", "bias"].map(|part| format!("{name}.{part}"));
     let features = x.sizes.last().copied().unwrap_or(1);
-    Ok(projection(cx, &x.name, (node.parameters[at], bias), parts, [features, units]))
+    Ok(projection(cx, &x.name, (weight, bias), parts.each_ref().map(String::as_str), [features, units]))
 }
 
 pub(super) fn attention(cx: &mut Context<'_>, node: &Node, layer: &Attention) -> Exported {
@@ -41,12 +31,12 @@ pub(super) fn attention(cx: &mut Context<'_>, node: &Node, layer: &Attention) ->
     };
     let parts = match &memory {
         None => {
-            let all = project(cx, node, &x, "in_proj_weight", 3 * features)?;
+            let all = project(cx, node, &x, "in_proj", 3 * features)?;
             split(cx, &all, 3)
         }
         Some(memory) => {
-            let q = project(cx, node, &x, "q_proj_weight", features)?;
-            let kv = project(cx, node, memory, "kv_proj_weight", 2 * features)?;
+            let q = project(cx, node, &x, "q_proj", features)?;
+            let kv = project(cx, node, memory, "kv_proj", 2 * features)?;
             [vec![q], split(cx, &kv, 2)].concat()
         }
     };
@@ -88,7 +78,7 @@ pub(super) fn attention(cx: &mut Context<'_>, node: &Node, layer: &Attention) ->
     let beside = cx.emit("Transpose", &[&mixed], vec![("perm", Attribute::Ints(vec![0, 2, 1, 3]))]);
     let name = cx.reshape(&beside, &[queries, features]);
     let joined = Value::new(name, vec![queries, features], vec![0, 1]);
-    let name = project(cx, node, &joined, "out_proj_weight", features)?;
+    let name = project(cx, node, &joined, "out_proj", features)?;
     Ok(Value { name, ..joined })
 }
 

@@ -2,9 +2,9 @@
 
 use crate::compile::Build;
 use crate::graph::{Graph, Node, NodeId, ParameterId};
+use crate::onnx;
 use crate::onnx::model::Value as Attribute;
 use crate::onnx::write::{Initializer, Values};
-use crate::onnx::{self};
 use crate::size::product;
 use ndarray::{ArrayD, IxDyn};
 use std::collections::{HashMap, HashSet};

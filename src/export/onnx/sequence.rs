@@ -82,8 +82,7 @@ pub(super) fn recurrent(cx: &mut Context<'_>, node: &Node, layer: &Recurrent) ->
         Cell::Gru { .. } => ("GRU", Gates { order: GRU, units }),
     };
     let part = |role: &str| -> Result<ParameterId, String> {
-        let found = node.parameters.iter().find(|id| cx.graph.parameters[id.0].role == role);
-        found.copied().ok_or_else(|| format!("it has no {role}"))
+        cx.graph.parameter(node, role).ok_or_else(|| format!("it has no {role}"))
     };
     let (weights, states, biases) = (part("input_weights")?, part("hidden_weights")?, part("biases")?);
     let initial = [part("hidden_init"), part("cell_init")];

@@ -122,8 +122,7 @@ fn saved<'a>(net: &Graph, node: &Node, parameter: &Parameter, data: &'a [f32], f
 
 /// Puts a GRU's biases of the state into the second row of its biases.
 fn join_rows_of_biases(net: &Graph, node: &Node, tensors: &mut [Vec<f32>]) {
-    let find = |role: &str| node.parameters.iter().find(|id| net.parameters[id.0].role == role);
-    if let (Some(biases), Some(of_state)) = (find("biases"), find(HIDDEN_BIASES)) {
+    if let (Some(biases), Some(of_state)) = (net.parameter(node, "biases"), net.parameter(node, HIDDEN_BIASES)) {
         let row = std::mem::take(&mut tensors[of_state.0]);
         keras_form::join_biases(&mut tensors[biases.0], row);
     }

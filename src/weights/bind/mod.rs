@@ -93,7 +93,7 @@ fn layers(graph: &Graph) -> HashMap<ParameterId, LayerFacts> {
     for node in &graph.nodes {
         let fixed = node.parameters.iter().any(|id| graph.parameters[id.0].is_fixed());
         let single = node.parameters.len() == 1;
-        let hidden_biases = node.parameters.iter().any(|id| graph.parameters[id.0].role == HIDDEN_BIASES);
+        let hidden_biases = graph.parameter(node, HIDDEN_BIASES).is_some();
         let (kind, epsilon) = (node.operation.kind(), node.operation.epsilon());
         let facts = LayerFacts { kind, epsilon, fixed, single, hidden_biases };
         list.extend(node.parameters.iter().map(|&id| (id, facts)));

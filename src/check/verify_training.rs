@@ -65,12 +65,8 @@ pub fn verify_training(
         node.frozen = true;
         inactive.push(node.name.clone());
     }
-    let mut settings =
-        Settings::new(recipe.optimizer.rule, &losses.iter().map(|loss| loss.loss).collect::<Vec<_>>(), recipe.seed);
-    settings.outputs.iter_mut().zip(losses).for_each(|(output, loss)| output.factor = loss.factor);
-    settings.penalty.clone_from(&recipe.regularizer);
-    settings.clip = recipe.optimizer.clip_value;
-    settings.norm = recipe.optimizer.clip_norm;
+    // One update of one batch, at one rate.
+    let settings = Settings { rates: Vec::new(), accumulated: false, average: None, ..Settings::of(recipe, losses) };
 
     let values = Values { graph: net, bindings };
     let trainable = compile(&trained, &settings, batch, &values)?;

@@ -266,7 +266,7 @@ fn scopes(layer: &str) -> impl Iterator<Item = &str> {
 
 /// Checks that there is a gradient from the losses to every parameter that is trained.
 fn check_gradients(net: &Graph, recipe: &Recipe, losses: &[OutputLoss]) -> Result<()> {
-    let outputs = losses.iter().map(|loss| OutputSettings { factor: loss.factor, ..loss.loss.into() }).collect();
+    let outputs = losses.iter().map(OutputSettings::from).collect();
     let settings = Settings { outputs, ..Settings::new(recipe.optimizer.rule, &[], recipe.seed) };
     let trained = split(net).trained;
     differentiate(&trained, &settings).map_err(|error| untrainable(&trained, &error))?;

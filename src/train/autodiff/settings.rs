@@ -3,6 +3,8 @@
 use crate::kernels::training::loss::Loss;
 use crate::kernels::training::optimizer::UpdateRule;
 use crate::kernels::training::regularizer::Regularizer;
+use crate::train::recipe::Recipe;
+use crate::train::recipe::values::losses::OutputLoss;
 
 /// How an output is trained.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -14,6 +16,12 @@ pub struct OutputSettings {
     pub weighted: bool,
     /// Whether they have weights in evaluation, too.
     pub evaluation_weighted: bool,
+}
+
+impl From<&OutputLoss> for OutputSettings {
+    fn from(loss: &OutputLoss) -> Self {
+        OutputSettings { factor: loss.factor, ..loss.loss.into() }
+    }
 }
 
 impl From<Loss> for OutputSettings {
@@ -48,6 +56,22 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// Those of a recipe, without weights of samples; all parameters are trained from the first update on.
+    pub fn of(recipe: &Recipe, losses: &[OutputLoss]) -> Self {
+        Settings {
+            outputs: losses.iter().map(OutputSettings::from).collect(),
+            rule: recipe.optimizer.rule,
+            penalty: recipe.regularizer.clone(),
+            clip: recipe.optimizer.clip_value,
+            norm: recipe.optimizer.clip_norm,
+            rates: recipe.rates.iter().map(|(name, _, rate)| (name.clone(), *rate)).collect(),
+            accumulated: recipe.accumulate > 1,
+            average: recipe.average,
+            begun: Vec::new(),
+            seed: recipe.seed,
+        }
+    }
+
     /// Nothing but an optimizer and losses.
     pub fn new(rule: UpdateRule, losses: &[Loss], seed: u64) -> Self {
         Settings {

@@ -4,9 +4,9 @@ use super::prepare::PreparedRun;
 use super::prepare::samples::OutputTask;
 use super::train_config::{OutputConfig, TrainConfig};
 use crate::kernels::training::loss::Loss;
+use crate::train::autodiff::Settings;
 use crate::train::autodiff::recipe_check::applies;
 use crate::train::autodiff::unfreezing::Stage;
-use crate::train::autodiff::{OutputSettings, Settings};
 use crate::train::evaluation::class_weights::SampleWeights;
 use crate::train::evaluation::task::TargetKind;
 use crate::train::recipe::Metric;
@@ -80,24 +80,11 @@ impl PreparedRun {
         evaluation_weights: &[SampleWeights],
         begun: &[(String, u64)],
     ) -> Settings {
-        let outputs = self.losses.iter().zip(weights).zip(evaluation_weights);
-        let outputs = outputs.map(|((loss, weights), evaluation_weights)| OutputSettings {
-            loss: loss.loss,
-            factor: loss.factor,
-            weighted: weights.is_weighted(),
-            evaluation_weighted: evaluation_weights.is_weighted(),
-        });
-        Settings {
-            outputs: outputs.collect(),
-            rule: self.recipe.optimizer.rule,
-            penalty: self.recipe.regularizer.clone(),
-            clip: self.recipe.optimizer.clip_value,
-            norm: self.recipe.optimizer.clip_norm,
-            rates: self.recipe.rates.iter().map(|(name, _, rate)| (name.clone(), *rate)).collect(),
-            accumulated: self.recipe.accumulate > 1,
-            average: self.recipe.average,
-            begun: begun.to_vec(),
-            seed: self.recipe.seed,
+        let mut settings = Settings { begun: begun.to_vec(), ..Settings::of(&self.recipe, &self.losses) };
+        for (output, (weights, evaluation)) in settings.outputs.iter_mut().zip(weights.iter().zip(evaluation_weights)) {
+            output.weighted = weights.is_weighted();
+            output.evaluation_weighted = evaluation.is_weighted();
         }
+        settings
     }
 }

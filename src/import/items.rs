@@ -2,7 +2,8 @@
 
 use super::Source;
 use crate::file::folder_of;
-use std::path::{Component, Path, PathBuf};
+use crate::syntax::print::inline::quoted;
+use std::path::Path;
 
 fn sizes(sizes: &[usize]) -> String {
     sizes.iter().map(usize::to_string).collect::<Vec<_>>().join(", ")
@@ -21,12 +22,6 @@ pub(super) fn items(source: &Source, net: &str, model: &Path, spec: &Path) -> St
     text
 }
 
-fn quoted(text: &str) -> String {
-    let mut out = String::from("\"");
-    crate::syntax::print::inline::escape(text, &mut out);
-    out + "\""
-}
-
 /// One line of a comment: names in a model may have any characters.
 pub(super) fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(100).collect()
@@ -40,14 +35,6 @@ pub(super) fn file_name(model: &Path) -> String {
 /// The path of a file as a spec in a folder names it.
 fn relative(file: &Path, folder: &Path) -> String {
     let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
-    let (folder_of_file, folder) = (real(&folder_of(file)), real(folder));
-    let name = file.file_name().map(PathBuf::from).unwrap_or_default();
-    let (mut from, mut to) = (folder.components().peekable(), folder_of_file.components().peekable());
-    while from.peek().is_some() && from.peek() == to.peek() {
-        from.next();
-        to.next();
-    }
-    let up = from.filter(|part| matches!(part, Component::Normal(_))).map(|_| Component::ParentDir);
-    let path: PathBuf = up.chain(to).collect();
-    path.join(name).to_string_lossy().into_owned()
+    let path = real(&folder_of(file)).join(file.file_name().unwrap_or_default());
+    pathdiff::diff_paths(&path, real(folder)).unwrap_or(path).to_string_lossy().into_owned()
 }

@@ -11,6 +11,7 @@ use crate::elaborate::project::source_files::from_disk;
 use crate::elaborate::{identifier, load_text};
 use crate::file::folder_of;
 use crate::source::plain;
+use crate::syntax::print::inline::quoted;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -103,9 +104,7 @@ fn given(project: &Path, photos: &Path) -> Result<Data, Failed> {
     let data = |path: &Path| -> Result<String, Failed> {
         let path = fs::canonicalize(path).map_err(unreadable)?;
         let path = pathdiff::diff_paths(&path, &base).unwrap_or(path);
-        // The escapes of a string in a spec.
-        let text = path.display().to_string().replace('\\', "/").replace('"', "\\\"");
-        Ok(format!("images(\"{}\")", text.replace('{', "{{").replace('}', "}}")))
+        Ok(format!("images({})", quoted(&path.display().to_string().replace('\\', "/"))))
     };
     Ok(Data {
         classes: found.classes.len(),

@@ -281,14 +281,18 @@ pub(crate) fn escape(literal: &str, out: &mut String) {
     }
 }
 
+/// A quoted string that stands for the text.
+pub(crate) fn quoted(text: &str) -> String {
+    text_of(|out| {
+        out.push('"');
+        escape(text, out);
+        out.push('"');
+    })
+}
+
 /// The name of a layer as it is written after `as` and in a cut: in quotes if it needs them.
 pub fn layer_name_text(name: &str) -> String {
-    if is_bare(name) {
-        return name.to_string();
-    }
-    let mut text = String::from("\"");
-    escape(name, &mut text);
-    text + "\""
+    if is_bare(name) { name.to_string() } else { quoted(name) }
 }
 
 /// Whether the grammar accepts the name without quotes.

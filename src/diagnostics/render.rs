@@ -99,10 +99,7 @@ pub fn github(diagnostics: &Diagnostics, sources: &Sources) -> String {
     let property = |text: &str| message(text).replace(':', "%3A").replace(',', "%2C");
     let mut out = String::new();
     for diagnostic in diagnostics.sorted() {
-        let severity = match diagnostic.severity {
-            Severity::Error => "error",
-            Severity::Warning => "warning",
-        };
+        let severity = diagnostic.severity.name();
         let mut place = String::new();
         if let Some(label) = diagnostic.labels.iter().find(|label| label.primary) {
             let (line, column) = sources.line_column(label.span);
@@ -153,10 +150,7 @@ pub fn json(diagnostics: &Diagnostics, sources: &Sources) -> serde_json::Value {
         .into_iter()
         .map(|diagnostic| JsonDiagnostic {
             code: diagnostic.code.to_string(),
-            severity: match diagnostic.severity {
-                Severity::Error => "error",
-                Severity::Warning => "warning",
-            },
+            severity: diagnostic.severity.name(),
             message: &diagnostic.message,
             labels: diagnostic
                 .labels

@@ -63,7 +63,8 @@ pub fn question(word: &str) -> String {
     format!("did you mean `{word}`?")
 }
 
-fn fold(word: &str) -> String {
+/// Letters and digits in lower case: names that differ by case and punctuation alone have the same.
+pub fn fold(word: &str) -> String {
     word.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }
 

@@ -1,5 +1,6 @@
 //! The layer that a name from another library means: in a cut, `vgg16[..block5_pool]` or `resnet50[..=add-16]`.
 
+use crate::diagnostics::suggest::fold;
 use crate::elaborate::project::{Project, plain_string};
 use crate::graph::{Graph, Node};
 use crate::ops;
@@ -62,9 +63,4 @@ fn by_kind<'g>(graph: &'g Graph, word: &str) -> Option<&'g str> {
         };
         found.map(|node| node.name.as_str())
     })
-}
-
-/// Letters and digits in lower case.
-fn fold(word: &str) -> String {
-    word.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }

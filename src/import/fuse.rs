@@ -131,11 +131,6 @@ fn dense_activation(dense: &Call, activation: &Call) -> Option<Call> {
 
 /// A factor and then a summand.
 fn affine(first: &Call, second: &Call) -> Option<Call> {
-    let number = |call: &Call, name: &str| match call.argument(name) {
-        Some(Val::Float(value)) => Some(*value),
-        Some(Val::Int(value)) => Some(*value as f64),
-        _ => None,
-    };
     let both = first.is(&["Affine"]) && second.is(&["Affine"]);
     let fits = both && number(first, "shift") == Some(0.0) && number(second, "scale") == Some(1.0);
     fits.then(|| first.clone().with("shift", second.argument("shift").cloned().unwrap_or(Val::Int(0))))

@@ -1,7 +1,7 @@
 //! Functions, and dense layers with one behind.
 
-use super::context::{Context, Converted, NEURAL, NUMPY, lacks};
-use super::model::{Argument, Tensor};
+use super::context::{Context, Converted, lacks};
+use super::model::{Argument, NEURAL, NUMPY, Tensor};
 use crate::graph::{Node, NodeId};
 use crate::kernels::elementwise::activation::Activation;
 use crate::ops::activation::prelu::PRelu;
@@ -100,9 +100,10 @@ fn short(value: f32) -> f64 {
 /// `PReLU`: slopes are shared along the axes that they do not differ along.
 pub(super) fn prelu(cx: &mut Context, id: NodeId, layer: &PRelu, x: Tensor) -> Converted {
     let node = cx.graph.node(id);
-    let rank = i64::try_from(node.output.sizes.len()).unwrap_or(i64::MAX);
-    let own: Vec<i64> = layer.axes.iter().map(|&axis| if axis < 0 { axis + rank + 1 } else { axis }).collect();
-    let shared: Vec<i64> = (1..=rank).filter(|axis| !own.contains(axis)).collect();
+    let rank = node.output.sizes.len();
+    let own = layer.resolve(rank).map_err(|_| lacks(node))?;
+    // Keras counts with the batch.
+    let shared: Vec<usize> = (0..rank).filter(|axis| !own.contains(axis)).map(|axis| axis + 1).collect();
     let config = if shared.is_empty() { json!({}) } else { json!({ "shared_axes": shared }) };
     cx.with_variables(node, "PReLU", config, x, node.output.clone(), "")
 }

@@ -1,17 +1,12 @@
 //! A net while it is converted to layers of Keras.
 
-use super::model::{Argument, Call, Model, Tensor, Variables};
+use super::model::{Argument, Call, LAYERS, Model, Tensor, Variables};
 use crate::graph::{Graph, Node, NodeId, ParameterId};
 use crate::tensor::TensorType;
 use crate::weights::save::keras_form::{self, Variable};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 
-/// The module of Keras' layers.
-pub(super) const LAYERS: &str = "keras.layers";
-/// The modules of its operations, by which it finds them.
-pub(super) const NUMPY: &str = "keras.src.ops.numpy";
-pub(super) const NEURAL: &str = "keras.src.ops.nn";
 /// A net while it is converted.
 pub(super) struct Context<'a> {
     pub graph: &'a Graph,
@@ -122,8 +117,8 @@ impl<'a> Context<'a> {
 
     /// The values of a node's parameter, and its shape.
     pub fn parameter(&self, node: &Node, role: &str) -> Result<Option<Variable>, String> {
-        let found = node.parameters.iter().find(|id| self.graph.parameters[id.0].role == role);
-        found.map(|&id| Ok((self.graph.parameters[id.0].shape.clone(), (self.read)(id)?))).transpose()
+        let found = self.graph.parameter(node, role);
+        found.map(|id| Ok((self.graph.parameters[id.0].shape.clone(), (self.read)(id)?))).transpose()
     }
 }
 

@@ -1,7 +1,7 @@
 //! From the layers of a net to those of Keras: by their types.
 
-use super::context::{Context, Converted, LAYERS, NUMPY, lacks, reshape};
-use super::model::{Argument, Call, Tensor};
+use super::context::{Context, Converted, lacks, reshape};
+use super::model::{Argument, Call, LAYERS, NUMPY, Tensor};
 use super::{activation, images, sequences};
 use crate::graph::{Node, NodeId};
 use crate::kernels::elementwise::combine::Merge;

@@ -1,8 +1,15 @@
 //! A Keras model while it is made: layers, their calls and their weights.
 
 use crate::tensor::{Size, TensorType};
+use crate::weights::save::keras_form::Variable;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeSet, HashMap};
+
+/// The module of Keras' layers.
+pub(super) const LAYERS: &str = "keras.layers";
+/// The modules of its operations, by which it finds them.
+pub(super) const NUMPY: &str = "keras.src.ops.numpy";
+pub(super) const NEURAL: &str = "keras.src.ops.nn";
 
 /// What a call of a layer gives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -28,8 +35,8 @@ pub(super) struct Call {
     pub output: TensorType,
 }
 
-/// Variables of a layer or of a part of it: the path of the part, such as `cell`, and shape and values of each.
-pub(super) type Variables = (&'static str, Vec<(Vec<usize>, Vec<f32>)>);
+/// Variables of a layer or of a part of it, with the path of the part, such as `cell`.
+pub(super) type Variables = (&'static str, Vec<Variable>);
 
 #[derive(Clone, Debug)]
 pub(super) struct Layer {
@@ -152,7 +159,7 @@ impl Model {
             "InputLayer" => Vec::new(),
             _ => layer.calls.iter().map(|call| self.call(call)).collect(),
         };
-        let registered = if layer.module == "keras.layers" { Value::Null } else { json!(layer.class) };
+        let registered = if layer.module == LAYERS { Value::Null } else { json!(layer.class) };
         json!({
             "module": layer.module,
             "class_name": layer.class,

@@ -1,7 +1,7 @@
 //! Recurrent layers and attention.
 
 use super::context::{Context, Converted, lacks};
-use super::model::{Argument, Call, Tensor, Variables};
+use super::model::{Argument, Call, LAYERS, Tensor, Variables};
 use crate::graph::{Node, NodeId};
 use crate::ops::attention::Attention;
 use crate::ops::sequence::recurrent::{Cell, Recurrent};
@@ -64,7 +64,7 @@ pub(super) fn attention(cx: &mut Context, id: NodeId, inputs: &[Tensor]) -> Conv
     let arguments = vec![Argument::One(query), Argument::One(value)];
     let call = Call { arguments, keywords, output: node.output.clone() };
     let (heads, bias) = (layer.heads, layer.bias.is_some());
-    cx.call_with_variables(node, ("MultiHeadAttention", "keras.layers"), config, call, |cx| {
+    cx.call_with_variables(node, ("MultiHeadAttention", LAYERS), config, call, |cx| {
         projections(cx, node, [heads, depth], bias)
     })
 }

@@ -3,7 +3,7 @@
 use super::jobs::{Photo, PhotoAnswer, reserve, run_photos};
 use super::protocol::ModelPath;
 use crate::artifact::Manifest;
-use crate::runtime::non_finite::first_nan;
+use crate::runtime::non_finite::{first_nan, non_finite};
 use crate::serve::app::App;
 use crate::serve::body::ReadBody;
 use crate::serve::model::Model;
@@ -106,8 +106,7 @@ async fn photos(head: Parts, bytes: Bytes, limit: usize) -> Result<Vec<Photo>, R
 fn prediction(manifest: &Manifest, name: &str, answer: &PhotoAnswer, top: usize) -> Result<Value, Refusal> {
     let PhotoAnswer { answer, decoding } = answer;
     if answer.outputs.iter().any(|row| first_nan(row, row.len()).is_some()) {
-        let message = format!("{name}: the net's output is not a finite number");
-        return Err(Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, message));
+        return Err(Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, non_finite(name, None).message));
     }
     let rows = answer.outputs.iter().enumerate();
     let outputs: Vec<OutputPrediction> =

@@ -67,12 +67,8 @@ pub(crate) fn shape(net: &Graph, node: &Node, parameter: &Parameter) -> (&'stati
 /// The axes along which the slopes of a PReLU differ, without the batch axis.
 fn slope_axes(node: &Node) -> Vec<usize> {
     let Some(layer) = node.operation.as_any().downcast_ref::<PRelu>() else { return Vec::new() };
-    let sizes = node.output.sizes.len();
-    let index = |&axis: &i64| {
-        let index = if axis < 0 { axis.saturating_add(sizes as i64) } else { axis - 1 };
-        usize::try_from(index).ok().filter(|index| *index < sizes)
-    };
-    layer.axes.iter().filter_map(index).collect()
+    // The shapes of a net have been checked.
+    layer.resolve(node.output.sizes.len()).unwrap_or_default()
 }
 
 /// The values of a parameter in the form of Keras' layer of the same name.

@@ -51,7 +51,8 @@ pub(super) fn plain<'v>(cx: &mut Context<'v>, given: &Given<'v>, layer: &str) ->
     alone(cx, Call::layer(layer), &given.one()?)
 }
 
-fn alone(cx: &mut Context, call: Call, x: &Known) -> Converted {
+/// A layer that acts on each value by itself.
+pub(super) fn alone(cx: &mut Context, call: Call, x: &Known) -> Converted {
     let known = cx.add(call, &[x])?;
     Ok(Known { pixel: x.pixel, ..known })
 }
@@ -72,7 +73,8 @@ fn with_itself(cx: &mut Context, join: &str, calls: impl IntoIterator<Item = Cal
     Ok(Known { pixel: x.pixel, ..known })
 }
 
-fn affine(scale: f64, shift: f64) -> Call {
+/// scale x + shift
+pub(super) fn affine(scale: f64, shift: f64) -> Call {
     Call::layer("Affine").with("scale", number(scale)).with("shift", number(shift))
 }
 

@@ -24,7 +24,7 @@ pub(super) fn sizes(list: &[usize]) -> Val {
 }
 
 /// Strides and the like: one number where they are equal.
-fn steps(list: &[usize]) -> Val {
+pub(super) fn steps(list: &[usize]) -> Val {
     match list {
         &[a, b] => pair([a, b]),
         list => int(list.first().copied().unwrap_or(1)),
@@ -77,27 +77,13 @@ pub(super) fn convolution<'v>(cx: &mut Context<'v>, layer: &Layer<'v>, given: &G
     let x = given.one()?;
     let filters = layer.size(&["filters", "nb_filter"], None)?;
     let groups = layer.size(&["groups"], Some(1))?;
-    if x.pixel {
-        if window(layer, axes)? == [1, 1] && groups == 1 {
-            let call = cx.named("Dense", layer).with("units", int(filters)).with("bias", Val::Bool(has_bias(layer)));
-            let known = cx.add(call, &[&x])?;
-            let known = behind(cx, layer, known)?;
-            return Ok(Known { pixel: true, ..known });
-        }
-        let x = cx.image(x)?;
-        return over(cx, layer, x, axes, filters, groups);
+    if x.pixel && groups == 1 && window(layer, axes)? == [1, 1] {
+        let call = cx.named("Dense", layer).with("units", int(filters)).with("bias", Val::Bool(has_bias(layer)));
+        let known = cx.add(call, &[&x])?;
+        let known = behind(cx, layer, known)?;
+        return Ok(Known { pixel: true, ..known });
     }
-    over(cx, layer, x, axes, filters, groups)
-}
-
-fn over<'v>(
-    cx: &mut Context<'v>,
-    layer: &Layer<'v>,
-    x: Known,
-    axes: usize,
-    filters: usize,
-    groups: usize,
-) -> Converted {
+    let x = cx.image(x)?;
     let channels = x.channels();
     let depthwise = groups > 1 && groups == channels && filters.is_multiple_of(channels);
     let (call, x) = call(cx, layer, if depthwise { "DepthwiseConv" } else { "Conv" }, x, axes)?;
@@ -153,25 +139,19 @@ pub(super) fn transposed<'v>(cx: &mut Context<'v>, layer: &Layer<'v>, given: &Gi
             call = call.with("output_padding", pair(wider));
         }
         Some(extra) => {
-            let extent = |axis: usize| size[axis].saturating_sub(1).saturating_mul(dilation[axis]).saturating_add(1);
-            let mut sides = Vec::new();
-            for (axis, extra) in extra.iter().enumerate() {
-                // With `same`, half of the window is cropped on both sides before the padding is added.
-                let cropped = if same { 2 * (extent(axis) / 2) } else { 0 };
-                let total = cropped.checked_sub(*extra);
-                match total {
-                    Some(total) => sides.extend([total / 2, total - total / 2]),
-                    None => sides.extend([0, 0]),
-                }
-            }
-            let more = [0, 1].map(|axis| {
-                let cropped = if same { 2 * (extent(axis) / 2) } else { 0 };
-                extra[axis].saturating_sub(cropped)
+            // With `same`, half of the window is cropped on both sides before the padding is added.
+            let cropped = [0, 1].map(|axis| {
+                let extent = size[axis].saturating_sub(1).saturating_mul(dilation[axis]).saturating_add(1);
+                if same { 2 * (extent / 2) } else { 0 }
             });
-            call = call.with("output_padding", pair(more));
+            call = call.with("output_padding", pair([0, 1].map(|axis| extra[axis].saturating_sub(cropped[axis]))));
+            let sides: Vec<i64> = std::iter::zip(cropped, &extra)
+                .map(|(cropped, &extra)| cropped.saturating_sub(extra))
+                .flat_map(|total| [total / 2, total - total / 2])
+                .map(|side| i64::try_from(side).unwrap_or(i64::MAX))
+                .collect();
             if sides.iter().any(|&side| side > 0) {
-                let list = sides.iter().map(|&side| i64::try_from(side).unwrap_or(i64::MAX)).collect();
-                call = call.with("padding", Val::List(list));
+                call = call.with("padding", Val::List(sides));
             }
         }
     }

@@ -1,6 +1,7 @@
 //! Layers that join values, and arithmetic with numbers.
 
-use super::{Argument, Context, Converted, Given, Known, number};
+use super::activation::{affine, alone};
+use super::{Argument, Context, Converted, Given, Known};
 use crate::import::keras::config::Layer;
 use crate::import::tree::{Call, Val};
 use serde_json::Value;
@@ -49,9 +50,7 @@ fn with_number(cx: &mut Context, function: &str, x: &Known, place: usize, value:
         ("Divide", 1) if value != 0.0 => (1.0 / value, 0.0),
         _ => return Err(format!("with the number {value}")),
     };
-    let call = Call::layer("Affine").with("scale", number(scale)).with("shift", number(shift));
-    let known = cx.add(call, &[x])?;
-    Ok(Known { pixel: x.pixel, ..known })
+    alone(cx, affine(scale, shift), x)
 }
 
 /// `Concatenate`

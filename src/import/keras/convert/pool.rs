@@ -1,9 +1,9 @@
 //! Pools, and reductions of an image or a sequence.
 
-use super::convolution::sizes;
-use super::{Context, Converted, Given, Known, int};
+use super::convolution::{sizes, steps};
+use super::{Context, Converted, Given, Known};
 use crate::import::keras::config::Layer;
-use crate::import::tree::{Call, Val, pair};
+use crate::import::tree::{Call, Val};
 
 /// `MaxPooling2D`, `AveragePooling1D` and the like.
 pub(super) fn pool<'v>(
@@ -20,8 +20,7 @@ pub(super) fn pool<'v>(
     };
     let mut call = Call::layer(function).with("size", sizes(&size));
     if stride != size {
-        let stride = if let &[a, b] = &stride[..] { pair([a, b]) } else { int(stride[0]) };
-        call = call.with("stride", stride);
+        call = call.with("stride", steps(&stride));
     }
     match layer.text(&["padding", "border_mode"]).unwrap_or("valid") {
         word @ ("same" | "valid") => call = call.with("padding", Val::Word(word.into())),

@@ -1,5 +1,6 @@
 //! What Keras does to photos and tables inside of a model.
 
+use super::activation::affine;
 use super::shape::resize;
 use super::{Context, Converted, Given, Known, number};
 use crate::import::keras::config::Layer;
@@ -50,8 +51,6 @@ pub(super) fn normalization<'v>(cx: &mut Context<'v>, layer: &Layer<'v>, given: 
 
 /// scale x + offset, for each channel by itself where they have several numbers.
 fn scaled(cx: &mut Context, x: &Known, scale: &[f64], offset: &[f64]) -> Converted {
-    let affine =
-        |scale: f64, shift: f64| Call::layer("Affine").with("scale", number(scale)).with("shift", number(shift));
     let channels = x.channels();
     let at = |list: &[f64], channel: usize| if list.len() == 1 { list.first() } else { list.get(channel) }.copied();
     if scale.is_empty() || offset.is_empty() || [scale, offset].iter().any(|list| ![1, channels].contains(&list.len()))

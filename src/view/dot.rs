@@ -16,7 +16,8 @@ pub fn dot(graph: &Graph) -> String {
         let _ = writeln!(out, "  n{} [label={}];", id.0, quoted(&label));
     }
     for id in graph.layers() {
-        for input in &graph.node(id).inputs {
+        // The placeholders of a fragment are not drawn.
+        for input in graph.node(id).inputs.iter().filter(|input| input.0 >= graph.open_inputs) {
             let _ = writeln!(out, "  n{} -> n{};", input.0, id.0);
         }
     }

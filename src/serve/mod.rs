@@ -13,6 +13,7 @@ mod app;
 mod batching;
 mod body;
 mod connection;
+mod edit;
 pub mod limits;
 mod metrics;
 mod model;
@@ -23,6 +24,7 @@ mod refusal;
 mod routes;
 
 pub use batching::Batching;
+pub use edit::EditedSpec;
 pub use limits::Limits;
 pub use model::{ModelError, is_name};
 
@@ -68,12 +70,13 @@ pub enum Stopped {
     Cut,
 }
 
-/// Serves the models, by unique names, on a socket until the process gets SIGINT or SIGTERM. `ready` is called when it accepts.
+/// Serves the models, by unique names, and the editor of a spec on a socket until the process gets SIGINT or SIGTERM. `ready` is called when it accepts.
 ///
 /// # Errors
 /// If it cannot start.
 pub fn serve(
     models: Vec<(String, Artifact)>,
+    edited: Option<EditedSpec>,
     listener: TcpListener,
     options: &Options,
     ready: impl FnOnce(),
@@ -85,7 +88,7 @@ pub fn serve(
             .map_err(|error| ServeError::Model(name, error))
     };
     let models = models.into_iter().map(start).collect::<Result<_, _>>()?;
-    let app = Arc::new(App::new(models, options.limits, metrics, threads.count()));
+    let app = Arc::new(App::new(models, edited, options.limits, metrics, threads.count()));
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(NETWORK_THREADS)
         .thread_name("network")

@@ -87,8 +87,11 @@ pub fn read(stream: &mut TcpStream) -> Option<Response> {
 
 /// A request as it is sent, which asks to close the connection.
 pub fn request(method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
-    let mut head = format!("{method} {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n");
-    if method == "POST" {
+    let mut head = format!("{method} {path} HTTP/1.1\r\nconnection: close\r\n");
+    if headers.iter().all(|(name, _)| *name != "host") {
+        head += "host: test\r\n";
+    }
+    if matches!(method, "POST" | "PUT") {
         head += &format!("content-length: {}\r\n", body.len());
     }
     headers.iter().for_each(|(name, value)| head += &format!("{name}: {value}\r\n"));

@@ -3,6 +3,8 @@
 #[cfg(feature = "serve")]
 mod client;
 #[cfg(feature = "serve")]
+mod edit;
+#[cfg(feature = "serve")]
 mod inference;
 #[cfg(feature = "serve")]
 mod limits;

@@ -72,6 +72,7 @@ impl Server {
             let _ = child.stderr.take().expect("a pipe").read_to_string(&mut messages);
             panic!("no address in {line:?}\n{messages}");
         };
+        let address = address.trim_end_matches("/edit");
         Server { address: address.parse().expect("an address"), folder, child }
     }
 

@@ -10,16 +10,20 @@ use crate::cli::result::{CommandResult, Failed};
 use crate::diagnostics::{Code, Diagnostic, counted};
 use crate::runtime::RunError;
 use crate::serve::limits::{DEFAULT_BATCH, DEFAULT_DELAY};
-use crate::serve::{Batching, Limits, ModelError, Options, ServeError, Stopped, is_name, serve};
+use crate::serve::{Batching, EditedSpec, Limits, ModelError, Options, ServeError, Stopped, is_name, serve};
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::path::PathBuf;
 
 const LIMITS: Limits = Limits::DEFAULT;
 
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// Artifacts, or specs, which are compiled first; the name of a model is that of its file
-    #[arg(required = true, value_name = "MODEL")]
+    #[arg(required_unless_present = "edit", value_name = "MODEL")]
     models: Vec<String>,
+    /// Edit a spec in the browser, with its diagnostics, layers and drawing as you type; on this machine alone
+    #[arg(long, value_name = "SPEC")]
+    edit: Option<PathBuf>,
     /// The address to listen on; others than those of this machine make the server public
     #[arg(long, default_value = "127.0.0.1")]
     host: String,
@@ -63,6 +67,7 @@ pub fn run(args: &Args) -> CommandResult {
     let names = names(&args.models)?;
     let listener = bind(&args.host, args.port)?;
     let address = listener.local_addr().map_err(|error| cannot(error.to_string()))?;
+    let edited = args.edit.clone().map(|path| edited(path, &address)).transpose()?;
     let mut models = Vec::new();
     for (argument, name) in args.models.iter().zip(names) {
         let artifact = model::open(argument, &args.build)?;
@@ -84,8 +89,11 @@ pub fn run(args: &Args) -> CommandResult {
     let batching = Batching { batch: args.max_batch, delay: args.max_delay.0 };
     let options = Options { limits, batching, threads: args.threads.count() };
     let count = models.len();
-    let ready = || messages::print(format!("{} at http://{address}\n", counted(count, "model")));
-    match serve(models, listener, &options, ready).map_err(|error| failed(&error))? {
+    let ready = || match &args.edit {
+        Some(path) => messages::print(format!("{} at http://{address}/edit\n", path.display())),
+        None => messages::print(format!("{} at http://{address}\n", counted(count, "model"))),
+    };
+    match serve(models, edited, listener, &options, ready).map_err(|error| failed(&error))? {
         Stopped::Finished => {
             messages::line("Stopped", "all requests are answered");
             Ok(())
@@ -95,6 +103,15 @@ pub fn run(args: &Args) -> CommandResult {
             Err(Failed::Error)
         }
     }
+}
+
+/// The spec to edit. It is written by whoever reaches the server, so that must be this machine's users alone.
+fn edited(path: PathBuf, address: &SocketAddr) -> Result<EditedSpec, Failed> {
+    if !address.ip().is_loopback() {
+        let diagnostic = Diagnostic::new(Code::Serve, format!("a spec is not edited at the public address {address}"));
+        return Err(messages::fail_with(diagnostic.help("leave `--host` out: the editor writes the spec's file")));
+    }
+    EditedSpec::open(path).map_err(cannot)
 }
 
 /// The names of the models: unique, and fit for a path.

@@ -1,5 +1,6 @@
 //! The routes, and what all of them have in common: errors as JSON, headers, counting.
 
+mod edit;
 mod inference;
 mod jobs;
 mod pages;
@@ -45,6 +46,7 @@ pub fn router(app: &Arc<App>) -> Router {
         .route("/v2/models/{model}/versions/{version}", get(protocol::model))
         .route("/v2/models/{model}/versions/{version}/ready", get(protocol::model_ready))
         .route("/v2/models/{model}/versions/{version}/infer", post(inference::infer))
+        .merge(edit::routes(app))
         .fallback(unknown)
         .method_not_allowed_fallback(not_allowed)
         // `body::read` has the limit.

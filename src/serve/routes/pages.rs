@@ -8,7 +8,7 @@ use crate::serve::refusal::Refusal;
 use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::response::{IntoResponse, Redirect, Response};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -16,6 +16,9 @@ use std::sync::Arc;
 const DRAWING_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'";
 
 pub async fn page(State(app): State<Arc<App>>) -> Response {
+    if app.models.is_empty() {
+        return Redirect::temporary("/edit").into_response();
+    }
     let policy = (header::CONTENT_SECURITY_POLICY, app.page.policy.clone());
     ([(header::CONTENT_TYPE, "text/html; charset=utf-8".to_owned()), policy], app.page.html).into_response()
 }

@@ -1,6 +1,7 @@
 //! Compilation of a spec to an artifact, one function per stage.
 
 pub mod output_guard;
+pub mod rebuild;
 pub mod tuning_cache;
 
 pub use crate::artifact::constants::Values;

@@ -259,6 +259,9 @@ codes! {
     ExportUnsupported = "E0907", "a layer cannot be exported",
         "The format of the file has nothing that computes this layer. Every such layer is listed, and nothing is written.",
         "$ netc export 'Input(8x8x4) >> LRN(alpha=-1)' -o m.onnx";
+    Rebuild = "E0908", "an artifact cannot be built again",
+        "An artifact has its weights fused and packed for the kernels, not as the parameters of its layers: `netc export` builds it again, from the spec in it and the files that it was built from. Their digests must be those that the artifact has, so that the export is the same net. The files are looked for from the folder of the artifact.",
+        "$ netc export bird.netb -o bird.onnx   # vgg16.h5 is elsewhere, or has changed";
     SoftmaxTwice = "W1001", "softmax after softmax",
         "A second softmax flattens the probabilities of the first. One of the two is probably a mistake.",
         "Input(4) >> Softmax(3) >> Softmax";

@@ -15,4 +15,4 @@ pub mod requests;
 pub mod settings;
 mod spec;
 
-pub use spec::{Setting, Spec, identifier, load, load_text};
+pub use spec::{Setting, Spec, identifier, load, load_stored, load_text};

@@ -112,6 +112,19 @@ pub fn load_text(path: &Path, text: &str, read: Reader) -> Spec {
     spec(sources, root, &identifier(&stem), read)
 }
 
+/// Reads the spec that is stored in an artifact, with the name of the net that was built. Paths start at the artifact's folder.
+pub fn load_stored(artifact: &Path, text: &str, net: &str) -> Spec {
+    let mut sources = Sources::default();
+    let name = format!("the spec in {}", artifact.display());
+    // A shipped spec has its labels and tables of names beside it.
+    let root = match shipped::SPECS.iter().find(|spec| spec.text == text) {
+        Some(shipped) => shipped::source(shipped),
+        None => SourceFile { name, path: Some(artifact.into()), text: text.into(), shipped: false },
+    };
+    let root = sources.add(root);
+    spec(sources, root, net, &source_files::from_disk)
+}
+
 /// Loads the project whose root file is among the sources.
 fn spec(mut sources: Sources, root: FileId, stem: &str, read: Reader) -> Spec {
     let (project, errors) = Project::load(&mut sources, root, stem, read);

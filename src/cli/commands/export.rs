@@ -1,17 +1,20 @@
 //! `netc export`
 
+use crate::artifact::{Artifact, is_artifact};
 use crate::cli::args::build_args::BuildArgs;
 use crate::cli::model::report_build;
 use crate::cli::output::{messages, output_guard};
-use crate::cli::result::CommandResult;
+use crate::cli::result::{CommandResult, Failed};
+use crate::compile::rebuild::rebuild;
 use crate::compile::{self, Build};
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, counted};
+use crate::elaborate::Spec;
 use crate::export;
 use std::path::{Path, PathBuf};
 
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// File, shipped net or expression
+    /// File, shipped net or expression; or an artifact, beside the files that it was built from
     spec: String,
     #[command(flatten)]
     build: BuildArgs,
@@ -82,22 +85,31 @@ fn format(args: &Args) -> Option<&'static Format> {
     asked.or_else(|| FORMATS.iter().find(|format| ending == Some(format.ending)))
 }
 
+/// The net before anything is fused, from a spec or from an artifact.
+fn built(args: &Args) -> Result<(Spec, Build), Failed> {
+    let (path, options) = (Path::new(&args.spec), args.build.options());
+    if args.spec.ends_with(".netb") || is_artifact(path) {
+        let artifact = Artifact::open(path).map_err(|error| messages::fail_with(error.diagnostic(path)))?;
+        let (spec, build, warnings) =
+            rebuild(path, &artifact, options).map_err(|(sources, errors)| messages::fail(&errors, &sources))?;
+        messages::emit(&warnings, &spec.sources);
+        return Ok((spec, build));
+    }
+    let spec = messages::load(&args.spec)?;
+    let build = messages::unwrap_or_report(compile::build(&spec, &options), &spec.sources)?;
+    Ok((spec, build))
+}
+
 pub fn run(args: &Args) -> CommandResult {
     let Some(format) = format(args) else {
         let what = format!("{}: the ending of the file is not a format to export", args.output.display());
         let help = FORMATS.iter().map(|format| format!("`-o NAME.{}` writes {}", format.ending, format.what));
         return Err(messages::fail_with(Diagnostic::new(Code::Output, what).help(help.collect::<Vec<_>>().join(", "))));
     };
-    if args.spec.ends_with(".netb") {
-        let what = format!("{}: the parameters of an artifact are fused and packed", args.spec);
-        return Err(messages::fail_with(
-            Diagnostic::new(Code::Inputs, what).help("export the spec that it was built from"),
-        ));
-    }
-    let spec = messages::load(&args.spec)?;
-    let build = messages::unwrap_or_report(compile::build(&spec, &args.build.options()), &spec.sources)?;
+    let (spec, build) = built(args)?;
     let specs = spec.sources.iter().filter_map(|(_, file)| file.path.as_deref());
-    let inputs: Vec<&Path> = specs.chain(build.files.iter().map(PathBuf::as_path)).collect();
+    let inputs = specs.chain([Path::new(&args.spec)]).chain(build.files.iter().map(PathBuf::as_path));
+    let inputs: Vec<&Path> = inputs.collect();
     output_guard::check(&args.output, output_guard::FileKind::Weights, &inputs)?;
     report_build(&build);
     let written =

@@ -53,7 +53,7 @@ pub enum Command {
     Eval(eval::Args),
     /// List or delete the cached features of frozen fronts
     Cache(cache::Args),
-    /// Write a net's parameters for PyTorch (safetensors)
+    /// Write a net for other programs: an ONNX model, a Keras model, or parameters for PyTorch (safetensors)
     Export(export::Args),
     /// Compare the compiled net with its f64 reference, layer by layer
     Verify(verify::Args),
@@ -61,7 +61,7 @@ pub enum Command {
     Bench(bench::Args),
     /// Show the contents of an artifact, or of a file of weights or arrays
     Inspect(inspect::Args),
-    /// Write the spec of an ONNX model, bound to its weights
+    /// Write the spec of an ONNX or Keras model, bound to its weights
     Import(import::Args),
     /// Format specs in the standard style
     Fmt(fmt::Args),

@@ -11,9 +11,9 @@ use crate::cli::output::prediction_output;
 use crate::cli::output::prediction_output::{Format, Predictions};
 use crate::cli::output::run_errors::run_failed;
 use crate::cli::result::{CommandResult, Failed};
-use crate::data::Decoding;
 use crate::data::photos::photo;
 use crate::data::photos::photo_error::MAX_FILE_BYTES;
+use crate::data::photos::prefetch::{BatchError, PhotoBatch, PhotoLoader};
 use crate::data::samples::photo_paths;
 use crate::data::samples::photo_paths::{InputKind, Walk};
 use crate::diagnostics::{Code, Diagnostic};
@@ -78,7 +78,7 @@ pub fn run(args: &Args) -> CommandResult {
     check_finite(&predictions)
 }
 
-/// Predicts photos, batch by batch.
+/// Predicts photos, batch by batch; the next ones are decoded meanwhile.
 fn photos(session: &mut Session, artifact: &Artifact, args: &Args) -> Result<Predictions, Failed> {
     let plan = &artifact.manifest.plan;
     let paths: Vec<&PathBuf> = args.inputs.iter().filter(|path| !is_stdin(path)).collect();
@@ -87,8 +87,7 @@ fn photos(session: &mut Session, artifact: &Artifact, args: &Args) -> Result<Pre
         let suggestion = missing.and_then(|path| crate::diagnostics::suggest::did_you_mean_file(path));
         messages::fail_with(Diagnostic::new(Code::Inputs, cause.to_string()).maybe_help(suggestion))
     })?;
-    let Decoding { preprocessing, size, .. } =
-        photo_decoding(&artifact.manifest).map_err(|errors| messages::fail(&errors, &Sources::default()))?;
+    let decoding = photo_decoding(&artifact.manifest).map_err(|errors| messages::fail(&errors, &Sources::default()))?;
     let port = &plan.inputs[0];
     for skipped in &found.skipped {
         messages::line("Skipping", format!("{}: {}", skipped.path.display(), skipped.reason));
@@ -102,28 +101,33 @@ fn photos(session: &mut Session, artifact: &Artifact, args: &Args) -> Result<Pre
         let bytes = read_piped(std::io::stdin().lock(), MAX_FILE_BYTES)
             .map_err(|cause| error(Code::Photo, format!("stdin cannot be read: {}", plain(&cause))))?;
         let mut x = zeros(port.len(), 1)?;
-        photo::read_bytes(&bytes, "stdin", &preprocessing, size, &mut x)
+        photo::read_bytes(&bytes, "stdin", &decoding.preprocessing, decoding.size, &mut x)
             .map_err(|cause| error(Code::Photo, cause.to_string()))?;
         predictions.names.push("stdin".into());
         append(session, 1, &[&x], &mut predictions)?;
     }
-    for group in found.inputs.chunks(args.batch) {
-        let mut x = zeros(port.len(), group.len())?;
+    // Batches that do not fit in memory are refused before threads allocate them.
+    zeros(port.len(), args.batch.min(found.inputs.len()))?;
+    let photos: Arc<[PathBuf]> = found.inputs.into_iter().map(|input| input.path).collect();
+    let order = (0..photos.len()).collect();
+    for decoded in PhotoLoader::new(Arc::clone(&photos), order, decoding, args.batch, args.threads.count()) {
+        let (PhotoBatch { range, mut values }, errors) = match decoded {
+            Ok(batch) => (batch, Vec::new()),
+            Err(BatchError { batch, errors }) => (batch, errors),
+        };
+        let mut errors = errors.into_iter().peekable();
         let mut read = 0;
-        for input in group {
-            let image = &mut x[read * port.len()..(read + 1) * port.len()];
-            match photo::read(&input.path, &preprocessing, size, image) {
-                Ok(()) => {
-                    predictions.names.push(input.path.display().to_string());
-                    read += 1;
-                }
-                Err(cause) => {
-                    failed = true;
-                    error(Code::Photo, cause.to_string());
-                }
+        for (at, position) in range.enumerate() {
+            if let Some((_, cause)) = errors.next_if(|(unusable, _)| *unusable == position) {
+                failed = true;
+                error(Code::Photo, cause.to_string());
+                continue;
             }
+            predictions.names.push(photos[position].display().to_string());
+            values.copy_within(at * port.len()..(at + 1) * port.len(), read * port.len());
+            read += 1;
         }
-        append(session, read, &[&x[..read * port.len()]], &mut predictions)?;
+        append(session, read, &[&values[..read * port.len()]], &mut predictions)?;
     }
     if failed && predictions.names.is_empty() {
         return Err(Failed::Error);

@@ -5,9 +5,7 @@
 //! resizes the columns first, which changes values by at most one level.)
 
 use super::picture::Picture;
-
-/// The fraction bits of a weight: 32, less 8 for the pixel and 2 of headroom for the sum (as in Pillow).
-const PRECISION: u32 = 32 - 8 - 2;
+use crate::kernels::movement::photo_resample::{self, Filter, PRECISION};
 
 /// One dimension of the resize: from `from` to `to` pixels, of which only `start .. start + count` are needed.
 #[derive(Clone, Copy, Debug)]
@@ -20,108 +18,31 @@ pub struct Side {
 
 /// The cropped part of the resized picture, (rows.count, columns.count, channels) in u8.
 ///
-/// Only that part is computed, and source rows are accumulated one by one: besides the result, it needs four bytes for each
-/// of its values, whatever the size of the picture.
+/// Only that part is computed: besides the result, it needs at most four bytes for each of its values and a few rows, whatever
+/// the size of the picture.
 pub fn resample(picture: &Picture, rows: Side, columns: Side) -> Vec<u8> {
-    match picture.channels {
-        1 => resample_channels::<1>(picture, rows, columns),
-        _ => resample_channels::<3>(picture, rows, columns),
+    photo_resample::resample(&picture.pixels, (picture.width, picture.channels), &filter(rows), &filter(columns))
+}
+
+/// The windows and weights of the needed pixels along a dimension.
+fn filter(side: Side) -> Filter {
+    let scale = side.from as f64 / side.to as f64;
+    // When enlarging, the triangle extends one source pixel to each side.
+    let support = scale.max(1.0);
+    let mut filter = Filter::default();
+    let mut triangle: Vec<f64> = Vec::new();
+    for i in 0..side.count {
+        let center = (side.start as f64 + i as f64 + 0.5) * scale;
+        let start = ((center - support + 0.5).max(0.0) as usize).min(side.from);
+        let end = ((center + support + 0.5) as usize).min(side.from);
+        let offsets = (start..end).map(|x| (x as f64 - center + 0.5) * (1.0 / support));
+        triangle.clear();
+        triangle.extend(offsets.map(|offset| (1.0 - offset.abs()).max(0.0)));
+        let total: f64 = triangle.iter().sum();
+        let unit = f64::from(1u32 << PRECISION);
+        filter.push(start, triangle.iter().map(|w| (w / total * unit + 0.5) as i32));
     }
-}
-
-fn resample_channels<const C: usize>(picture: &Picture, rows: Side, columns: Side) -> Vec<u8> {
-    let (vertical, horizontal) = (Weights::of(rows), Weights::of(columns));
-    let row_length = columns.count * C;
-    let mut sums = vec![1i32 << (PRECISION - 1); rows.count * row_length];
-    let mut row = vec![0u8; row_length];
-    // Windows start and end in ascending order, so those that contain row y are a range that only moves forward.
-    let mut first = 0;
-    let needed = vertical.windows.first().map_or(0, |w| w.start)..vertical.windows.last().map_or(0, |w| w.end());
-    for y in needed {
-        while vertical.windows.get(first).is_some_and(|w| w.end() <= y) {
-            first += 1;
-        }
-        let containing = vertical.windows[first..].iter().take_while(|w| w.start <= y);
-        let mut unread = true;
-        for (window, sums) in containing.zip(sums[first * row_length..].chunks_exact_mut(row_length)) {
-            if unread {
-                let line = picture.width * C;
-                resize_row::<C>(&picture.pixels[y * line..(y + 1) * line], &horizontal, &mut row);
-                unread = false;
-            }
-            let weight = vertical.of_window(window)[y - window.start];
-            for (sum, &value) in sums.iter_mut().zip(&row) {
-                *sum += weight * i32::from(value);
-            }
-        }
-    }
-    sums.into_iter().map(to_pixel).collect()
-}
-
-/// Resizes a row of the picture.
-fn resize_row<const C: usize>(line: &[u8], weights: &Weights, row: &mut [u8]) {
-    let (line, _) = line.as_chunks::<C>();
-    let (row, _) = row.as_chunks_mut::<C>();
-    for (out, window) in row.iter_mut().zip(&weights.windows) {
-        let mut sums = [1i32 << (PRECISION - 1); C];
-        for (pixel, weight) in line[window.start..window.end()].iter().zip(weights.of_window(window)) {
-            for (sum, &value) in sums.iter_mut().zip(pixel) {
-                *sum += weight * i32::from(value);
-            }
-        }
-        *out = sums.map(to_pixel);
-    }
-}
-
-fn to_pixel(sum: i32) -> u8 {
-    (sum >> PRECISION).clamp(0, 255) as u8
-}
-
-/// The source pixels of a pixel of the result, and the index of their weights.
-struct Window {
-    start: usize,
-    count: usize,
-    weights: usize,
-}
-
-impl Window {
-    fn end(&self) -> usize {
-        self.start + self.count
-    }
-}
-
-/// The windows of the needed pixels along a dimension, in order, and their weights.
-struct Weights {
-    windows: Vec<Window>,
-    weights: Vec<i32>,
-}
-
-impl Weights {
-    fn of(side: Side) -> Self {
-        let scale = side.from as f64 / side.to as f64;
-        // When enlarging, the triangle extends one source pixel to each side.
-        let support = scale.max(1.0);
-        let mut weights = Vec::new();
-        let windows = (0..side.count)
-            .map(|i| {
-                let center = (side.start as f64 + i as f64 + 0.5) * scale;
-                let start = (center - support + 0.5).max(0.0) as usize;
-                let end = ((center + support + 0.5) as usize).min(side.from);
-                let offsets = (start..end).map(|x| (x as f64 - center + 0.5) * (1.0 / support));
-                let triangle: Vec<f64> = offsets.map(|offset| (1.0 - offset.abs()).max(0.0)).collect();
-                let total: f64 = triangle.iter().sum();
-                let first = weights.len();
-                let unit = f64::from(1u32 << PRECISION);
-                weights.extend(triangle.iter().map(|w| (w / total * unit + 0.5) as i32));
-                Window { start, count: end.saturating_sub(start), weights: first }
-            })
-            .collect();
-        Self { windows, weights }
-    }
-
-    fn of_window(&self, window: &Window) -> &[i32] {
-        &self.weights[window.weights..window.weights + window.count]
-    }
+    filter
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ pub mod border;
 pub mod copy;
 pub mod embedding;
 pub mod embedding_gradient;
+pub mod photo_resample;
 pub mod resample;
 mod resample_table;
 pub mod tokens;

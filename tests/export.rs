@@ -81,3 +81,59 @@ fn what_pytorch_has_no_place_for_is_refused() {
     assert!(!folder.path().join("m.safetensors").exists());
     refused(&export("m.onyx"), "E0904", &["m.onyx", "-o NAME.safetensors"]);
 }
+
+/// A net and its weights of PyTorch, built as `m.netb`, and its folder.
+fn artifact() -> tempfile::TempDir {
+    let net = "net m = Input(4x4x3) >> Conv(3x3, 4) as conv >> BatchNorm as bn >> Relu >> Flatten >> Dense(3) as fc\n\n\
+               weights m = \"w.safetensors\"\n";
+    let folder = folder(&[("m.net", net)]);
+    std::fs::copy(data("torch_archives/state.safetensors"), folder.path().join("w.safetensors")).expect("a copy");
+    done(&netc(folder.path(), &["build", "m.net"]));
+    folder
+}
+
+#[test]
+fn an_artifact_is_exported_as_its_spec() {
+    let folder = artifact();
+    let path = |name: &str| folder.path().join(name);
+    for format in ["onnx", "safetensors", "keras"] {
+        done(&netc(folder.path(), &["export", "m.net", "-o", &format!("spec.{format}")]));
+    }
+    // The spec's file is not read: its text is in the artifact.
+    std::fs::remove_file(path("m.net")).expect("a file");
+    for format in ["onnx", "safetensors", "keras"] {
+        done(&netc(folder.path(), &["export", "m.netb", "-o", &format!("artifact.{format}")]));
+        let read = |name: &str| std::fs::read(path(&format!("{name}.{format}"))).expect("a file");
+        assert!(read("spec") == read("artifact"), "{format}");
+    }
+}
+
+#[test]
+fn an_artifact_whose_files_are_others_now_is_not_exported() {
+    let folder = artifact();
+    let path = |name: &str| folder.path().join(name);
+    let mut bytes = std::fs::read(path("w.safetensors")).expect("the weights");
+    // One bit of one weight.
+    *bytes.last_mut().expect("bytes") ^= 1;
+    std::fs::rename(path("w.safetensors"), path("old.safetensors")).expect("a move");
+    let export = |more: &[&str]| netc(folder.path(), &[&["export", "m.netb", "-o", "out.onnx"], more].concat());
+    refused(&export(&[]), "E0908", &["E0401", "w.safetensors", "--weights"]);
+    std::fs::write(path("w.safetensors"), bytes).expect("weights");
+    refused(&export(&[]), "E0908", &["w.safetensors has other content now"]);
+    assert!(!path("out.onnx").exists());
+    done(&export(&["--weights", "m=old.safetensors"]));
+}
+
+#[test]
+fn other_specs_that_an_artifact_uses_are_compared_by_its_plan() {
+    let inner = "net front = Conv(3x3, 4) >> Relu\n";
+    let folder = folder(&[
+        ("front.net", inner),
+        ("m.net", "use \"front.net\"\n\nnet m = Input(4x4x3) >> front >> Flatten >> Softmax(3)\n"),
+    ]);
+    done(&netc(folder.path(), &["build", "m.net", "--allow-untrained"]));
+    let export = || netc(folder.path(), &["export", "m.netb", "-o", "out.onnx"]);
+    done(&export());
+    std::fs::write(folder.path().join("front.net"), inner.replace("Relu", "Tanh")).expect("a spec");
+    refused(&export(), "E0908", &["front.net as it is now"]);
+}

@@ -15,8 +15,8 @@ mod program;
 const WITHOUT_CASE: &[(&str, &str)] = &[
     ("E0606", "it needs a concurrent training: see `tests/runs.rs`"),
     ("E0802", "no known net has a layer that cannot be lowered"),
-    ("E0908", "it needs an artifact of this version: see `tests/export.rs`"),
     ("E0804", "not every build has a server: see `tests/serve/`"),
+    ("E0908", "it needs an artifact of this version: see `tests/export.rs`"),
 ];
 
 /// Commands that report on stdout also on errors.

@@ -86,6 +86,13 @@ fn the_program_imports_and_checks() {
     assert!(shown.contains("layer3.3.conv2"), "{shown}");
 }
 
+/// Layers of netc keep the order of axes: what a transpose at the end gives is said, as `(batch, 4, 3)` is `(batch, 3, 4)` here.
+#[test]
+fn the_order_of_a_transposed_output_is_told() {
+    let spec = imported("transposed_output", &Options::default()).text;
+    assert!(spec.contains("its axes (0, 2, 1)"), "{spec}");
+}
+
 #[test]
 fn what_cannot_be_expressed_is_listed_and_nothing_is_written() {
     let folder = program::folder(&[]);

@@ -44,6 +44,13 @@ impl Remarks<'_> {
         if self.outputs.iter().any(|known| known.axes.len() == 3 && known.is_image()) {
             lines.push("Images that it gives have their channels last too.".into());
         }
+        for known in self.outputs.iter().filter(|known| !known.is_image() && !known.axes.is_sorted()) {
+            let axes: Vec<String> = known.axes.iter().map(usize::to_string).collect();
+            lines.push(format!(
+                "The model's output has its axes in another order: here they are its axes (0, {}).",
+                axes.join(", ")
+            ));
+        }
         if self.outputs.iter().any(|known| known.permuted) {
             lines.push("It gives a flattened image: the model channel by channel, this net pixel by pixel.".into());
         }

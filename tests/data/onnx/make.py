@@ -260,6 +260,11 @@ def unsupported():
         shutil.copy(f"{HERE}/{name}.onnx", f"{HERE}/../../diagnostics/files")
 
 
+def transposed():
+    nodes = [N("Relu", ["x"], ["r"], name="act"), N("Transpose", ["r"], ["y"], perm=[0, 2, 1])]
+    save("transposed_output", nodes, [], ["N", 3, 4], ["N", 4, 3], 17)
+
+
 if __name__ == "__main__":
     torch.manual_seed(3)
     resnet = ResNet()
@@ -274,3 +279,4 @@ if __name__ == "__main__":
     tensorflow()
     storage()
     unsupported()
+    transposed()

@@ -1,7 +1,6 @@
 //! What all requests share: the models, the limits, and the work that is not waiting.
 
 use super::body::{self, BodyRoom, ReadBody};
-use super::edit::EditedSpec;
 use super::limits::Limits;
 use super::metrics::Metrics;
 use super::model::Model;
@@ -17,8 +16,6 @@ use tokio::task::spawn_blocking;
 #[derive(Debug)]
 pub struct App {
     pub models: Vec<Model>,
-    /// The spec of the editor.
-    pub edited: Option<EditedSpec>,
     pub limits: Limits,
     pub metrics: Metrics,
     bodies: BodyRoom,
@@ -28,16 +25,10 @@ pub struct App {
 }
 
 impl App {
-    pub fn new(
-        models: Vec<Model>,
-        edited: Option<EditedSpec>,
-        limits: Limits,
-        metrics: Metrics,
-        decoders: usize,
-    ) -> Self {
+    pub fn new(models: Vec<Model>, limits: Limits, metrics: Metrics, decoders: usize) -> Self {
         let bodies = BodyRoom::new(limits.all_bodies(), metrics.body_bytes.clone());
         let decoders = Arc::new(Semaphore::new(decoders));
-        App { models, edited, limits, metrics, bodies, page: Page::new(), decoders }
+        App { models, limits, metrics, bodies, page: Page::new(), decoders }
     }
 
     /// The model of a name and, if one is asked for, a version.

@@ -88,7 +88,7 @@ pub fn serve(
             .map_err(|error| ServeError::Model(name, error))
     };
     let models = models.into_iter().map(start).collect::<Result<_, _>>()?;
-    let app = Arc::new(App::new(models, edited, options.limits, metrics, threads.count()));
+    let app = Arc::new(App::new(models, options.limits, metrics, threads.count()));
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(NETWORK_THREADS)
         .thread_name("network")
@@ -100,7 +100,7 @@ pub fn serve(
         let listener = tokio::net::TcpListener::from_std(listener)?;
         let mut signals = Signals::new()?;
         ready();
-        let router = routes::router(&app);
+        let router = routes::router(&app, edited);
         let open = connection::accept(listener, router, Arc::clone(&app), signals.next()).await;
         let finished = select! {
             finished = timeout(options.limits.stop_time, open.closed()) => finished.is_ok(),

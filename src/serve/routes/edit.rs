@@ -4,26 +4,27 @@ use crate::serve::app::App;
 use crate::serve::edit::{EditedSpec, PAGE, POLICY, SCRIPT, SaveError};
 use crate::serve::refusal::Refusal;
 use axum::body::Body;
-use axum::extract::{Query, State};
+use axum::extract::{Query, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
+use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-/// The routes, if a spec is edited.
-pub fn routes(app: &Arc<App>) -> Router<Arc<App>> {
-    let Some(spec) = &app.edited else { return Router::new() };
-    let edited = Arc::new(Edited { app: Arc::clone(app), spec: spec.clone() });
-    let routes = Router::new()
+/// The routes for a spec.
+pub fn routes(app: &Arc<App>, spec: EditedSpec) -> Router<Arc<App>> {
+    let edited = Arc::new(Edited { app: Arc::clone(app), spec });
+    Router::new()
         .route("/edit", get(page))
         .route("/edit/editor.js", get(script))
         .route("/edit/spec", get(open).put(save))
-        .route("/edit/check", axum::routing::post(check));
-    routes.with_state(edited)
+        .route("/edit/check", post(check))
+        .route_layer(middleware::from_fn(from_here))
+        .with_state(edited)
 }
 
 struct Edited {
@@ -36,18 +37,16 @@ struct Choice {
     net: Option<String>,
 }
 
-async fn page(headers: HeaderMap) -> Result<Response, Refusal> {
-    from_here(&headers)?;
+async fn page() -> Response {
     let headers = [(header::CONTENT_TYPE, "text/html; charset=utf-8"), (header::CONTENT_SECURITY_POLICY, POLICY)];
-    Ok((headers, PAGE).into_response())
+    (headers, PAGE).into_response()
 }
 
 async fn script() -> Response {
     ([(header::CONTENT_TYPE, "text/javascript; charset=utf-8")], SCRIPT).into_response()
 }
 
-async fn open(State(edited): State<Arc<Edited>>, headers: HeaderMap) -> Result<Json<Value>, Refusal> {
-    from_here(&headers)?;
+async fn open(State(edited): State<Arc<Edited>>) -> Result<Json<Value>, Refusal> {
     let spec = edited.spec.clone();
     let saved = edited.app.compute(move || spec.read()).await?;
     let saved = saved.map_err(|reason| Refusal::new(StatusCode::CONFLICT, reason))?;
@@ -60,7 +59,6 @@ async fn check(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<Value>, Refusal> {
-    from_here(&headers)?;
     let text = text(&edited, &headers, body).await?;
     let spec = edited.spec.clone();
     edited.app.compute(move || spec.check(&text, choice.net.as_deref())).await.map(Json)
@@ -68,7 +66,6 @@ async fn check(
 
 /// Saves, if the file still has the version in `If-Match`.
 async fn save(State(edited): State<Arc<Edited>>, headers: HeaderMap, body: Body) -> Result<Json<Value>, Refusal> {
-    from_here(&headers)?;
     let version = headers.get(header::IF_MATCH).and_then(|version| version.to_str().ok());
     let version = version.map(|version| version.trim_matches('"').to_owned());
     let version = version.ok_or_else(|| {
@@ -93,7 +90,7 @@ async fn text(edited: &Edited, headers: &HeaderMap, body: Body) -> Result<String
 }
 
 /// Refuses requests of other sites: by a name that resolves to this machine, or from a page with another origin.
-fn from_here(headers: &HeaderMap) -> Result<(), Refusal> {
+async fn from_here(headers: HeaderMap, request: Request, next: Next) -> Result<Response, Refusal> {
     let refused = |reason: &str| Err(Refusal::new(StatusCode::FORBIDDEN, reason));
     let value = |name| headers.get(name).map(|value: &header::HeaderValue| value.to_str().unwrap_or_default());
     let host = value(header::HOST).unwrap_or_default();
@@ -104,7 +101,7 @@ fn from_here(headers: &HeaderMap) -> Result<(), Refusal> {
         Some(origin) if origin.strip_prefix("http://") != Some(host) => {
             refused("the editor answers its own page alone")
         }
-        _ => Ok(()),
+        _ => Ok(next.run(request).await),
     }
 }
 

@@ -8,6 +8,7 @@ mod photos;
 mod protocol;
 
 use super::app::App;
+use super::edit::EditedSpec;
 use super::refusal::Refusal;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
@@ -28,8 +29,8 @@ const HEADERS: [(HeaderName, &str); 4] = [
     (header::CACHE_CONTROL, "no-store"),
 ];
 
-/// All routes.
-pub fn router(app: &Arc<App>) -> Router {
+/// All routes; those of the editor if a spec is edited.
+pub fn router(app: &Arc<App>, edited: Option<EditedSpec>) -> Router {
     Router::new()
         .route("/", get(pages::page))
         .route("/models", get(pages::models))
@@ -46,7 +47,7 @@ pub fn router(app: &Arc<App>) -> Router {
         .route("/v2/models/{model}/versions/{version}", get(protocol::model))
         .route("/v2/models/{model}/versions/{version}/ready", get(protocol::model_ready))
         .route("/v2/models/{model}/versions/{version}/infer", post(inference::infer))
-        .merge(edit::routes(app))
+        .merge(edited.map(|spec| edit::routes(app, spec)).unwrap_or_default())
         .fallback(unknown)
         .method_not_allowed_fallback(not_allowed)
         // `body::read` has the limit.

@@ -94,7 +94,11 @@ pub fn open(argument: &str, args: &BuildArgs) -> Result<Artifact, Failed> {
     Ok(artifact)
 }
 
-fn open_artifact(argument: &str) -> Result<Artifact, Failed> {
+/// Opens an artifact.
+///
+/// # Errors
+/// A file that is none; the error has been reported.
+pub fn open_artifact(argument: &str) -> Result<Artifact, Failed> {
     let path = Path::new(argument);
     Artifact::open(path).map_err(|error| messages::fail_with(error.diagnostic(path)))
 }

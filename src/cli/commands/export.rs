@@ -1,8 +1,8 @@
 //! `netc export`
 
-use crate::artifact::{Artifact, is_artifact};
+use crate::artifact::is_artifact;
 use crate::cli::args::build_args::BuildArgs;
-use crate::cli::model::report_build;
+use crate::cli::model::{open_artifact, report_build};
 use crate::cli::output::{messages, output_guard};
 use crate::cli::result::{CommandResult, Failed};
 use crate::compile::rebuild::rebuild;
@@ -89,7 +89,7 @@ fn format(args: &Args) -> Option<&'static Format> {
 fn built(args: &Args) -> Result<(Spec, Build), Failed> {
     let (path, options) = (Path::new(&args.spec), args.build.options());
     if args.spec.ends_with(".netb") || is_artifact(path) {
-        let artifact = Artifact::open(path).map_err(|error| messages::fail_with(error.diagnostic(path)))?;
+        let artifact = open_artifact(&args.spec)?;
         let (spec, build, warnings) =
             rebuild(path, &artifact, options).map_err(|(sources, errors)| messages::fail(&errors, &sources))?;
         messages::emit(&warnings, &spec.sources);

@@ -124,7 +124,10 @@ fn photos(session: &mut Session, artifact: &Artifact, args: &Args) -> Result<Pre
                 continue;
             }
             predictions.names.push(photos[position].display().to_string());
-            values.copy_within(at * port.len()..(at + 1) * port.len(), read * port.len());
+            // Over those that cannot be read.
+            if read < at {
+                values.copy_within(at * port.len()..(at + 1) * port.len(), read * port.len());
+            }
             read += 1;
         }
         append(session, read, &[&values[..read * port.len()]], &mut predictions)?;

@@ -14,6 +14,7 @@ pub mod kernel_timing;
 pub mod scratch;
 pub mod steps;
 mod text;
+pub mod training_reference;
 #[deny(clippy::arithmetic_side_effects)]
 mod verify;
 

@@ -1,37 +1,19 @@
-//! The commands, one file each.
+//! The commands, one file each, in folders by what they work on.
 
-mod bench;
-mod build;
-mod cache;
-mod check;
-mod completions;
-mod diff;
-mod embed;
-mod eval;
-mod explain;
-mod export;
-mod fmt;
-mod help;
-mod import;
-mod inspect;
-mod lsp;
-mod man;
-mod new;
-mod predict;
-#[cfg(feature = "serve")]
-mod serve;
-mod show;
-mod test;
-mod train;
-mod verify;
-#[cfg(not(feature = "serve"))]
-mod without_serve;
+mod exchange;
+mod manual;
+mod model;
+mod spec;
+mod training;
 
 use super::result::CommandResult;
 use crate::diagnostics::{Code, Diagnostic, suggest};
 use clap::Subcommand;
-#[cfg(not(feature = "serve"))]
-use without_serve as serve;
+use exchange::{export, import};
+use manual::{completions, explain, help, man};
+use model::{bench, build, embed, inspect, predict, serve, verify};
+use spec::{check, diff, fmt, lsp, new, show, test};
+use training::{cache, eval, train};
 
 #[derive(Subcommand, Debug)]
 pub enum Command {

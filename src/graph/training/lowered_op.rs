@@ -1,12 +1,12 @@
 //! [`LoweredOp`]: an operation of a training step, described by the kernel that computes it.
 
-use super::reference;
 use crate::diagnostics::Code;
 use crate::graph::{
     Arity, Category, Definition, Graph, Lowered, Lowering, NodeId, Operation, Parameter, ParameterId, ParameterSpec,
     ShapeError,
 };
 use crate::plan::kernel_step::Inputs;
+use crate::plan::training_reference;
 use crate::size::product;
 use crate::tensor::TensorType;
 use ndarray::{ArrayD, IxDyn};
@@ -39,7 +39,7 @@ impl LoweredOp {
     /// Whether the f64 reference can compute it.
     pub fn has_reference(&self) -> bool {
         match &self.lowered {
-            Lowered::Step(kernel) | Lowered::InPlace(kernel) => reference::has_reference(kernel),
+            Lowered::Step(kernel) | Lowered::InPlace(kernel) => training_reference::has_reference(kernel),
             Lowered::View | Lowered::Channels(_) => true,
             Lowered::Concatenate { .. } => false,
         }
@@ -110,7 +110,9 @@ impl Operation for LoweredOp {
         let batch = self.output.batched.then(|| inputs.first().map_or(1, |input| input.shape()[0]));
         let shape: Vec<usize> = batch.into_iter().chain(sizes).collect();
         let result = match &self.lowered {
-            Lowered::Step(kernel) | Lowered::InPlace(kernel) => reference::evaluate(kernel, &values, &flat(parameters)),
+            Lowered::Step(kernel) | Lowered::InPlace(kernel) => {
+                training_reference::evaluate(kernel, &values, &flat(parameters))
+            }
             Lowered::View => values.into_iter().next(),
             Lowered::Channels(from) => {
                 let width = inputs.first().and_then(|input| input.shape().last().copied()).unwrap_or(1);
@@ -127,7 +129,7 @@ impl Operation for LoweredOp {
     fn evaluate_changes(&self, inputs: &[&ArrayD<f64>], parameters: &mut [ArrayD<f64>]) {
         if let Lowered::Step(kernel) | Lowered::InPlace(kernel) = &self.lowered {
             let inputs: Vec<Vec<f64>> = inputs.iter().map(|array| array.iter().copied().collect()).collect();
-            reference::apply_changes(kernel, &inputs, parameters);
+            training_reference::apply_changes(kernel, &inputs, parameters);
         }
     }
 

@@ -2,7 +2,6 @@
 //! planner and the lowering of inference serve training too.
 
 mod lowered_op;
-mod reference;
 
 pub use lowered_op::LoweredOp;
 

@@ -1,0 +1,4 @@
+//! Models of other programs: in and out.
+
+pub mod export;
+pub mod import;

@@ -1,6 +1,6 @@
 //! What other programs read of a run while it lasts: `metrics.csv` with a row for each epoch, and TensorBoard's events.
 
-use super::event_file::EventFile;
+use super::event_file::{self, EventFile, Step};
 use super::{Epoch, RecordError, RunRecord};
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -13,7 +13,7 @@ pub const METRICS: &str = "metrics.csv";
 /// The logs of a run.
 #[derive(Debug)]
 pub struct EpochLogs {
-    folder: PathBuf,
+    table: PathBuf,
     csv: File,
     events: EventFile,
     /// Whether the table has its first row, with the names of the columns.
@@ -21,22 +21,23 @@ pub struct EpochLogs {
 }
 
 impl EpochLogs {
-    /// Starts the logs of a run with the epochs that its record has: rows of later ones, which a killed run has written after
-    /// its last checkpoint, are removed.
+    /// Starts the logs of a run with the epochs that its record has: what a killed run has written of later ones, after its
+    /// last checkpoint, is removed.
     ///
     /// # Errors
     /// A file that cannot be written.
     pub fn begin(folder: &Path, record: &RunRecord) -> Result<EpochLogs, RecordError> {
-        let path = folder.join(METRICS);
-        let done = record.epochs.len() as u64;
-        let begin = || -> io::Result<EpochLogs> {
+        let table = folder.join(METRICS);
+        let begin = || -> io::Result<File> {
             std::fs::create_dir_all(folder)?;
-            crate::file::replace_soon(&path, |file| file.write_all(&table(&record.epochs, true)?))?;
-            let csv = File::options().append(true).open(&path)?;
-            let events = EventFile::create(folder, done + 1)?;
-            Ok(EpochLogs { folder: folder.to_path_buf(), csv, events, has_header: done > 0 })
+            crate::file::replace_soon(&table, |file| file.write_all(&rows(&record.epochs, true)?))?;
+            File::options().append(true).open(&table)
         };
-        begin().map_err(|source| RecordError::Unwritable { path: path.clone(), source })
+        let csv = begin().map_err(|source| RecordError::Unwritable { path: table.clone(), source })?;
+        let steps: Vec<Step> = record.epochs.iter().map(step).collect();
+        let events = EventFile::replace(folder, &steps)
+            .map_err(|source| RecordError::Unwritable { path: folder.join(event_file::PREFIX), source })?;
+        Ok(EpochLogs { table, csv, events, has_header: !record.epochs.is_empty() })
     }
 
     /// Adds an epoch.
@@ -44,62 +45,65 @@ impl EpochLogs {
     /// # Errors
     /// A file that cannot be written.
     pub fn add(&mut self, epoch: &Epoch) -> Result<(), RecordError> {
-        let mut add = || -> io::Result<()> {
-            // One write, so that readers see whole rows.
-            self.csv.write_all(&table(std::slice::from_ref(epoch), !self.has_header)?)?;
-            self.has_header = true;
-            self.events.add(u64::from(epoch.epoch), &scalars(epoch))
-        };
-        add().map_err(|source| RecordError::Unwritable { path: self.folder.join(METRICS), source })
+        let unwritable = |path: &Path, source| RecordError::Unwritable { path: path.to_path_buf(), source };
+        // One write, so that readers see whole rows.
+        let row = rows(std::slice::from_ref(epoch), !self.has_header);
+        row.and_then(|row| self.csv.write_all(&row)).map_err(|source| unwritable(&self.table, source))?;
+        self.has_header = true;
+        self.events.add(&step(epoch)).map_err(|source| unwritable(self.events.path(), source))
     }
 }
 
-/// The values of an epoch, by the names of their columns.
-fn columns(epoch: &Epoch) -> Vec<(String, f64)> {
-    let mut columns = vec![
-        ("seconds".to_string(), epoch.seconds),
-        ("step".to_string(), epoch.step),
-        ("loss".to_string(), epoch.loss),
-        ("penalty".to_string(), epoch.penalty),
-    ];
-    let mut add = |prefix: &str, suffix: &str, values: &BTreeMap<String, f64>| {
-        columns.extend(values.iter().map(|(name, value)| (format!("{prefix}{name}{suffix}"), *value)));
+/// A value of an epoch.
+struct Logged {
+    /// Its column in the table.
+    column: String,
+    /// Its tag in TensorBoard, which groups them by what is before the slash.
+    tag: String,
+    value: f64,
+}
+
+/// The values of an epoch, in the order of the table's columns.
+fn logged(epoch: &Epoch) -> Vec<Logged> {
+    let plain = |name: &str, value: f64| Logged { column: name.into(), tag: name.into(), value };
+    let mut list = vec![plain("seconds", epoch.seconds), plain("learning_rate", epoch.step)];
+    let mut add = |prefix: &str, name: &str, of: &str, value: f64| {
+        list.push(Logged { column: format!("{prefix}{name}"), tag: format!("{name}/{of}"), value });
     };
-    add("", "/loss", &epoch.losses);
-    add("", "", &epoch.metrics);
-    add("validation_", "", &epoch.validation_loss.map(|loss| ("loss".to_string(), loss)).into_iter().collect());
-    add("validation_", "/loss", &epoch.validation_losses);
-    add("validation_", "", &epoch.validation);
-    columns
+    add("", "loss", "training", epoch.loss);
+    add("", "penalty", "training", epoch.penalty);
+    let validation_loss: BTreeMap<String, f64> =
+        epoch.validation_loss.map(|loss| ("loss".to_string(), loss)).into_iter().collect();
+    let none = BTreeMap::new();
+    for (prefix, of, loss, losses, metrics) in [
+        ("", "training", &none, &epoch.losses, &epoch.metrics),
+        ("validation_", "validation", &validation_loss, &epoch.validation_losses, &epoch.validation),
+    ] {
+        loss.iter().for_each(|(name, value)| add(prefix, name, of, *value));
+        losses.iter().for_each(|(output, value)| add(prefix, &format!("{output}/loss"), of, *value));
+        metrics.iter().for_each(|(name, value)| add(prefix, name, of, *value));
+    }
+    list
+}
+
+/// The events of an epoch.
+fn step(epoch: &Epoch) -> Step {
+    let scalars = logged(epoch).into_iter().map(|Logged { tag, value, .. }| (tag, value)).collect();
+    Step { number: u64::from(epoch.epoch), scalars }
 }
 
 /// Rows of epochs, after the names of the columns where `with_header`; nothing for no epochs.
-fn table(epochs: &[Epoch], with_header: bool) -> io::Result<Vec<u8>> {
+fn rows(epochs: &[Epoch], with_header: bool) -> io::Result<Vec<u8>> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     if let (Some(first), true) = (epochs.first(), with_header) {
-        writer.write_record(
-            std::iter::once("epoch".to_string()).chain(columns(first).into_iter().map(|(name, _)| name)),
-        )?;
+        let names = logged(first).into_iter().map(|Logged { column, .. }| column);
+        writer.write_record(std::iter::once("epoch".to_string()).chain(names))?;
     }
     for epoch in epochs {
-        let values = columns(epoch).into_iter().map(|(_, value)| value.to_string());
+        let values = logged(epoch).into_iter().map(|Logged { value, .. }| value.to_string());
         writer.write_record(std::iter::once(epoch.epoch.to_string()).chain(values))?;
     }
     writer.into_inner().map_err(|error| io::Error::other(error.to_string()))
-}
-
-/// The values of an epoch by TensorBoard's tags, which it groups by what is before the slash.
-fn scalars(epoch: &Epoch) -> Vec<(String, f64)> {
-    let tag = |name: &str, of: &str| format!("{name}/{of}");
-    let mut list = vec![("learning_rate".to_string(), epoch.step), (tag("loss", "training"), epoch.loss)];
-    list.extend(epoch.validation_loss.map(|loss| (tag("loss", "validation"), loss)));
-    for (of, losses, metrics) in
-        [("training", &epoch.losses, &epoch.metrics), ("validation", &epoch.validation_losses, &epoch.validation)]
-    {
-        list.extend(losses.iter().map(|(name, loss)| (tag(&format!("{name}/loss"), of), *loss)));
-        list.extend(metrics.iter().map(|(name, value)| (tag(name, of), *value)));
-    }
-    list
 }
 
 #[cfg(test)]
@@ -120,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_behind_the_checkpoint_are_removed_on_resume() {
+    fn what_is_behind_the_checkpoint_is_removed_on_resume() {
         let folder = tempfile::tempdir().expect("a folder");
         let mut record = RunRecord::default();
         let mut logs = EpochLogs::begin(folder.path(), &record).expect("a run");
@@ -128,7 +132,7 @@ mod tests {
         let read = || std::fs::read_to_string(folder.path().join(METRICS)).expect("the table");
         assert_eq!(
             read(),
-            "epoch,seconds,step,loss,penalty,accuracy,validation_loss,validation_accuracy\n\
+            "epoch,seconds,learning_rate,loss,penalty,accuracy,validation_loss,validation_accuracy\n\
              1,0.5,0.1,1,0,0.75,NaN,0.5\n2,0.5,0.1,0.5,0,0.75,NaN,0.5\n3,0.5,0.1,0.3333333333333333,0,0.75,NaN,0.5\n"
         );
         let whole = read();
@@ -138,5 +142,24 @@ mod tests {
         let mut logs = EpochLogs::begin(folder.path(), &record).expect("a run");
         logs.add(&epoch(3)).expect("a row");
         assert_eq!(read(), whole);
+        let names = || std::fs::read_dir(folder.path()).expect("a folder").map(|entry| entry.unwrap().file_name());
+        let events: Vec<_> = names().filter(|name| name.to_string_lossy().starts_with(event_file::PREFIX)).collect();
+        assert_eq!(events.len(), 1, "the earlier file has left");
+        let found = event_file::tests::read(&folder.path().join(&events[0]));
+        assert_eq!(found.iter().map(|step| step.number).collect::<Vec<_>>(), [1, 2, 3]);
+        let tags: Vec<&str> = found[2].scalars.iter().map(|(tag, _)| &**tag).collect();
+        assert_eq!(
+            tags,
+            [
+                "seconds",
+                "learning_rate",
+                "loss/training",
+                "penalty/training",
+                "accuracy/training",
+                "loss/validation",
+                "accuracy/validation"
+            ]
+        );
+        assert_eq!(found[2].scalars[4].1, 0.75);
     }
 }

@@ -6,7 +6,7 @@
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The start of the names of event files; TensorBoard looks for it.
@@ -28,72 +28,94 @@ mod field {
 /// The status of a session log that starts: TensorBoard forgets the events of this step and of later ones.
 const START: u64 = 1;
 
+/// The end of the names of the files that are written here.
+const SUFFIX: &str = ".netc";
+
+/// The scalars of a step, by their tags.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Step {
+    pub number: u64,
+    pub scalars: Vec<(String, f64)>,
+}
+
 /// An event file that is being written.
 #[derive(Debug)]
 pub struct EventFile {
+    path: PathBuf,
     file: File,
 }
 
 impl EventFile {
-    /// Creates a file in `folder` whose first step is `step`: where an earlier file has events of it or of later ones, they no
-    /// longer count (as `purge_step` of PyTorch's `SummaryWriter`).
+    /// Creates a file in `folder` with these steps, in place of those that were written here before. It has another name than
+    /// those: TensorBoard, while it runs, reads on where it was in a file of the same name.
     ///
     /// # Errors
     /// A file that cannot be written.
-    pub fn create(folder: &Path, step: u64) -> io::Result<EventFile> {
+    pub fn replace(folder: &Path, steps: &[Step]) -> io::Result<EventFile> {
+        let is_ours = |path: &PathBuf| {
+            let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+            name.starts_with(PREFIX) && name.ends_with(SUFFIX)
+        };
+        let earlier: Vec<PathBuf> =
+            std::fs::read_dir(folder)?.filter_map(|entry| Some(entry.ok()?.path())).filter(is_ours).collect();
         let now = now();
-        // A run that is started twice within a second has two files.
-        let names = (0..).map(|number| format!("{PREFIX}.{}.{number}.netc", now as u64));
-        let mut file = None;
-        for name in names.take(1000) {
-            match File::options().write(true).create_new(true).open(folder.join(name)) {
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                opened => {
-                    file = Some(opened?);
-                    break;
-                }
-            }
-        }
-        let mut file = EventFile { file: file.ok_or(io::ErrorKind::AlreadyExists)? };
+        let names = (0..).map(|number| folder.join(format!("{PREFIX}.{}.{number}{SUFFIX}", now as u64)));
+        let path = names.into_iter().find(|path| !earlier.contains(path)).ok_or(io::ErrorKind::AlreadyExists)?;
+
+        let mut bytes = Vec::new();
         let mut version = event(now, 0);
         put_bytes(&mut version, field::EVENT_FILE_VERSION, b"brain.Event:2");
-        file.put(&version)?;
-        let mut start = event(now, step);
+        put_record(&mut bytes, &version);
+        let mut start = event(now, steps.first().map_or(1, |step| step.number));
         let mut log = vec![field::SESSION_LOG_STATUS];
         put_varint(&mut log, START);
         put_bytes(&mut start, field::EVENT_SESSION_LOG, &log);
-        file.put(&start)?;
-        Ok(file)
+        put_record(&mut bytes, &start);
+        steps.iter().for_each(|step| put_record(&mut bytes, &summary(now, step)));
+        crate::file::replace_soon(&path, |file| file.write_all(&bytes))?;
+        earlier.iter().try_for_each(std::fs::remove_file)?;
+        let file = File::options().append(true).open(&path)?;
+        Ok(EventFile { path, file })
     }
 
-    /// Adds scalars of a step, by their tags.
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Adds a step, by one write, so that a reader sees whole records.
     ///
     /// # Errors
     /// A file that cannot be written.
-    pub fn add(&mut self, step: u64, scalars: &[(String, f64)]) -> io::Result<()> {
-        let mut summary = Vec::new();
-        for (tag, value) in scalars {
-            let mut scalar = Vec::new();
-            put_bytes(&mut scalar, field::VALUE_TAG, tag.as_bytes());
-            scalar.push(field::VALUE_SIMPLE_VALUE);
-            scalar.extend((*value as f32).to_le_bytes());
-            put_bytes(&mut summary, field::SUMMARY_VALUE, &scalar);
-        }
-        let mut event = event(now(), step);
-        put_bytes(&mut event, field::EVENT_SUMMARY, &summary);
-        self.put(&event)
-    }
-
-    /// Writes a record, at once so that a reader rarely sees a part of it.
-    fn put(&mut self, data: &[u8]) -> io::Result<()> {
-        let length = (data.len() as u64).to_le_bytes();
-        let mut record = Vec::with_capacity(data.len() + 16);
-        record.extend(length);
-        record.extend(masked_crc(&length).to_le_bytes());
-        record.extend(data);
-        record.extend(masked_crc(data).to_le_bytes());
+    pub fn add(&mut self, step: &Step) -> io::Result<()> {
+        let mut record = Vec::new();
+        put_record(&mut record, &summary(now(), step));
         self.file.write_all(&record)
     }
+}
+
+/// The event of a step.
+fn summary(time: f64, step: &Step) -> Vec<u8> {
+    let mut summary = Vec::new();
+    for (tag, value) in &step.scalars {
+        let mut scalar = Vec::new();
+        put_bytes(&mut scalar, field::VALUE_TAG, tag.as_bytes());
+        scalar.push(field::VALUE_SIMPLE_VALUE);
+        scalar.extend((*value as f32).to_le_bytes());
+        put_bytes(&mut summary, field::SUMMARY_VALUE, &scalar);
+    }
+    let mut event = event(time, step.number);
+    put_bytes(&mut event, field::EVENT_SUMMARY, &summary);
+    event
+}
+
+/// Appends a record with these data.
+fn put_record(to: &mut Vec<u8>, data: &[u8]) {
+    let length = (data.len() as u64).to_le_bytes();
+    to.extend(length);
+    to.extend(masked_crc(&length).to_le_bytes());
+    to.extend(data);
+    to.extend(masked_crc(data).to_le_bytes());
 }
 
 /// Seconds since 1970.
@@ -130,15 +152,15 @@ fn put_bytes(to: &mut Vec<u8>, field: u8, bytes: &[u8]) {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    /// The test vector of RFC 3720 for 32 bytes of zeros, and its mask as TensorFlow's `crc32c::Mask` computes it.
+    /// The test vector of RFC 3720 for 32 bytes of zeros, and its mask by TensorFlow's formula: `((crc >> 15) | (crc << 17)) +
+    /// 0xa282ead8`.
     #[test]
     fn checksums_are_those_of_tensorflow() {
         assert_eq!(crc32c::crc32c(&[0; 32]), 0x8a91_36aa);
-        let (crc, mask_delta) = (0x8a91_36aau32, 0xa282_ead8u32);
-        assert_eq!(masked_crc(&[0; 32]), crc.rotate_right(15).wrapping_add(mask_delta));
+        assert_eq!(masked_crc(&[0; 32]), 0x0fd7_fffa);
     }
 
     /// Reads a protocol buffer's fields: number, and bytes or number.
@@ -175,16 +197,10 @@ mod tests {
         list
     }
 
-    #[test]
-    fn a_reader_finds_what_was_written() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let mut file = EventFile::create(folder.path(), 3).expect("a file");
-        file.add(300, &[("loss/training".into(), 0.25), ("accuracy/validation".into(), 0.5)]).expect("an event");
-        EventFile::create(folder.path(), 4).expect("a second file within the second");
-        let mut paths: Vec<_> =
-            std::fs::read_dir(folder.path()).expect("a folder").map(|entry| entry.unwrap().path()).collect();
-        paths.sort();
-        let mut bytes = &std::fs::read(&paths[0]).expect("the file")[..];
+    /// The steps of a file, which starts as TensorBoard expects it.
+    pub fn read(path: &Path) -> Vec<Step> {
+        let file = std::fs::read(path).expect("the file");
+        let mut bytes = &file[..];
         let mut events = Vec::new();
         while !bytes.is_empty() {
             let len = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
@@ -194,13 +210,35 @@ mod tests {
             events.push(fields(data));
             bytes = &bytes[16 + len..];
         }
-        assert_eq!(events.len(), 3);
         assert_eq!(events[0][2], (3, b"brain.Event:2".to_vec(), 0));
-        assert_eq!((events[1][1].2, fields(&events[1][2].1)[0].2), (3, START), "the steps from 3 on begin anew");
-        assert_eq!(events[2][1], (2, Vec::new(), 300));
-        let values: Vec<_> = fields(&events[2][2].1).into_iter().map(|(_, value, _)| fields(&value)).collect();
-        assert_eq!(values[0][0].1, b"loss/training");
-        assert_eq!(values[0][1], (2, 0.25f32.to_le_bytes().to_vec(), 0));
-        assert_eq!(values[1][0].1, b"accuracy/validation");
+        assert_eq!(fields(&events[1][2].1)[0].2, START);
+        let scalar = |value: &[u8]| {
+            let parts = fields(value);
+            assert_eq!((parts[0].0, parts[1].0), (1, 2));
+            let bytes = parts[1].1[..].try_into().expect("four bytes");
+            (String::from_utf8(parts[0].1.clone()).expect("text"), f64::from(f32::from_le_bytes(bytes)))
+        };
+        let steps = events[2..].iter().map(|event| Step {
+            number: event[1].2,
+            scalars: fields(&event[2].1).iter().map(|(_, value, _)| scalar(value)).collect(),
+        });
+        steps.collect()
+    }
+
+    #[test]
+    fn a_reader_finds_what_was_written() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let step = |number, value| Step {
+            number,
+            scalars: vec![("loss/training".into(), value), ("accuracy/validation".into(), 0.5)],
+        };
+        let mut first = EventFile::replace(folder.path(), &[]).expect("a file");
+        first.add(&step(1, 0.75)).expect("an event");
+        std::fs::write(folder.path().join("events.out.tfevents.1.other"), "another program's").expect("a file");
+        let mut second = EventFile::replace(folder.path(), &[step(1, 0.25)]).expect("a file within the same second");
+        second.add(&step(300, -1.0)).expect("an event");
+        assert_eq!(read(second.path()), [step(1, 0.25), step(300, -1.0)]);
+        assert_ne!(first.path(), second.path());
+        assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 2);
     }
 }

@@ -60,7 +60,7 @@ impl Bench {
         if !name.contains(&self.filter) {
             return;
         }
-        let Some(mut timing) = KernelTiming::new(kernel, batch, &self.threads) else { return };
+        let Some(mut timing) = KernelTiming::new(kernel, batch, 0, &self.threads) else { return };
         let direct_macs = match kernel {
             Kernel::Convolution(step) => step.direct_arithmetic(),
             kernel => kernel.executed_macs(),

@@ -1,5 +1,6 @@
 //! Autotuning: each distinct convolution of a plan is timed with every algorithm and several blockings.
 
+use super::cost_model::ConvolutionCosts;
 use super::{AlgorithmOverrides, cost_model};
 use crate::kernels::conv::Algorithm;
 use crate::kernels::parallel::thread_pool::ThreadPool;
@@ -26,11 +27,13 @@ pub fn tune(
     report: &mut dyn FnMut(&str, &dyn Display, Duration),
 ) {
     let threads = ThreadPool::new(threads);
+    let net_bytes = 4 * plan.constant_floats();
+    let costs = ConvolutionCosts::of_plan(plan, exact);
     for (index, step) in plan.steps.iter().enumerate() {
         if let Kernel::Dense(dense) = &step.kernel
             && dense.weights != Storage::Bf16
             && overrides.find_dense(dense).is_none()
-            && let Some((way, time)) = fastest_dense(dense, &threads)
+            && let Some((way, time)) = fastest_dense(dense, net_bytes, &threads)
         {
             report(&step.name, &way.describe(), time);
             overrides.insert_dense(&way);
@@ -41,10 +44,10 @@ pub fn tune(
             continue;
         }
         let mut best: Option<(Duration, ConvolutionStep)> = None;
-        for algorithm in variants(convolution, chunk, exact) {
+        for algorithm in variants(&costs, convolution, chunk) {
             let candidate = ConvolutionStep { algorithm, ..convolution.clone() };
             let fastest = best.as_ref().map(|(time, _)| *time);
-            if let Some(time) = time(&Kernel::Convolution(candidate.clone()), chunk, fastest, &threads)
+            if let Some(time) = time(&Kernel::Convolution(candidate.clone()), chunk, fastest, net_bytes, &threads)
                 && fastest.is_none_or(|fastest| time < fastest)
             {
                 best = Some((time, candidate));
@@ -58,9 +61,9 @@ pub fn tune(
 }
 
 /// The candidates, each with its variants.
-fn variants(step: &ConvolutionStep, chunk: usize, exact: bool) -> Vec<Algorithm> {
+fn variants(costs: &ConvolutionCosts, step: &ConvolutionStep, chunk: usize) -> Vec<Algorithm> {
     let mut list: Vec<Algorithm> = Vec::new();
-    let mut candidates = cost_model::candidates(step, chunk, exact);
+    let mut candidates = costs.candidates(step, chunk);
     candidates.sort_by(|a, b| a.nanoseconds.total_cmp(&b.nanoseconds));
     for candidate in candidates {
         list.push(candidate.algorithm);
@@ -70,22 +73,28 @@ fn variants(step: &ConvolutionStep, chunk: usize, exact: bool) -> Vec<Algorithm>
 }
 
 /// The fastest way to compute a dense layer, for images alone and in full batches, with the time of one image.
-fn fastest_dense(step: &DenseStep, threads: &ThreadPool) -> Option<(DenseStep, Duration)> {
+fn fastest_dense(step: &DenseStep, net_bytes: usize, threads: &ThreadPool) -> Option<(DenseStep, Duration)> {
     let ways = cost_model::dense(step, cost_model::MAX_IMAGES).into_iter().filter(|(_, estimate)| estimate.is_finite());
     let timed = ways.filter_map(|(way, _)| {
-        let time = time(&Kernel::Dense(way.clone()), cost_model::MAX_IMAGES, None, threads)?;
+        let time = time(&Kernel::Dense(way.clone()), cost_model::MAX_IMAGES, None, net_bytes, threads)?;
         Some((way, time))
     });
     timed.min_by_key(|(_, time)| *time)
 }
 
 /// The mean of the times of a single image and of an image in a micro-batch: a plan serves both.
-fn time(kernel: &Kernel, chunk: usize, least: Option<Duration>, threads: &ThreadPool) -> Option<Duration> {
+fn time(
+    kernel: &Kernel,
+    chunk: usize,
+    least: Option<Duration>,
+    net_bytes: usize,
+    threads: &ThreadPool,
+) -> Option<Duration> {
     let mut sum = Duration::ZERO;
     let mut sizes = vec![1];
     sizes.extend((chunk > 1).then_some(chunk));
     for &batch in &sizes {
-        let mut trial = KernelTiming::new(kernel, batch, threads)?;
+        let mut trial = KernelTiming::new(kernel, batch, net_bytes, threads)?;
         trial.run(threads).ok()?;
         let mut fastest = trial.run(threads).ok()?;
         if least.is_some_and(|least| fastest / batch as u32 > least * GIVE_UP_FACTOR) {

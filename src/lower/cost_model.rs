@@ -1,16 +1,17 @@
 //! Choice of algorithms by estimated time. The estimate depends only on sizes and on one fixed target, so that the same spec
 //! gives the same plan on every machine.
 
+use crate::graph::{Graph, Parameter};
 use crate::kernels::conv::Algorithm;
-use crate::kernels::conv::cost::Sizes;
+use crate::kernels::conv::cost::{Residency, Sizes};
 use crate::kernels::dense::few_outputs::has_few_outputs;
 use crate::kernels::gemm::{self, Backend, Shape, blas};
 use crate::kernels::simd::isa::Isa;
 use crate::kernels::target;
-use crate::plan::Kernel;
 use crate::plan::kernel_step::KernelStep;
 use crate::plan::steps::convolution::ConvolutionStep;
 use crate::plan::steps::dense::{DenseStep, Storage};
+use crate::plan::{Kernel, Plan};
 
 /// The budget of a micro-batch's arena in floats (8 MiB), so that it stays in the last-level cache next to weights and the
 /// data of other programs: 16 MiB were slower on a shared Zen 3 with 32 MiB, ResNet-50 by 7 %.
@@ -43,14 +44,6 @@ pub struct Candidate {
 /// than the product, and rows are wide enough to be read directly or so narrow that panels would be half empty.
 pub fn reads_raw(step: &DenseStep) -> bool {
     has_few_outputs(step.outputs) || step.inputs * step.outputs > MAX_PACKED && step.outputs >= MIN_WIDTH
-}
-
-/// Sets the algorithm of a convolution.
-pub fn convolution(step: &mut ConvolutionStep, micro_batch: usize, exact: bool) {
-    let best = candidates(step, micro_batch, exact).into_iter().min_by(|a, b| a.nanoseconds.total_cmp(&b.nanoseconds));
-    if let Some(best) = best {
-        step.algorithm = best.algorithm;
-    }
 }
 
 /// The estimated cost of general products by each backend: nanoseconds on one core, the tiles' first.
@@ -94,15 +87,43 @@ pub fn backend(kernel: &mut Kernel, batch: usize) {
     kernel.set_backend(if better && blas::is_available() { Backend::Blas } else { Backend::Tiles });
 }
 
-/// The estimated cost of a convolution by its algorithm: nanoseconds of one image on one core.
-pub fn estimate(step: &ConvolutionStep) -> f64 {
-    step.algorithm.cost(&Sizes::of(&step.geometry))
+/// The choice of convolutions' algorithms in one net.
+#[derive(Clone, Copy, Debug)]
+pub struct ConvolutionCosts {
+    /// Whether only algorithms that round like the direct one are allowed.
+    pub exact: bool,
+    residency: Residency,
 }
 
-/// The algorithms that can compute a convolution; the first can compute any.
-pub fn candidates(step: &ConvolutionStep, micro_batch: usize, exact: bool) -> Vec<Candidate> {
-    let sizes = Sizes::of(&step.geometry);
-    let list = Algorithm::candidates(&step.geometry, step.pool(), micro_batch).into_iter();
-    let allowed = list.filter(|algorithm| !exact || algorithm.rounds_as_direct());
-    allowed.map(|algorithm| Candidate { nanoseconds: algorithm.cost(&sizes), algorithm }).collect()
+impl ConvolutionCosts {
+    /// For the net of a graph.
+    pub fn of_graph(graph: &Graph, exact: bool) -> Self {
+        Self { exact, residency: Residency::of(graph.parameters.iter().map(Parameter::len).sum()) }
+    }
+
+    /// For the net of a plan, whose constants are packed.
+    pub fn of_plan(plan: &Plan, exact: bool) -> Self {
+        Self { exact, residency: Residency::of(plan.constant_floats()) }
+    }
+
+    /// Sets the algorithm of a convolution to the fastest.
+    pub fn choose(&self, step: &mut ConvolutionStep, micro_batch: usize) {
+        let candidates = self.candidates(step, micro_batch).into_iter();
+        if let Some(best) = candidates.min_by(|a, b| a.nanoseconds.total_cmp(&b.nanoseconds)) {
+            step.algorithm = best.algorithm;
+        }
+    }
+
+    /// The estimated cost of a convolution by its algorithm: nanoseconds of one image on one core.
+    pub fn estimate(&self, step: &ConvolutionStep) -> f64 {
+        step.algorithm.cost(&Sizes::of(&step.geometry, self.residency))
+    }
+
+    /// The algorithms that can compute a convolution; the first can compute any.
+    pub fn candidates(&self, step: &ConvolutionStep, micro_batch: usize) -> Vec<Candidate> {
+        let sizes = Sizes::of(&step.geometry, self.residency);
+        let list = Algorithm::candidates(&step.geometry, step.pool(), micro_batch).into_iter();
+        let allowed = list.filter(|algorithm| !self.exact || algorithm.rounds_as_direct());
+        allowed.map(|algorithm| Candidate { nanoseconds: algorithm.cost(&sizes), algorithm }).collect()
+    }
 }

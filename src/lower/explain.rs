@@ -1,6 +1,6 @@
 //! Explanation of a step's algorithm: the candidates, and their estimated costs.
 
-use super::cost_model;
+use super::cost_model::{self, ConvolutionCosts};
 use crate::kernels::gemm::Shape;
 use crate::plan::kernel_step::KernelStep;
 use crate::plan::steps::convolution::ConvolutionStep;
@@ -42,7 +42,8 @@ pub fn explain(plan: &Plan, name: &str, exact: bool) -> Option<String> {
         );
         return Some(text);
     };
-    let candidates = cost_model::candidates(now, plan.micro_batch(index), exact);
+    let costs = ConvolutionCosts::of_plan(plan, exact);
+    let candidates = costs.candidates(now, plan.micro_batch(index));
     let names: Vec<String> = candidates.iter().map(|candidate| candidate.algorithm.to_string()).collect();
     let chosen = now.algorithm.to_string();
     let width = names.iter().map(|name| name.chars().count()).chain([chosen.chars().count(), 9]).max().unwrap_or(9);
@@ -68,7 +69,7 @@ pub fn explain(plan: &Plan, name: &str, exact: bool) -> Option<String> {
         line(mark, name, &other, candidate.nanoseconds);
     }
     if !is_listed {
-        line('*', &chosen, now, cost_model::estimate(now));
+        line('*', &chosen, now, costs.estimate(now));
     }
     text += "\n  * is chosen; times are estimates for one image on one core of the plan's fixed target\n";
     Some(text)

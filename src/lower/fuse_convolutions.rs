@@ -3,7 +3,8 @@
 //! convolutions begin with such layers.
 
 use super::buffers::{Placement, TensorRef};
-use super::{BufferHome, Options, PendingStep, cost_model};
+use super::cost_model::{self, ConvolutionCosts};
+use super::{BufferHome, PendingStep};
 use crate::kernels::conv::Algorithm;
 use crate::kernels::conv::im2col::Im2col;
 use crate::kernels::target;
@@ -13,7 +14,7 @@ use crate::plan::steps::convolution::ConvolutionStep;
 use crate::plan::steps::convolution::fused_convolutions::FusedConvolutionsStep;
 
 /// Fuses all chains.
-pub fn fuse(steps: Vec<PendingStep>, placement: &Placement, options: Options<'_>) -> Vec<PendingStep> {
+pub fn fuse(steps: Vec<PendingStep>, placement: &Placement, costs: &ConvolutionCosts) -> Vec<PendingStep> {
     let mut uses = vec![0; placement.buffers.len()];
     for buffer in steps.iter().flat_map(PendingStep::buffers) {
         uses[buffer.0] += 1;
@@ -30,7 +31,7 @@ pub fn fuse(steps: Vec<PendingStep>, placement: &Placement, options: Options<'_>
         let before = all
             .last()
             .filter(|before| pending_step.inputs.first() == Some(&before.output) && is_internal(&before.output));
-        let fused = before.and_then(|before| fuse_pair(before, &pending_step, options.exact));
+        let fused = before.and_then(|before| fuse_pair(before, &pending_step, costs));
         match (fused, all.last_mut()) {
             (Some(chain), Some(before)) => {
                 before.kernel = Kernel::FusedConvolutions(chain);
@@ -47,12 +48,16 @@ pub fn fuse(steps: Vec<PendingStep>, placement: &Placement, options: Options<'_>
 }
 
 /// The chain of two consecutive steps.
-fn fuse_pair(before: &PendingStep, pending_step: &PendingStep, exact: bool) -> Option<FusedConvolutionsStep> {
+fn fuse_pair(
+    before: &PendingStep,
+    pending_step: &PendingStep,
+    costs: &ConvolutionCosts,
+) -> Option<FusedConvolutionsStep> {
     let mut links = match &before.kernel {
         Kernel::FusedConvolutions(chain) => chain.links.clone(),
-        other => vec![link(other, exact)?],
+        other => vec![link(other, costs)?],
     };
-    links.push(link(&pending_step.kernel, exact)?);
+    links.push(link(&pending_step.kernel, costs)?);
     let chain = FusedConvolutionsStep { links };
     let weights: usize = chain.constants().iter().sum();
     // A step may not read the buffer that it writes, and a concatenation may contain both ends.
@@ -65,14 +70,14 @@ fn fuse_pair(before: &PendingStep, pending_step: &PendingStep, exact: bool) -> O
 }
 
 /// The convolution of a step with an algorithm that a chain can run, if that is about the fastest.
-fn link(kernel: &Kernel, exact: bool) -> Option<ConvolutionStep> {
+fn link(kernel: &Kernel, costs: &ConvolutionCosts) -> Option<ConvolutionStep> {
     let Kernel::Convolution(step) = kernel else { return None };
     // A sequence is an image of one row, which has no bands.
     if step.geometry.window.in_h == 1 {
         return None;
     }
     let mut step = step.clone();
-    cost_model::convolution(&mut step, cost_model::MAX_IMAGES, exact);
+    costs.choose(&mut step, cost_model::MAX_IMAGES);
     if matches!(step.algorithm, Algorithm::Pointwise(_)) {
         step.algorithm = Algorithm::Im2col(Im2col);
     }

@@ -1,7 +1,8 @@
 //! Lowering within a memory budget: smaller micro-batches first, then algorithms that need less memory, in the order of the
 //! lowest loss of time per byte saved.
 
-use super::{Compiled, Options, cost_model, lower};
+use super::cost_model::ConvolutionCosts;
+use super::{Compiled, Options, lower};
 use crate::diagnostics::{Code, Diagnostic, Result, counted};
 use crate::graph::Graph;
 use crate::plan::kernel_step::KernelStep;
@@ -14,6 +15,7 @@ use crate::plan::{Kernel, Plan};
 /// # Errors
 /// As [`lower`], and `E0801` if no plan is that small.
 pub fn fit_memory_budget(graph: &Graph, options: Options<'_>, limit: u64) -> Result<Compiled> {
+    let costs = ConvolutionCosts::of_graph(graph, options.exact);
     let mut compiled = lower(graph, options)?;
     let mut micro_batch = compiled.plan.stages.iter().filter_map(|stage| stage.micro_batch).max().unwrap_or(1);
     while compiled.plan.memory() > limit && micro_batch > 1 {
@@ -22,7 +24,7 @@ pub fn fit_memory_budget(graph: &Graph, options: Options<'_>, limit: u64) -> Res
     }
     let mut overrides = options.overrides.cloned().unwrap_or_default();
     while compiled.plan.memory() > limit {
-        let Some((step, images)) = cheapest_saving(&compiled.plan, options.exact) else {
+        let Some((step, images)) = cheapest_saving(&compiled.plan, &costs) else {
             return Err(too_large(graph, &compiled.plan, options, limit).into());
         };
         overrides.insert(&step, images, options.exact);
@@ -32,13 +34,13 @@ pub fn fit_memory_budget(graph: &Graph, options: Options<'_>, limit: u64) -> Res
 }
 
 /// The convolution with the smaller algorithm that loses the least time per byte saved, and its micro-batch.
-fn cheapest_saving(plan: &Plan, exact: bool) -> Option<(ConvolutionStep, usize)> {
+fn cheapest_saving(plan: &Plan, costs: &ConvolutionCosts) -> Option<(ConvolutionStep, usize)> {
     let mut best: Option<(f64, ConvolutionStep, usize)> = None;
     for (index, step) in plan.steps.iter().enumerate() {
         let Kernel::Convolution(now) = &step.kernel else { continue };
         let micro_batch = plan.micro_batch(index);
-        let before = cost_model::estimate(now);
-        for candidate in cost_model::candidates(now, micro_batch, exact) {
+        let before = costs.estimate(now);
+        for candidate in costs.candidates(now, micro_batch) {
             let other = ConvolutionStep { algorithm: candidate.algorithm, ..now.clone() };
             let saved = bytes(now, micro_batch).saturating_sub(bytes(&other, micro_batch)) as f64;
             let rate = saved / (candidate.nanoseconds - before).max(1.0);

@@ -2,10 +2,10 @@
 //! favours few images; weights should be read once for many. Early layers have large activations and few weights, late ones
 //! the reverse, so a plan may have several stages with growing micro-batches.
 
+use super::PendingStep;
 use super::arena_layout::{Changes, lives};
 use super::buffers::Placement;
-use super::cost_model;
-use super::{Options, PendingStep};
+use super::cost_model::{self, ConvolutionCosts};
 use crate::kernels::target;
 use crate::plan::Kernel;
 use crate::plan::kernel_step::{CONSTANT_ALIGNMENT, KernelStep};
@@ -17,14 +17,16 @@ const GROWTH: [usize; 3] = [2, 4, 8];
 /// arena.
 const CROSSING: usize = 8;
 
-/// The stages of the steps before `rows`, and that of the steps from there on, which run once for the entire batch.
+/// The stages of the steps before `rows`, of at most `limit` images, and that of the steps from there on, which run once for the
+/// entire batch.
 pub fn stages(
     pending: &[PendingStep],
     placement: &Placement,
     rows: usize,
-    options: Options<'_>,
+    costs: &ConvolutionCosts,
+    limit: Option<usize>,
 ) -> Vec<(Range<usize>, bool)> {
-    let work = Work::new(pending, placement, rows, options);
+    let work = Work::new(pending, placement, rows, costs, limit);
     let mut starts: Vec<usize> = GROWTH.iter().filter_map(|&times| work.begin(times)).collect();
     starts.dedup();
     let subsets = 0..1usize << starts.len();
@@ -53,7 +55,13 @@ struct Work {
 }
 
 impl Work {
-    fn new(pending: &[PendingStep], placement: &Placement, rows: usize, options: Options<'_>) -> Self {
+    fn new(
+        pending: &[PendingStep],
+        placement: &Placement,
+        rows: usize,
+        costs: &ConvolutionCosts,
+        limit: Option<usize>,
+    ) -> Self {
         let (mut live, mut crossing) = (Changes::new(rows), Changes::new(rows));
         for (buffer, life) in placement.buffers.iter().zip(lives(pending, placement)) {
             let Some(life) = life.filter(|_| !buffer.is_unbatched) else { continue };
@@ -64,7 +72,7 @@ impl Work {
         let weights = pending[..rows].iter().map(|pending_step| match &pending_step.kernel {
             Kernel::Convolution(step) => {
                 let mut step = step.clone();
-                cost_model::convolution(&mut step, cost_model::MAX_IMAGES, options.exact);
+                costs.choose(&mut step, cost_model::MAX_IMAGES);
                 step.constants().iter().sum()
             }
             other => other.constants().iter().sum(),
@@ -74,7 +82,7 @@ impl Work {
         for step in (1..rows).rev() {
             max_live[step - 1] = max_live[step - 1].max(max_live[step]);
         }
-        Work { max_live, crossing, live, weights, limit: options.micro_batch.unwrap_or(usize::MAX) }
+        Work { max_live, crossing, live, weights, limit: limit.unwrap_or(usize::MAX) }
     }
 
     /// The first step at which few floats cross, and from which on the cache holds this many images.

@@ -18,6 +18,7 @@ use crate::plan::steps::dense::Storage;
 use crate::plan::{Constant, Kernel, Operand, Plan, Port, Source, Space, Stage, Step};
 pub use algorithm_overrides::AlgorithmOverrides;
 use buffers::{BufferId, Placement, TensorRef};
+use cost_model::ConvolutionCosts;
 pub use explain::explain;
 use std::collections::HashMap;
 use std::ops::Range;
@@ -109,6 +110,7 @@ struct PendingStep {
 /// If a size is open, or a layer has no kernel for its settings.
 pub fn lower(graph: &Graph, options: Options<'_>) -> Result<Compiled> {
     check_sizes(graph)?;
+    let costs = ConvolutionCosts::of_graph(graph, options.exact);
     let mut placement = Placement::new(graph, |id| lower_node(graph, id, options));
     let mut steps: Vec<PendingStep> = Vec::new();
     for id in graph.ids() {
@@ -131,10 +133,10 @@ pub fn lower(graph: &Graph, options: Options<'_>) -> Result<Compiled> {
     }
     steps.extend(placement.outputs());
     steps = match options.state {
-        Some(state) => pack_state(graph, steps, &mut placement, state, options.exact),
-        None => fuse_convolutions::fuse(steps, &placement, options),
+        Some(state) => pack_state(graph, steps, &mut placement, state, &costs),
+        None => fuse_convolutions::fuse(steps, &placement, &costs),
     };
-    Ok(assemble(graph, steps, &placement, options))
+    Ok(assemble(graph, steps, &placement, &costs, options))
 }
 
 /// Inserts a step that packs parameters before each step that reads them in another order, if training changes them.
@@ -143,12 +145,12 @@ fn pack_state(
     steps: Vec<PendingStep>,
     placement: &mut Placement<'_>,
     state: &State,
-    exact: bool,
+    costs: &ConvolutionCosts,
 ) -> Vec<PendingStep> {
     let mut all = Vec::with_capacity(steps.len());
     for mut pending_step in steps {
         if let Kernel::Convolution(step) = &mut pending_step.kernel {
-            cost_model::convolution(step, state.batch.min(cost_model::MAX_IMAGES), exact);
+            costs.choose(step, state.batch.min(cost_model::MAX_IMAGES));
         }
         let changes = pending_step.parameters.first().is_some_and(|id| !graph.parameters[id.0].frozen);
         if let (true, Kernel::Dense(step)) = (changes, &mut pending_step.kernel) {
@@ -209,11 +211,17 @@ fn unsupported(graph: &Graph, id: NodeId, reason: &str) -> Diagnostic {
         .at(node.origin.span, "this layer")
 }
 
-fn assemble(graph: &Graph, steps: Vec<PendingStep>, placement: &Placement, options: Options<'_>) -> Compiled {
+fn assemble(
+    graph: &Graph,
+    steps: Vec<PendingStep>,
+    placement: &Placement,
+    costs: &ConvolutionCosts,
+    options: Options<'_>,
+) -> Compiled {
     // A training step reads the entire batch.
     let row_like = |pending_step: &&PendingStep| options.state.is_some() || is_row_like(&pending_step.kernel);
     let rows = steps.len() - steps.iter().rev().take_while(row_like).count();
-    let stages = micro_batches::stages(&steps, placement, rows, options);
+    let stages = micro_batches::stages(&steps, placement, rows, costs, options.micro_batch);
     let arena = arena_layout::plan(&steps, placement, &stages);
     let stage = |((steps, in_chunks), &floats): (&(Range<usize>, bool), &usize)| Stage {
         steps: steps.len(),
@@ -249,7 +257,7 @@ fn assemble(graph: &Graph, steps: Vec<PendingStep>, placement: &Placement, optio
                 let fixed = options.overrides.and_then(|overrides| overrides.find(step, chunk, options.exact));
                 match fixed {
                     Some(algorithm) => step.algorithm = algorithm,
-                    None => cost_model::convolution(step, chunk, options.exact),
+                    None => costs.choose(step, chunk),
                 }
             }
             (Kernel::Dense(step), None) if options.half_weights => step.weights = Storage::Bf16,

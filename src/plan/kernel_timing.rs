@@ -7,6 +7,11 @@ use crate::kernels::tensor_view::{View, ViewMut};
 use smallvec::SmallVec;
 use std::time::{Duration, Instant};
 
+/// Bytes of a kernel's copies of constants: more than the caches of a core and its share of the last level.
+const MAX_COPIES_BYTES: usize = 64 << 20;
+/// Copies of a kernel's constants; small ones are not what binds.
+const MAX_COPIES: usize = 16;
+
 /// A kernel with buffers to run in.
 #[derive(Debug)]
 pub struct KernelTiming {
@@ -14,21 +19,29 @@ pub struct KernelTiming {
     batch: usize,
     /// `(pixels, channels)` and values of each.
     inputs: Vec<((usize, usize), Vec<f32>)>,
-    constants: Vec<Vec<f32>>,
+    /// Copies of the constants, used in turn.
+    constants: Vec<Vec<Vec<f32>>>,
+    runs: usize,
     output: Vec<f32>,
     scratch: Vec<f32>,
 }
 
 impl KernelTiming {
     /// Allocates the buffers of an inference kernel for `batch` images; `None` for kernels with a variable number of inputs.
-    pub fn new(kernel: &Kernel, batch: usize, threads: &ThreadPool) -> Option<Self> {
+    ///
+    /// In a plan, a kernel's constants have left the caches when its turn comes again if those of all kernels are larger: of `net_bytes`
+    /// of all constants, those of other kernels are represented by copies of this one's, up to [`MAX_COPIES_BYTES`].
+    pub fn new(kernel: &Kernel, batch: usize, net_bytes: usize, threads: &ThreadPool) -> Option<Self> {
+        let bytes = 4 * kernel.constants().iter().sum::<usize>();
+        let copies = (net_bytes.min(MAX_COPIES_BYTES) / bytes.max(1)).clamp(1, MAX_COPIES);
         let sizes = kernel.sizes();
         let Inputs::Fixed(list) = sizes.inputs else { return None };
         let (pixels, channels) = sizes.output;
         Some(Self {
             batch,
             inputs: list.into_iter().map(|size| (size, values(batch * size.0 * size.1))).collect(),
-            constants: kernel.constants().into_iter().map(values).collect(),
+            constants: (0..copies).map(|_| kernel.constants().into_iter().map(values).collect()).collect(),
+            runs: 0,
             output: vec![0.0; batch * pixels * channels],
             scratch: vec![0.0; kernel.scratch_len(batch, threads.count())],
             kernel: kernel.clone(),
@@ -45,7 +58,9 @@ impl KernelTiming {
             .iter()
             .map(|((pixels, channels), data)| View { data, ld: *channels, image: pixels * channels })
             .collect();
-        let constants: SmallVec<[&[f32]; 4]> = self.constants.iter().map(Vec::as_slice).collect();
+        let constants = &self.constants[self.runs % self.constants.len()];
+        self.runs += 1;
+        let constants: SmallVec<[&[f32]; 4]> = constants.iter().map(Vec::as_slice).collect();
         let (pixels, channels) = self.kernel.sizes().output;
         let call = Call {
             batch: self.batch,

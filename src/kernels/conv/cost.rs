@@ -20,10 +20,27 @@ pub struct Sizes<'a> {
     pub activation_bytes: f64,
     /// Bytes of the packed weights.
     pub weight_bytes: f64,
+    /// Where the net's weights are when the convolution begins.
+    pub residency: Residency,
+}
+
+/// Where the weights of a net are between two images.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Residency {
+    /// In the last-level cache, as all weights of the net fit there.
+    Cache,
+    Memory,
+}
+
+impl Residency {
+    /// Of a net with so many floats of weights.
+    pub fn of(floats: usize) -> Self {
+        if 4.0 * floats as f64 > target::LAST_CACHE_BYTES { Self::Memory } else { Self::Cache }
+    }
 }
 
 impl<'a> Sizes<'a> {
-    pub fn of(conv: &'a Convolution) -> Self {
+    pub fn of(conv: &'a Convolution, residency: Residency) -> Self {
         let window = &conv.window;
         let pixels = (window.out_h * window.out_w) as f64;
         let inputs = (conv.in_c / conv.groups) as f64;
@@ -38,6 +55,7 @@ impl<'a> Sizes<'a> {
             depth,
             activation_bytes: 4.0 * ((window.in_h * window.in_w * conv.in_c) as f64 + pixels * conv.out_c as f64),
             weight_bytes: 4.0 * depth * outputs * groups,
+            residency,
         }
     }
 
@@ -47,8 +65,16 @@ impl<'a> Sizes<'a> {
         rows * depth * self.outputs * self.groups / (target::MACS_PER_NS * depth / (depth + overhead))
     }
 
-    /// Nanoseconds to stream the weights from memory once.
+    /// Nanoseconds to read so many bytes of weights once.
+    pub fn read(&self, bytes: f64) -> f64 {
+        match self.residency {
+            Residency::Cache => bytes / target::LAST_CACHE_BYTES_PER_NS,
+            Residency::Memory => bytes / target::SHARED_MEMORY_BYTES_PER_NS,
+        }
+    }
+
+    /// Nanoseconds to read the weights, packed as for a GEMM, once.
     pub fn read_weights(&self) -> f64 {
-        self.weight_bytes / target::MEMORY_BYTES_PER_NS
+        self.read(self.weight_bytes)
     }
 }

@@ -118,7 +118,8 @@ fn grid(conv: &Convolution, batch: usize, pool: Option<Pool>) -> BlockGrid {
             (product([pool.reduced(window.out_h), 2, window.out_w]), product([2, window.out_w]))
         }
     };
-    BlockGrid::new(rows, conv.out_c / groups, block, product([batch, groups]), MIN_TASKS)
+    let grid = BlockGrid::new(rows, conv.out_c / groups, block, product([batch, groups]), MIN_TASKS);
+    if conv.out_c / groups > rows { grid.by_columns() } else { grid }
 }
 
 /// The operands of one group of one image.
@@ -186,6 +187,13 @@ impl Task<'_> {
                         let list = &mut addresses[..tap_count * rows];
                         self.fill_addresses(list, tap, pixel, rows, self.group * in_c + channel);
                         let is_last = tap + tap_count == taps && channel + channels == in_c;
+                        // The next K steps of these columns, or the next columns.
+                        let next_k =
+                            tap * in_c + if channel + channels < in_c { channel + channels } else { tap_count * in_c };
+                        let next_panel = match is_last {
+                            true => weights.wrapping_add(columns.len().div_ceil(PANEL) * panel_stride),
+                            false => weights.wrapping_add(next_k * PANEL),
+                        };
                         self.threads.isa().dispatch(PackedProduct {
                             a: LhsRows::Indirect { addresses: list.as_ptr().cast(), rows },
                             rows,
@@ -193,7 +201,7 @@ impl Task<'_> {
                             depth: channels,
                             b: weights.add((tap * in_c + channel) * PANEL),
                             panel_stride,
-                            next_panel: std::ptr::null(),
+                            next_panel,
                             columns: columns.len(),
                             c,
                             ldc,

@@ -71,10 +71,13 @@ impl ConvAlgorithm for Pointwise {
         if pixels == 0 || images == 0 || conv.out_c == 0 {
             return;
         }
-        let row_block = (BLOCK_FLOATS / conv.in_c.max(1)).clamp(24, 240);
-        let grid = BlockGrid::new(pixels, conv.out_c, row_block, images, MIN_TASKS);
-        let blocks = grid.blocks();
         let depth_step = conv.in_c.div_ceil(conv.in_c.div_ceil(KC).max(1)).max(1);
+        let row_block = (BLOCK_FLOATS / depth_step).clamp(24, 240);
+        let mut grid = BlockGrid::new(pixels, conv.out_c, row_block, images, MIN_TASKS);
+        if conv.out_c > pixels {
+            grid = grid.by_columns();
+        }
+        let blocks = grid.blocks();
         threads.run_in_parts(images * blocks, &|task, _| {
             let image = task / blocks;
             let (rows, columns) = grid.block(task % blocks);
@@ -103,7 +106,12 @@ impl ConvAlgorithm for Pointwise {
                     first_column: columns.start,
                 };
                 for ks in block_ranges(conv.in_c, depth_step) {
-                    threads.isa().dispatch(product.slice_k(ks));
+                    // The next K steps of these columns, or the next columns.
+                    let next_panel = match ks.end < conv.in_c {
+                        true => b.wrapping_add(ks.end * PANEL),
+                        false => b.wrapping_add(columns.len().div_ceil(PANEL) * product.panel_stride),
+                    };
+                    threads.isa().dispatch(PackedProduct { next_panel, ..product.slice_k(ks) });
                 }
             }
         });

@@ -288,17 +288,20 @@ impl PackedProduct<'_> {
         let tiles = self.rows.div_ceil(V::TILE_ROWS);
         let (height, remainder) = (self.rows / tiles, self.rows % tiles);
         let panel = self.b.wrapping_add(column / PANEL * self.panel_stride);
-        // The prefetch of the next panel is spread evenly over the tiles: one tile alone would wait for memory.
-        let shares = tiles.min(PANEL);
-        let share = self.taps * self.depth / shares;
+        // The prefetch of the next strip's panels is spread evenly over the tiles: one tile alone would wait for memory.
+        let panels = (N * V::LANES).div_ceil(PANEL);
+        let tiles_per_panel = (tiles / panels).clamp(1, PANEL);
+        let share = self.taps * self.depth / tiles_per_panel;
         let mut row = 0;
         for tile in 0..tiles {
             let height = height + usize::from(tile < remainder);
-            let fetch = match tile {
-                tile if tile < shares => {
-                    Prefetch { from: self.next_panel.wrapping_add(tile * share * PANEL), step: PANEL / shares }
-                }
-                _ => Prefetch { from: panel, step: PANEL },
+            let (next, part) = (tile / tiles_per_panel, tile % tiles_per_panel);
+            let fetch = match next < panels {
+                true => Prefetch {
+                    from: self.next_panel.wrapping_add(next * self.panel_stride + part * share * PANEL),
+                    step: PANEL.div_ceil(tiles_per_panel),
+                },
+                false => Prefetch { from: panel, step: PANEL },
             };
             // SAFETY: rows and columns are within the block.
             unsafe {

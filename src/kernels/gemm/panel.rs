@@ -83,6 +83,8 @@ pub struct BlockGrid {
     row_blocks: usize,
     panel_block: usize,
     panel_blocks: usize,
+    /// Whether successive blocks have the same columns rather than the same rows.
+    by_columns: bool,
 }
 
 impl BlockGrid {
@@ -92,7 +94,8 @@ impl BlockGrid {
         let row_blocks = rows.div_ceil(row_block.max(1)).max(1);
         let panels = panels(columns).max(1);
         let column_splits = tasks.div_ceil(product([row_blocks, results.max(1)])).clamp(1, panels);
-        let panel_block = panels.div_ceil(column_splits);
+        // Pairs of panels: wide instruction sets have tiles of two.
+        let panel_block = panels.div_ceil(column_splits).next_multiple_of(2).min(panels);
         let row_block = rows.div_ceil(row_blocks).max(1);
         Self {
             rows,
@@ -101,7 +104,14 @@ impl BlockGrid {
             row_blocks: rows.div_ceil(row_block),
             panel_block,
             panel_blocks: panels.div_ceil(panel_block),
+            by_columns: false,
         }
+    }
+
+    /// The same blocks, column by column: threads that take successive blocks then read each column's weights once. Best where
+    /// the weights are larger than the rows.
+    pub fn by_columns(self) -> Self {
+        Self { by_columns: true, ..self }
     }
 
     /// The number of blocks.
@@ -121,8 +131,11 @@ impl BlockGrid {
 
     /// The rows and columns of a block; columns start at a panel boundary.
     pub fn block(&self, index: usize) -> (Range<usize>, Range<usize>) {
-        let row = index / self.panel_blocks * self.row_block;
-        let column = index % self.panel_blocks * self.panel_block * PANEL;
+        let (row, column) = match self.by_columns {
+            true => (index % self.row_blocks, index / self.row_blocks),
+            false => (index / self.panel_blocks, index % self.panel_blocks),
+        };
+        let (row, column) = (row * self.row_block, column * self.panel_block * PANEL);
         let row_end = (row + self.row_block).min(self.rows);
         let column_end = (column + self.panel_block * PANEL).min(self.columns);
         (row..row_end, column..column_end)

@@ -261,11 +261,10 @@ impl ConvAlgorithm for Blocking {
             Tile::F2x5 => 3.0,
         };
         let packed = 4.0 * points * inputs * outputs * groups;
-        let weight_reads = if packed > target::LAST_CACHE_BYTES { packed / target::MEMORY_BYTES_PER_NS } else { 0.0 };
         fewer_images * points * sizes.product(tiles, inputs, 4.0) / 0.9
             + tiles * (conv.in_c + conv.out_c) as f64 * transform
             + activation_bytes / target::STREAM_BYTES_PER_NS
-            + weight_reads
+            + sizes.read(packed)
     }
 
     fn rounds_as_direct(&self) -> bool {

@@ -40,58 +40,13 @@ impl ConvAlgorithm for Depthwise {
     }
 
     fn scratch_len(&self, conv: &Convolution, _: usize, pool: Option<Pool>, workers: usize) -> usize {
-        sum([WorkerScratch::len(conv.in_c, 1), WorkerScratch::len(worker_len(conv, pool), workers)])
+        rows_scratch_len(conv, pool, workers)
     }
 
     fn run(&self, call: ConvCall<'_>) {
-        let ConvCall { threads, conv, batch, input, weights, epilogue, scratch, output } = call;
-        assert!(self.supports(conv, epilogue.pool), "not a depthwise convolution: {conv:?}");
-        assert_eq!(weights.len(), self.packed_len(conv), "packed weights");
-        let (output, epilogue_ptrs) = check_convolution(conv, batch, &input, epilogue, output);
-        let window = &conv.window;
-        if window.out_h * window.out_w == 0 {
-            return;
-        }
-        let zeros_len = WorkerScratch::len(conv.in_c, 1);
-        assert!(scratch.len() >= zeros_len, "scratch memory is too small");
-        let (zeros, scratch) = scratch.split_at_mut(zeros_len);
-        zeros.fill(0.0);
-        let scratch = WorkerScratch::new(scratch, worker_len(conv, epilogue.pool), threads.count());
-        let input = ImageRows::of(&input, window.in_h, window.in_w);
-        let call = Call { threads, conv, input, weights, zeros, epilogue: &epilogue_ptrs };
-        let height = epilogue.pool.map_or(window.out_h, |Pool::Max2x2| window.out_h / 2 * 2);
-        let mut rows = height.div_ceil(MAX_TASKS).max(1);
-        if epilogue.pool.is_some() {
-            rows = rows.next_multiple_of(2);
-        }
-        let tasks = height.div_ceil(rows);
-        threads.run_in_parts(batch * tasks, &|task, worker| {
-            let image = task / tasks;
-            let first = task % tasks * rows;
-            let rows = first..(first + rows).min(height);
-            // SAFETY: rows are within the checked views and disjoint; workers have disjoint scratch.
-            unsafe {
-                match epilogue.pool {
-                    None => {
-                        for row in rows {
-                            call.row(image, row, output.pixel(image, row * window.out_w), output.ld);
-                        }
-                    }
-                    Some(Pool::Max2x2) => {
-                        let results = scratch.piece(worker);
-                        let (width, channels) = (window.out_w, conv.out_c);
-                        for row in rows.step_by(2) {
-                            call.row(image, row, results.as_mut_ptr(), channels);
-                            call.row(image, row + 1, results.as_mut_ptr().add(width * channels), channels);
-                            if width >= 2 {
-                                let to = output.pixel(image, row / 2 * (width / 2));
-                                pool_two_rows(results, channels, width, channels, to, output.ld);
-                            }
-                        }
-                    }
-                }
-            }
-        });
+        assert!(self.supports(call.conv, call.epilogue.pool), "not a depthwise convolution: {:?}", call.conv);
+        assert_eq!(call.weights.len(), self.packed_len(call.conv), "packed weights");
+        run_rows(call);
     }
 
     fn cost(&self, sizes: &Sizes) -> f64 {
@@ -102,6 +57,56 @@ impl ConvAlgorithm for Depthwise {
     }
 }
 
+/// Computes a convolution row by row: a depthwise one, or one in small groups.
+pub(super) fn run_rows(call: ConvCall<'_>) {
+    let ConvCall { threads, conv, batch, input, weights, epilogue, scratch, output } = call;
+    let (output, epilogue_ptrs) = check_convolution(conv, batch, &input, epilogue, output);
+    let window = &conv.window;
+    if window.out_h * window.out_w == 0 {
+        return;
+    }
+    let zeros_len = WorkerScratch::len(conv.in_c, 1);
+    assert!(scratch.len() >= zeros_len, "scratch memory is too small");
+    let (zeros, scratch) = scratch.split_at_mut(zeros_len);
+    zeros.fill(0.0);
+    let scratch = WorkerScratch::new(scratch, worker_len(conv, epilogue.pool), threads.count());
+    let input = ImageRows::of(&input, window.in_h, window.in_w);
+    let call = Call { threads, conv, input, weights, zeros, epilogue: &epilogue_ptrs };
+    let height = epilogue.pool.map_or(window.out_h, |Pool::Max2x2| window.out_h / 2 * 2);
+    let mut rows = height.div_ceil(MAX_TASKS).max(1);
+    if epilogue.pool.is_some() {
+        rows = rows.next_multiple_of(2);
+    }
+    let tasks = height.div_ceil(rows);
+    threads.run_in_parts(batch * tasks, &|task, worker| {
+        let image = task / tasks;
+        let first = task % tasks * rows;
+        let rows = first..(first + rows).min(height);
+        // SAFETY: rows are within the checked views and disjoint; workers have disjoint scratch.
+        unsafe {
+            match epilogue.pool {
+                None => {
+                    for row in rows {
+                        call.row(image, row, output.pixel(image, row * window.out_w), output.ld);
+                    }
+                }
+                Some(Pool::Max2x2) => {
+                    let results = scratch.piece(worker);
+                    let (width, channels) = (window.out_w, conv.out_c);
+                    for row in rows.step_by(2) {
+                        call.row(image, row, results.as_mut_ptr(), channels);
+                        call.row(image, row + 1, results.as_mut_ptr().add(width * channels), channels);
+                        if width >= 2 {
+                            let to = output.pixel(image, row / 2 * (width / 2));
+                            pool_two_rows(results, channels, width, channels, to, output.ld);
+                        }
+                    }
+                }
+            }
+        }
+    });
+}
+
 impl fmt::Display for Depthwise {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("depthwise")
@@ -110,6 +115,11 @@ impl fmt::Display for Depthwise {
 
 fn taps(conv: &Convolution) -> usize {
     product([conv.window.kernel_h, conv.window.kernel_w])
+}
+
+/// Scratch floats of [`run_rows`].
+pub(super) fn rows_scratch_len(conv: &Convolution, pool: Option<Pool>, workers: usize) -> usize {
+    sum([WorkerScratch::len(conv.in_c, 1), WorkerScratch::len(worker_len(conv, pool), workers)])
 }
 
 /// Scratch floats of a worker: the two output rows to be pooled, or none.
@@ -142,11 +152,16 @@ impl Call<'_> {
         let shape = (window.kernel_h, window.kernel_w, window.stride_w);
         // SAFETY: the caller's promise.
         unsafe {
-            match shape {
-                (3, 3, 1) if is_plain => self.strips::<3, 1>(image, row, to, to_ld),
-                (3, 3, 2) if is_plain => self.strips::<3, 2>(image, row, to, to_ld),
-                (5, 5, 1) if is_plain => self.strips::<5, 1>(image, row, to, to_ld),
-                (5, 5, 2) if is_plain => self.strips::<5, 2>(image, row, to, to_ld),
+            match (self.conv.in_c / self.conv.groups, shape) {
+                (1, (3, 3, 1)) if is_plain => self.strips::<3, 1, 1>(image, row, to, to_ld),
+                (1, (3, 3, 2)) if is_plain => self.strips::<3, 2, 1>(image, row, to, to_ld),
+                (1, (5, 5, 1)) if is_plain => self.strips::<5, 1, 1>(image, row, to, to_ld),
+                (1, (5, 5, 2)) if is_plain => self.strips::<5, 2, 1>(image, row, to, to_ld),
+                (1, (7, 7, 1)) if is_plain => self.strips::<7, 1, 1>(image, row, to, to_ld),
+                (4, (3, 3, 1)) => self.strips::<3, 1, 4>(image, row, to, to_ld),
+                (4, (3, 3, 2)) => self.strips::<3, 2, 4>(image, row, to, to_ld),
+                (8, (3, 3, 1)) => self.strips::<3, 1, 8>(image, row, to, to_ld),
+                (8, (3, 3, 2)) => self.strips::<3, 2, 8>(image, row, to, to_ld),
                 _ => {
                     for x in 0..window.out_w {
                         self.pixel(image, row, x, to.add(x * to_ld));
@@ -173,8 +188,14 @@ impl Call<'_> {
         }
     }
 
-    /// An output row by strips of neighbouring pixels, for `K` by `K` windows of stride `S`.
-    unsafe fn strips<const K: usize, const S: usize>(&self, image: usize, row: usize, to: *mut f32, to_ld: usize) {
+    /// An output row by strips of neighbouring pixels, for `K` by `K` windows of stride `S` in groups of `G` channels.
+    unsafe fn strips<const K: usize, const S: usize, const G: usize>(
+        &self,
+        image: usize,
+        row: usize,
+        to: *mut f32,
+        to_ld: usize,
+    ) {
         let window = &self.conv.window;
         let mut addresses = [std::ptr::null(); ADDRESSES];
         let rows: [_; K] = std::array::from_fn(|i| self.input_row(image, row * window.stride_h + i));
@@ -190,7 +211,7 @@ impl Call<'_> {
             }
             // SAFETY: the addresses are of the receptive field, and the strip's pixels are within the row.
             unsafe {
-                self.threads.isa().dispatch(Strip::<K, S> {
+                self.threads.isa().dispatch(Strip::<K, S, G> {
                     addresses: &addresses,
                     pixels,
                     channels: self.conv.out_c,
@@ -247,11 +268,12 @@ mod tests {
     }
 
     #[test]
-    fn depthwise_equals_naive_for_3x3_and_5x5_kernels() {
+    fn depthwise_equals_naive_for_common_kernels() {
         check(convolution((11, 10), (33, 33, 33), (3, 1, 1), (1, 1)));
         check(convolution((14, 15), (16, 16, 16), (3, 2, 1), (0, 1)));
         check(convolution((9, 17), (21, 21, 21), (5, 1, 1), (2, 2)));
         check(convolution((12, 13), (5, 5, 5), (5, 2, 1), (1, 2)));
+        check(convolution((9, 16), (19, 19, 19), (7, 1, 1), (3, 3)));
         check(convolution((1, 1), (1, 1, 1), (3, 1, 1), (1, 1)));
     }
 

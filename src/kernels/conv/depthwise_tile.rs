@@ -1,4 +1,4 @@
-//! The depthwise micro-kernels, over vectors of channels.
+//! The micro-kernels of depthwise convolutions and of those in small groups, over vectors of channels.
 
 // Loops over registers use indices, which always unroll; iterators over nested arrays do not.
 #![allow(clippy::needless_range_loop)]
@@ -13,14 +13,14 @@ pub const ADDRESSES: usize = 128;
 /// Maximum output pixels of a strip.
 pub const STRIP: usize = 7;
 
-/// A strip of neighbouring output pixels of a row, over all channels; `K` by `K` windows of stride `S`.
-pub(crate) struct Strip<'a, const K: usize, const S: usize> {
+/// A strip of neighbouring output pixels of a row, over all channels; `K` by `K` windows of stride `S`, in groups of `G` channels.
+pub(crate) struct Strip<'a, const K: usize, const S: usize, const G: usize> {
     /// The receptive field: `(pixels - 1) * S + K` input pixels for each kernel row.
     pub addresses: &'a [*const f32; ADDRESSES],
     /// 1, 2, 4 or 7.
     pub pixels: usize,
     pub channels: usize,
-    /// Panels of 16 channels: each has a row of weights per tap.
+    /// Panels of 16 channels: each has a row of weights per tap and input channel of the group.
     pub weights: *const f32,
     pub epilogue: &'a EpiloguePtrs<'a>,
     /// The first pixel's residual, or null.
@@ -29,7 +29,7 @@ pub(crate) struct Strip<'a, const K: usize, const S: usize> {
     pub to_ld: usize,
 }
 
-impl<const K: usize, const S: usize> SimdOp for Strip<'_, K, S> {
+impl<const K: usize, const S: usize, const G: usize> SimdOp for Strip<'_, K, S, G> {
     #[inline(always)]
     unsafe fn run<V: Vector>(self) {
         // SAFETY: the constructor's promise that all addresses are valid.
@@ -56,7 +56,7 @@ impl<const K: usize, const S: usize> SimdOp for Strip<'_, K, S> {
     }
 }
 
-impl<const K: usize, const S: usize> Strip<'_, K, S> {
+impl<const K: usize, const S: usize, const G: usize> Strip<'_, K, S, G> {
     /// `T` pixels, for the channels in full vectors.
     #[inline(always)]
     unsafe fn pixels<V: Vector, const T: usize>(&self) {
@@ -65,18 +65,20 @@ impl<const K: usize, const S: usize> Strip<'_, K, S> {
         while channel + V::LANES <= self.channels {
             // SAFETY: channels are below the count; packed weights are padded to whole panels.
             unsafe {
-                let weights = self.weights.add(channel / PANEL * K * K * PANEL + channel % PANEL);
+                let weights = self.weights.add(channel / PANEL * K * K * G * PANEL + channel % PANEL);
                 let mut acc = [V::splat(0.0); T];
                 for row in 0..K {
-                    let mut w = [V::splat(0.0); K];
-                    for tap in 0..K {
-                        w[tap] = V::load(weights.add((row * K + tap) * PANEL));
-                    }
-                    for column in 0..columns {
-                        let x = V::load(self.addresses[row * columns + column].add(channel));
-                        for pixel in 0..T {
-                            if column >= pixel * S && column - pixel * S < K {
-                                acc[pixel] = x.mul_add(w[column - pixel * S], acc[pixel]);
+                    for member in 0..G {
+                        let mut w = [V::splat(0.0); K];
+                        for tap in 0..K {
+                            w[tap] = V::load(weights.add(((row * K + tap) * G + member) * PANEL));
+                        }
+                        for column in 0..columns {
+                            let x = input::<V, G>(self.addresses[row * columns + column], channel, member, V::LANES);
+                            for pixel in 0..T {
+                                if column >= pixel * S && column - pixel * S < K {
+                                    acc[pixel] = x.mul_add(w[column - pixel * S], acc[pixel]);
+                                }
                             }
                         }
                     }
@@ -94,12 +96,16 @@ impl<const K: usize, const S: usize> Strip<'_, K, S> {
         let columns = (self.pixels - 1) * S + K;
         // SAFETY: only the channels' lanes are accessed; packed weights are padded to whole panels.
         unsafe {
-            let weights = self.weights.add(channel / PANEL * K * K * PANEL + channel % PANEL);
+            let weights = self.weights.add(channel / PANEL * K * K * G * PANEL + channel % PANEL);
             let mut acc = V::splat(0.0);
-            for tap in 0..K * K {
-                let from = self.addresses[tap / K * columns + pixel * S + tap % K].add(channel);
-                let w = V::load(weights.add(tap * PANEL));
-                acc = V::load_partial(from, lanes).mul_add(w, acc);
+            for row in 0..K {
+                for member in 0..G {
+                    for tap in 0..K {
+                        let from = self.addresses[row * columns + pixel * S + tap];
+                        let w = V::load(weights.add(((row * K + tap) * G + member) * PANEL));
+                        acc = input::<V, G>(from, channel, member, lanes).mul_add(w, acc);
+                    }
+                }
             }
             let mut residual = self.residual;
             if !residual.is_null() {
@@ -108,6 +114,20 @@ impl<const K: usize, const S: usize> Strip<'_, K, S> {
             let to = self.to.add(pixel * self.to_ld);
             apply_and_store::<V, 1, false>([acc], self.epilogue, channel, lanes, residual, to, 0);
         }
+    }
+}
+
+/// The input channel with this index in its group, of `G` channels, for `lanes` output channels from `channel` on.
+#[inline(always)]
+unsafe fn input<V: Vector, const G: usize>(pixel: *const f32, channel: usize, member: usize, lanes: usize) -> V {
+    // SAFETY: only the pixel's channels are read: `lanes` of them, or one of the group.
+    unsafe {
+        if G > 1 && G >= V::LANES {
+            return V::splat(*pixel.add(channel / G * G + member));
+        }
+        let full = lanes == V::LANES;
+        let x = if full { V::load(pixel.add(channel)) } else { V::load_partial(pixel.add(channel), lanes) };
+        if G == 1 { x } else { x.repeat_in_groups::<G>(member) }
     }
 }
 
@@ -140,12 +160,17 @@ impl SimdOp for Pixel<'_> {
                 let to = self.to.add(channel);
                 let mut acc = if self.first_tap == 0 { V::splat(0.0) } else { V::load_partial(to, lanes) };
                 for (tap, &address) in self.addresses.iter().enumerate() {
-                    let mut x = [0.0f32; 16];
-                    for lane in 0..lanes {
-                        x[lane] = *address.add((channel + lane) / self.multiplier);
-                    }
+                    let x = if self.multiplier == 1 {
+                        V::load_partial(address.add(channel), lanes)
+                    } else {
+                        let mut x = [0.0f32; 16];
+                        for lane in 0..lanes {
+                            x[lane] = *address.add((channel + lane) / self.multiplier);
+                        }
+                        V::load(x.as_ptr())
+                    };
                     let w = V::load(weights.add((self.first_tap + tap) * PANEL));
-                    acc = V::load(x.as_ptr()).mul_add(w, acc);
+                    acc = x.mul_add(w, acc);
                 }
                 match self.epilogue {
                     None => acc.store_partial(to, lanes),

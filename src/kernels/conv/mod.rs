@@ -13,6 +13,7 @@ mod input_rows;
 #[cfg(test)]
 pub(crate) mod naive;
 pub mod pointwise;
+pub mod small_groups;
 pub mod transposed;
 mod window_copy;
 pub mod winograd;
@@ -26,6 +27,7 @@ use im2col::Im2col;
 use im2col_blas::Im2colBlas;
 use pointwise::Pointwise;
 use serde::{Deserialize, Serialize};
+use small_groups::SmallGroups;
 use std::fmt;
 use std::ops::Deref;
 use winograd::Blocking;
@@ -74,6 +76,8 @@ algorithms! {
     Im2col(Im2col),
     /// One kernel, or `multiplier` of them, per channel.
     Depthwise(Depthwise),
+    /// 3x3 in groups of 4 or 8 channels.
+    SmallGroups(SmallGroups),
     /// 1x1: a GEMM over pixels.
     Pointwise(Pointwise),
     /// For few input channels: windows are read in place from a padded copy.

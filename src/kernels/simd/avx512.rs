@@ -98,6 +98,15 @@ impl Vector for F32x16 {
         }
     }
     #[inline(always)]
+    fn repeat_in_groups<const G: usize>(self, index: usize) -> Self {
+        // SAFETY: see above.
+        unsafe {
+            let lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+            let first = _mm512_and_si512(lanes, _mm512_set1_epi32(-(G as i32)));
+            Self(_mm512_permutexvar_ps(_mm512_add_epi32(first, _mm512_set1_epi32(index as i32)), self.0))
+        }
+    }
+    #[inline(always)]
     unsafe fn load_partial(from: *const f32, count: usize) -> Self {
         // SAFETY: see above; masked-off lanes are not read.
         Self(unsafe { _mm512_maskz_loadu_ps(((1u32 << count) - 1) as __mmask16, from) })

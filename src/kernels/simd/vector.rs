@@ -48,6 +48,20 @@ pub trait Vector: Copy {
     /// `yes` where self > bound, else `no`.
     fn select_greater(self, bound: Self, yes: Self, no: Self) -> Self;
 
+    /// In each group of `G` lanes, the lane of this index in all of them; `G` is a power of two.
+    #[inline(always)]
+    fn repeat_in_groups<const G: usize>(self, index: usize) -> Self {
+        let (mut lanes, mut repeated) = ([0.0f32; 16], [0.0f32; 16]);
+        // SAFETY: a vector fits in the arrays, and `self` proves the instruction set.
+        unsafe {
+            self.store(lanes.as_mut_ptr());
+            for lane in 0..Self::LANES {
+                repeated[lane] = lanes[lane / G * G + index];
+            }
+            Self::load(repeated.as_ptr())
+        }
+    }
+
     /// Accumulates the unrolled part of a K slice (a multiple of `UNROLL` steps) into a register tile
     /// by the set's hand-written loop. Returns the K steps done: 0 if the set has no loop for this tile shape.
     ///

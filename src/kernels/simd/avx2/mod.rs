@@ -124,6 +124,15 @@ impl Vector for F32x8 {
         }
     }
     #[inline(always)]
+    fn repeat_in_groups<const G: usize>(self, index: usize) -> Self {
+        // SAFETY: see above.
+        unsafe {
+            let lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+            let first = _mm256_and_si256(lanes, _mm256_set1_epi32(-(G as i32)));
+            Self(_mm256_permutevar8x32_ps(self.0, _mm256_add_epi32(first, _mm256_set1_epi32(index as i32))))
+        }
+    }
+    #[inline(always)]
     fn has_row_tile(rows: usize) -> bool {
         row_tile_asm::has_row_tile(rows)
     }

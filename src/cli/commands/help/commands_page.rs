@@ -42,13 +42,14 @@ pub fn page(program: &Command) -> String {
 /// A command: its usage, what it does, its arguments and options.
 fn section(command: &Command, is_shared: &dyn Fn(&Arg) -> bool) -> String {
     let usage = command.clone().render_usage().to_string();
-    let about = command.get_long_about().or(command.get_about()).map(ToString::to_string).unwrap_or_default();
+    let about = command.get_about().map(ToString::to_string).unwrap_or_default();
+    let more = command.get_long_about().map(ToString::to_string).unwrap_or_default();
+    let more = more.strip_prefix(&about).unwrap_or_default().trim();
     let usage = usage.trim_start_matches("Usage: ");
-    let mut text = format!(
-        "\n## netc {}\n\n```text\n{usage}\n```\n\n{}.\n",
-        command.get_name(),
-        escaped(about.trim_end_matches('.'))
-    );
+    let mut text = format!("\n## netc {}\n\n```text\n{usage}\n```\n\n{}.\n", command.get_name(), escaped(&about));
+    if !more.is_empty() {
+        let _ = write!(text, "\n{}\n", escaped(more));
+    }
     let positional = command.get_positionals().filter(|argument| !argument.is_hide_set()).map(described);
     let own = options(command).filter(|option| !option.is_global_set() && !is_shared(option)).map(described);
     let list: String = positional.chain(own).collect();

@@ -18,48 +18,98 @@ use training::{cache, eval, train};
 #[derive(Subcommand, Debug)]
 pub enum Command {
     /// Check a spec: names, shapes, labels, recipe; opens no weights
+    ///
+    /// All nets in files or folders, fragments included. `--format json` includes the fixes, `--format github` annotates pull
+    /// requests.
     Check(check::Args),
     /// Show a net's layers, or draw it
+    ///
+    /// `--depth 1` folds scopes. `-o net.svg` draws the net; `-o net.html` too, with pan, zoom, search and the settings of
+    /// each layer; `-o net.dot` is for Graphviz. `--format json` is for programs.
     Show(show::Args),
     /// Compile a net and its weights into one artifact
+    ///
+    /// `netc build bird.net` writes `bird.netb`. `--emit` prints a stage as text instead, `--why conv1_2` the candidate
+    /// algorithms of a step with their estimated costs. `--tune` chooses by measuring on this machine, `--max-memory 512M`
+    /// limits the memory of the plan, `--precision bf16-weights` halves the dense weights.
     Build(build::Args),
     /// Classify photos, or run a net on arrays
+    ///
+    /// Photos are named one by one, by folders at any depth, or come from stdin. A single sigmoid gives both classes; outputs
+    /// without probabilities are printed as numbers. With arrays: `netc predict m.netb x.npy -o y.npy`.
     Predict(predict::Args),
     /// Answer requests for predictions over HTTP
+    ///
+    /// Photos and the Open Inference Protocol, in dynamic batches, with a page to drop photos on. `--edit bird.net` opens a
+    /// spec in the browser, with its drawing.
     Serve(serve::Args),
     /// Train a net by its recipe; the features of a frozen front are computed once per image
+    ///
+    /// Writes `bird.h5` (the weights), `bird.netb` (the artifact) and `bird.run/` (record, checkpoint, curves, report) next
+    /// to the spec. The first Ctrl-C ends a run after the current batch, and `--resume` continues it.
     Train(train::Args),
     /// Write a net's outputs for photos (features) to a file
+    ///
+    /// At any cut: `netc embed 'bird.net[..species]' photos/ -o f.h5`. `f.photos.csv` names the photo and the class of each
+    /// row.
     Embed(embed::Args),
     /// Evaluate a net on labelled data: accuracy, confusion matrix, metrics of each class
+    ///
+    /// The metrics that training reports; for numbers their errors. The data is a folder with a subfolder for each class, a
+    /// list (`list.csv`), or arrays: `netc eval m.netb f.h5 --x x --y y`, or `--x x.npy --y y.npy`.
     Eval(eval::Args),
     /// List or delete the cached features of frozen fronts
     Cache(cache::Args),
     /// Write a net for other programs: an ONNX model, a Keras model, or parameters for PyTorch (safetensors)
+    ///
+    /// `-o bird.onnx` writes an ONNX model, `-o bird.keras` a model that `keras.models.load_model` opens, `-o
+    /// bird.safetensors` parameters that PyTorch's `load_state_dict` takes.
     Export(export::Args),
     /// Compare the compiled net with its f64 reference, layer by layer
+    ///
+    /// `--training` also compares an update by the recipe: losses, gradients and the optimizer.
     Verify(verify::Args),
     /// Measure the speed of a compiled net on this machine
+    ///
+    /// Latency and throughput by batch size, and the time of each step relative to the machine's peaks.
     Bench(bench::Args),
     /// Show the contents of an artifact, or of a file of weights or arrays
+    ///
+    /// What is in an artifact, and what it was made from; or the tensors of a file of weights or arrays, with their shapes.
     Inspect(inspect::Args),
     /// Write the spec of an ONNX or Keras model, bound to its weights
+    ///
+    /// Repeated structure becomes nets and `repeat`. Code in a Keras model is never run.
     Import(import::Args),
     /// Format specs in the standard style
+    ///
+    /// Files, folders of them, or stdin. `--check --diff` shows what would change, and fails if anything would.
     Fmt(fmt::Args),
     /// Run the language server over stdin and stdout
+    ///
+    /// Diagnostics and fixes, completion, shapes, definitions and references. The folder `editors` of the project has an
+    /// extension for VS Code and a TextMate grammar.
     Lsp(lsp::Args),
     /// Explain a diagnostic's code, such as E0301
     Explain(explain::Args),
     /// Describe a layer, an entry of recipes, a shipped net or a command
+    ///
+    /// A name of Keras or PyTorch, such as Conv2D or weight_decay, is answered with what to write.
     Help(help::Args),
     /// Check the expectations of specs, and compare their stages with snapshots
+    ///
+    /// An item `expect` states the shapes of a net, a number of its layers or parameters, or the class of a photo. `--accept`
+    /// writes the snapshots, next to the specs.
     Test(test::Args),
     /// Create the folder of a new project
+    ///
+    /// The spec has a pretrained front, and a recipe for photos with one folder per class.
     New(new::Args),
     /// Compare two nets, layer by layer
     Diff(diff::Args),
     /// Print a shell's completion script
+    ///
+    /// In bash it completes names of shipped nets, too.
     Completions(completions::Args),
     /// Write the manual pages of all commands
     Man(man::Args),

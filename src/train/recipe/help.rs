@@ -4,6 +4,7 @@ use super::keys::key::{Key, NamedChoice};
 use super::keys::{self, KEYS};
 use super::values::choice;
 use crate::diagnostics::suggest;
+use std::fmt::Write;
 
 /// The names that an entry of a recipe takes; none where it takes numbers, or there is no such entry.
 pub fn choices(key: &str) -> Vec<NamedChoice> {
@@ -53,4 +54,42 @@ pub fn documentation(name: &str) -> Option<String> {
         }
     }
     Some(choice::documentation(first.name, &lines.join("\n"), first.arguments))
+}
+
+/// All keys and the names that they take, as a page in Markdown: `docs/recipes.md`.
+pub fn page() -> String {
+    let mut text = String::from(
+        "# Recipes\n\nEvery key of a recipe, `train NAME { key = value … }`, and the names that it takes. \
+         [Training](training.md) explains them by use.\n`netc help keep` prints one, `netc help --recipes` this page.\n\n\
+         | key | what it sets | without it |\n|---|---|---|\n",
+    );
+    for Key { name, summary, default, .. } in KEYS.iter() {
+        let _ = writeln!(text, "| [`{name}`](#{name}) | {} | {default} |", summary.replace('|', "\\|"));
+    }
+    // A name that several keys take is described under the first.
+    let mut described: Vec<NamedChoice> = Vec::new();
+    for key in KEYS.iter() {
+        let (new, known): (Vec<NamedChoice>, Vec<NamedChoice>) =
+            (key.choices)().into_iter().partition(|choice| !is_among(choice, &described));
+        let _ = writeln!(text, "\n## {}\n\n{}. Without it: {}.", key.name, capitalised(key.summary), key.default);
+        if !new.is_empty() {
+            text.push('\n');
+        }
+        new.iter().for_each(|choice| text += &choice::item(choice.name, choice.summary, choice.arguments));
+        if !known.is_empty() {
+            let names: Vec<String> = known.iter().map(|choice| format!("`{}`", choice.name)).collect();
+            let _ = writeln!(text, "\nAlso {}, as above.", names.join(", "));
+        }
+        described.extend(new);
+    }
+    text
+}
+
+fn is_among(choice: &NamedChoice, list: &[NamedChoice]) -> bool {
+    list.iter().any(|known| known.name == choice.name && known.summary == choice.summary)
+}
+
+fn capitalised(text: &str) -> String {
+    let mut characters = text.chars();
+    characters.next().map_or_else(String::new, |first| first.to_uppercase().chain(characters).collect())
 }

@@ -21,13 +21,25 @@ impl<T> std::fmt::Debug for Choice<T> {
 
 /// What `netc help` prints: `Momentum(step=0.1, momentum=0.9, nesterov=false)`, the summary, and a line for each argument.
 pub fn documentation(name: &str, summary: &str, arguments: &[Argument]) -> String {
-    let list: Vec<String> = arguments.iter().map(Argument::signature).collect();
-    let call = if list.is_empty() { name.to_string() } else { format!("{name}({})", list.join(", ")) };
+    let call = call(name, arguments);
     let width = arguments.iter().map(|argument| argument.name.len()).max().unwrap_or(0);
     let lines: String =
         arguments.iter().map(|one| format!("  {:width$}  {}\n", one.name, one.documentation())).collect();
     let heading = if lines.is_empty() { "" } else { "\nArguments:\n" };
     format!("{call}\n\n{summary}\n{heading}{lines}")
+}
+
+/// The item of a Markdown list that describes a choice, with one for each argument below it.
+pub fn item(name: &str, summary: &str, arguments: &[Argument]) -> String {
+    let summary = if summary.is_empty() { String::new() } else { format!(": {summary}") };
+    let lines = arguments.iter().map(|one| format!("  - `{}`: {}\n", one.name, one.documentation()));
+    format!("- `{}`{summary}\n{}", call(name, arguments), lines.collect::<String>())
+}
+
+/// `Momentum(step=0.1, momentum=0.9, nesterov=false)`
+fn call(name: &str, arguments: &[Argument]) -> String {
+    let list: Vec<String> = arguments.iter().map(Argument::signature).collect();
+    if list.is_empty() { name.to_string() } else { format!("{name}({})", list.join(", ")) }
 }
 
 /// An argument of a choice.

@@ -1,5 +1,6 @@
 //! `netc help`
 
+mod commands_page;
 mod terms;
 
 use crate::cli::output::messages;
@@ -15,11 +16,17 @@ use std::fmt::Write;
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// A layer, a word of the language, a name in recipes, a shipped net, a command, or a name of Keras or PyTorch; without it, all are listed
-    #[arg(conflicts_with = "all")]
+    #[arg(group = "what")]
     name: Option<String>,
     /// Print the descriptions of all layers as a Markdown page
-    #[arg(long)]
+    #[arg(long, group = "what")]
     all: bool,
+    /// Print all keys of recipes, and the values that they take, as a Markdown page
+    #[arg(long, group = "what")]
+    recipes: bool,
+    /// Print all commands, with their arguments, as a Markdown page
+    #[arg(long, group = "what")]
+    commands: bool,
 }
 
 pub fn run(args: &Args, mut program: clap::Command) -> CommandResult {
@@ -27,8 +34,16 @@ pub fn run(args: &Args, mut program: clap::Command) -> CommandResult {
         messages::print(ops::page());
         return Ok(());
     }
+    if args.recipes {
+        messages::print(recipe::help::page());
+        return Ok(());
+    }
     // Adds the program's name to the usage of commands.
     program.build();
+    if args.commands {
+        messages::print(commands_page::page(&program));
+        return Ok(());
+    }
     let Some(name) = &args.name else {
         messages::print(format!("{}\n{}", program.render_help(), list()));
         return Ok(());

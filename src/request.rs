@@ -11,6 +11,17 @@ use std::str::FromStr;
 /// The options of a weights block.
 pub const WEIGHTS_OPTIONS: [&str; 6] = ["layout", "missing", "rename", "sha256", "image", "config"];
 
+/// The words that an option of a weights block takes; none where it takes other values.
+pub fn weights_choices(option: &str) -> Vec<&'static str> {
+    match option {
+        "layout" => std::iter::once(DETECT_LAYOUT).chain(Layout::ALL.iter().map(|layout| layout.name())).collect(),
+        "missing" => vec!["error", "initialize"],
+        "config" => vec!["check", "ignore"],
+        "image" => Preprocessing::PRESETS.to_vec(),
+        _ => Vec::new(),
+    }
+}
+
 /// Defines [`RecipeKey`] from its variants and their names in specs.
 macro_rules! recipe_keys {
     ($($variant:ident $name:literal,)+) => {

@@ -219,37 +219,69 @@ fn two_nets_differ_layer_by_layer() {
     }
 }
 
+/// A layer that is added shifts the numbers of generated names after it, and changes the input of one layer.
+#[test]
+fn shifted_numbers_are_no_difference() {
+    let folder = folder(&[]);
+    let said = messages(&netc(folder.path(), &["diff", "vgg16", "vgg19"]));
+    let changed: Vec<&str> = said.lines().filter(|line| line.trim_start().starts_with('~')).collect();
+    assert!(said.contains("6 added, 0 removed") && changed.len() <= 3, "{said}");
+    assert!(changed.iter().all(|line| line.contains("  inputs ") && !line.contains(';')), "{said}");
+}
+
 #[test]
 fn every_shell_gets_completions() {
     let folder = folder(&[]);
     for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
         let output = netc(folder.path(), &["completions", shell]);
-        assert!(output.status.success() && messages(&output).contains("predict"), "{shell}");
+        assert!(output.status.success() && messages(&output).contains("NETC_COMPLETE"), "{shell}");
     }
 }
 
-/// The completions that bash offers for the last word.
+/// The completions that bash offers at the end of a line, of which `current` is what it would replace.
 #[cfg(unix)]
-fn completed(script: &str, words: &str) -> Vec<String> {
-    let program = format!(
-        "{script}\nCOMP_WORDS=({words}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); last=${{COMP_WORDS[COMP_CWORD]}}; \
-         _netc netc \"$last\" \"${{COMP_WORDS[COMP_CWORD - 1]}}\"; printf '%s\\n' \"${{COMPREPLY[@]}}\""
-    );
-    let output = std::process::Command::new("bash").args(["--norc", "-c", &program]).output().expect("bash runs");
-    String::from_utf8_lossy(&output.stdout).lines().map(String::from).collect()
+fn completed(folder: &Path, line: &str, current: &str) -> Vec<String> {
+    let program = Path::new(env!("CARGO_BIN_EXE_netc"));
+    let script = "eval \"$(netc completions bash)\"; COMP_LINE=$1; COMP_POINT=${#1}; _netc netc \"$2\" \"\"; \
+                  printf '%s\\n' \"${COMPREPLY[@]}\"";
+    let path = std::env::var("PATH").unwrap_or_default();
+    let path = format!("{}:{path}", program.parent().expect("a folder").display());
+    let mut bash = std::process::Command::new("bash");
+    bash.args(["--norc", "-c", script, "bash", line, current]).env("PATH", path).current_dir(folder);
+    let output = bash.output().expect("bash runs");
+    // `compopt` works only where a person types.
+    let text = String::from_utf8_lossy(&output.stdout);
+    text.lines().filter(|line| !line.is_empty()).map(String::from).collect()
 }
 
 #[cfg(unix)]
 #[test]
-fn bash_completes_the_names_of_nets_that_ship() {
-    let folder = folder(&[]);
-    let script = String::from_utf8(netc(folder.path(), &["completions", "bash"]).stdout).expect("a script");
-    assert_eq!(completed(&script, "netc show squ"), ["squeezenet", "squeezenet1_1"]);
-    assert_eq!(completed(&script, "netc diff vgg16 vgg"), ["vgg16", "vgg19"]);
-    assert_eq!(completed(&script, "netc predict unet photo.j"), [""]);
-    assert_eq!(completed(&script, "netc inspect squ"), [""]);
+fn bash_completes_nets_layers_codes_and_keys() {
+    let files =
+        [("tiny.net", "net tiny = Input(8) >> Relu(4) as hidden >> Softmax(2)\n"), ("notes.txt", ""), ("x.jpg", "")];
+    let folder = folder(&files);
+    std::fs::create_dir(folder.path().join("specs")).expect("a folder");
+    let at = folder.path();
+    assert_eq!(completed(at, "netc show squ", "squ"), ["squeezenet", "squeezenet1_1"]);
+    assert_eq!(completed(at, "netc diff vgg16 vgg", "vgg"), ["vgg16", "vgg19"]);
+    assert_eq!(completed(at, "netc check ti", "ti"), ["tiny.net"]);
+    assert_eq!(completed(at, "netc check sp", "sp"), ["specs/"]);
+    assert_eq!(completed(at, "netc predict unet x", "x"), ["x.jpg"]);
+    assert_eq!(completed(at, "netc pre", "pre"), ["predict"]);
+    // In a cut: within quotes; without, bash breaks the word at `=`.
+    let ends = ["vgg16[..=conv5_1]", "vgg16[..=conv5_2]", "vgg16[..=conv5_3]"];
+    assert_eq!(completed(at, "netc show 'vgg16[..=conv5", "vgg16[..=conv5"), ends);
+    assert_eq!(completed(at, "netc show 'vgg16[..=conv5", "'vgg16[..=conv5"), ends);
+    assert_eq!(completed(at, "netc show vgg16[..=conv5", "conv5"), ["conv5_1]", "conv5_2]", "conv5_3]"]);
+    assert_eq!(completed(at, "netc show 'tiny.net[..h", "tiny.net[..h"), ["tiny.net[..hidden]"]);
+    assert!(completed(at, "netc show 'nothing[..h", "nothing[..h").is_empty());
+    assert_eq!(completed(at, "netc explain e030", "e030").first().map(String::as_str), Some("E0301"));
+    assert_eq!(completed(at, "netc help Mom", "Mom"), ["Momentum"]);
+    assert_eq!(completed(at, "netc help GlobalP", "GlobalP"), ["GlobalPool", "GlobalPooling"]);
+    assert_eq!(completed(at, "netc train tiny.net --set epo", "epo"), ["epochs="]);
+    assert_eq!(completed(at, "netc show tiny.net --form", "--form"), ["--format"]);
     // Other names are accepted as before.
-    let shown = netc(folder.path(), &["show", "Input(4) >> Relu(2)"]);
+    let shown = netc(at, &["show", "Input(4) >> Relu(2)"]);
     assert!(shown.status.success(), "{}", messages(&shown));
 }
 

@@ -14,8 +14,25 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+/// A function of conditions.
+#[derive(Debug)]
+pub struct Function {
+    pub name: &'static str,
+    pub signature: &'static str,
+    /// What it gives, in one line.
+    pub doc: &'static str,
+}
+
 /// The functions of conditions.
-const FUNCTIONS: [&str; 3] = ["top1", "parameters", "layers"];
+pub const FUNCTIONS: [Function; 3] = [
+    Function {
+        name: "top1",
+        signature: "top1(net, photo)",
+        doc: "the label of a photo's most likely class, or its index: `top1(bird, \"owl.jpg\")`",
+    },
+    Function { name: "parameters", signature: "parameters(net)", doc: "the number of a net's parameters" },
+    Function { name: "layers", signature: "layers(net)", doc: "the number of a net's layers" },
+];
 
 /// Checks the expectations of the spec's root file; reports all that fail.
 pub fn check(spec: &Spec, options: &BuildOptions) -> Diagnostics {
@@ -121,12 +138,10 @@ impl Nets<'_> {
             ("layers", Some(net), 1) => integer(self.graph(&net)?.nodes.len()),
             ("parameters" | "layers", ..) => return Err(wrong("a net's name")),
             (other, ..) => {
+                let names = FUNCTIONS.map(|function| function.name);
                 return Err(Diagnostic::new(Code::ExpectationForm, format!("expectations have no function `{other}`"))
-                    .at(
-                        function.span,
-                        format!("the functions are {}", suggest::one_of(FUNCTIONS).replace(" or ", " and ")),
-                    )
-                    .suggest_name(function.span, other, suggest::nearest(other, FUNCTIONS))
+                    .at(function.span, format!("the functions are {}", suggest::one_of(names).replace(" or ", " and ")))
+                    .suggest_name(function.span, other, suggest::nearest(other, names))
                     .into());
             }
         };

@@ -4,9 +4,12 @@ use super::output::messages::{self, error};
 use super::result::{CommandResult, Failed};
 use crate::artifact::Artifact;
 use crate::data::arrays::array_file;
+use crate::diagnostics::suggest::did_you_mean_file;
 use crate::diagnostics::{Code, Diagnostic};
+use crate::file::open_regular;
 use crate::plan::{Plan, Port};
 use crate::runtime::{self, batch_arrays};
+use crate::source::plain;
 use ndarray::{ArrayD, IxDyn};
 use std::path::Path;
 
@@ -14,6 +17,17 @@ use std::path::Path;
 pub fn is_array(path: &Path) -> bool {
     let ending = path.extension().map(|ending| ending.to_string_lossy().to_ascii_lowercase());
     matches!(ending.as_deref(), Some("npy" | "npz" | "h5" | "hdf5"))
+}
+
+/// Checks that a file of arrays can be opened, before a net is compiled for it.
+///
+/// # Errors
+/// A file that cannot; the error has been reported.
+pub fn check_readable(path: &Path) -> CommandResult {
+    open_regular(path).map(|_| ()).map_err(|cause| {
+        let message = format!("{}: {}", path.display(), plain(&cause));
+        messages::fail_with(Diagnostic::new(Code::Array, message).maybe_help(did_you_mean_file(path)))
+    })
 }
 
 /// Reads the arrays of a net's inputs from a file: one array, or several by the names of the inputs, with equal numbers of

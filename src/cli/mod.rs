@@ -3,6 +3,7 @@
 mod args;
 mod arrays;
 mod commands;
+mod completion;
 mod model;
 #[allow(unsafe_code)] // The global allocator and a signal handler.
 pub mod out_of_memory;
@@ -39,6 +40,10 @@ pub fn main() -> ExitCode {
 /// Runs the program with the given arguments, the first of which is its name; returns the exit code.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
     out_of_memory::install();
+    let args: Vec<OsString> = args.into_iter().collect();
+    if completion::answer(&args, Program::command) {
+        return EXIT_SUCCESS;
+    }
     let program = match Program::try_parse_from(args) {
         Ok(program) => program,
         Err(error) => {

@@ -3,19 +3,49 @@
 
 use super::suggest;
 
-/// Layers of other libraries, and the advice.
-const LAYERS: &[(&[&str], &str)] = &[
-    (&["Conv1d", "Conv1D"], "write `Conv(3, 64)`: over a sequence it slides along the time"),
+/// What replaces the name of a layer of another library.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Replacement {
+    /// A name: its arguments have the same order.
+    Name(&'static str),
+    /// A name, if all arguments are named or there are none: they have another order.
+    NamedArguments(&'static str),
+    /// A text, if there are no arguments.
+    Alone(&'static str),
+    /// Nothing of the same form.
+    None,
+}
+
+/// Layers of other libraries, what replaces each, and the advice.
+const LAYERS: &[(&[&str], Replacement, &str)] = &[
+    (
+        &["Conv1d", "Conv1D"],
+        Replacement::NamedArguments("Conv"),
+        "write `Conv(3, 64)`: over a sequence it slides along the time",
+    ),
     (
         &["Conv2d", "Conv2D", "Convolution2D", "conv2d"],
+        Replacement::NamedArguments("Conv"),
         "write `Conv(3x3, 64)`: the kernel size, then the filters; the input channels are inferred",
     ),
-    (&["ConvTranspose2d", "Conv2DTranspose", "TransposedConv"], "write `ConvTranspose(4x4, 64, stride=2, padding=1)`"),
-    (&["DepthwiseConv2D", "DepthwiseConv2d"], "write `DepthwiseConv(3x3)`"),
-    (&["SeparableConv2D", "SeparableConv2d", "SeparableConv1D"], "write `SeparableConv(3x3, 64)`"),
-    (&["FC", "FullyConnected", "InnerProduct"], "write `Dense(10)`"),
-    (&["MaxPool2d", "MaxPool2D", "MaxPooling2D", "MaxPooling2d"], "write `MaxPool(2x2)`"),
-    (&["AvgPool2d", "AvgPool2D", "AveragePooling2D", "AveragePooling2d"], "write `AvgPool(2x2)`"),
+    (
+        &["ConvTranspose2d", "Conv2DTranspose", "TransposedConv"],
+        Replacement::NamedArguments("ConvTranspose"),
+        "write `ConvTranspose(4x4, 64, stride=2, padding=1)`",
+    ),
+    (&["DepthwiseConv2D", "DepthwiseConv2d"], Replacement::Name("DepthwiseConv"), "write `DepthwiseConv(3x3)`"),
+    (
+        &["SeparableConv2D", "SeparableConv2d", "SeparableConv1D"],
+        Replacement::NamedArguments("SeparableConv"),
+        "write `SeparableConv(3x3, 64)`",
+    ),
+    (&["FC", "FullyConnected", "InnerProduct"], Replacement::Name("Dense"), "write `Dense(10)`"),
+    (&["MaxPool2d", "MaxPool2D", "MaxPooling2D", "MaxPooling2d"], Replacement::Name("MaxPool"), "write `MaxPool(2x2)`"),
+    (
+        &["AvgPool2d", "AvgPool2D", "AveragePooling2D", "AveragePooling2d"],
+        Replacement::Name("AvgPool"),
+        "write `AvgPool(2x2)`",
+    ),
     (
         &[
             "GlobalAvgPool",
@@ -26,67 +56,111 @@ const LAYERS: &[(&[&str], &str)] = &[
             "AdaptiveAvgPool2d",
             "GAP",
         ],
+        Replacement::Alone("GlobalPool(avg)"),
         "write `GlobalPool(avg)`",
     ),
     (
         &["GlobalMaxPool", "GlobalMaxPooling", "GlobalMaxPooling2D", "GlobalMaxPool2D", "AdaptiveMaxPool2d"],
+        Replacement::Alone("GlobalPool(max)"),
         "write `GlobalPool(max)`",
     ),
-    (&["BatchNorm1d", "BatchNorm2d", "BatchNorm2D"], "write `BatchNorm`: the channels are inferred"),
-    (&["Dropout2d", "SpatialDropout2D", "AlphaDropout"], "write `Dropout(0.5)`"),
-    (&["UpSampling2D", "Upsample", "Upsampling", "UpsamplingNearest2d"], "write `Upscale(2)`"),
-    (&["UpsamplingBilinear2d", "Interpolate", "Resizing"], "write `Resize(scale=2, mode=bilinear)`"),
-    (&["ZeroPadding2D", "ZeroPad2d"], "write `ZeroPad(1)`"),
-    (&["ReflectionPad2d", "ReflectPad"], "write `Pad(1, mode=reflect)`"),
-    (&["ReplicationPad2d", "EdgePad"], "write `Pad(1, mode=edge)`"),
-    (&["Cropping2D", "CenterCrop"], "write `Crop(1)`: the pixels to cut off each side"),
-    (&["PixelShuffle"], "write `DepthToSpace(2, order=crd)`"),
-    (&["PixelUnshuffle"], "write `SpaceToDepth(2, order=crd)`"),
-    (&["InputLayer"], "write `Input(224x224x3)`: the sizes without the batch"),
-    (&["View", "Unsqueeze", "Squeeze", "ExpandDims"], "write `Reshape(…)`: the sizes without the batch"),
-    (&["Permute"], "write `Transpose([…])`"),
-    (&["Plus"], "write `(a | b) >> Add`"),
-    (&["Cat", "Merge"], "write `(a | b) >> Concatenate`"),
-    (&["Mul", "Product"], "write `(a | b) >> Multiply`"),
-    (&["Sub", "Difference", "Minus"], "write `(a | b) >> Subtract`"),
-    (&["Div", "Quotient"], "write `(a | b) >> Divide`"),
-    (&["Pow"], "write `Power(2)`"),
-    (&["Clamp", "Hardtanh", "ClipByValue"], "write `Clip(-1, 1)`"),
-    (&["ReduceMean", "ReduceSum", "ReduceMax"], "write `Mean`, `Sum` or `Max` with an axis: `Mean([height, width])`"),
-    (&["Activation"], "activations are layers: `Relu`, `Tanh`, `Softmax`"),
+    (
+        &["BatchNorm1d", "BatchNorm2d", "BatchNorm2D"],
+        Replacement::NamedArguments("BatchNorm"),
+        "write `BatchNorm`: the channels are inferred",
+    ),
+    (&["Dropout2d", "SpatialDropout2D", "AlphaDropout"], Replacement::Name("Dropout"), "write `Dropout(0.5)`"),
+    (
+        &["UpSampling2D", "Upsample", "Upsampling", "UpsamplingNearest2d"],
+        Replacement::Name("Upscale"),
+        "write `Upscale(2)`",
+    ),
+    (&["UpsamplingBilinear2d", "Interpolate", "Resizing"], Replacement::None, "write `Resize(scale=2, mode=bilinear)`"),
+    (&["ZeroPadding2D", "ZeroPad2d"], Replacement::Name("ZeroPad"), "write `ZeroPad(1)`"),
+    (&["ReflectionPad2d", "ReflectPad"], Replacement::None, "write `Pad(1, mode=reflect)`"),
+    (&["ReplicationPad2d", "EdgePad"], Replacement::None, "write `Pad(1, mode=edge)`"),
+    (&["Cropping2D", "CenterCrop"], Replacement::Name("Crop"), "write `Crop(1)`: the pixels to cut off each side"),
+    (&["PixelShuffle"], Replacement::None, "write `DepthToSpace(2, order=crd)`"),
+    (&["PixelUnshuffle"], Replacement::None, "write `SpaceToDepth(2, order=crd)`"),
+    (&["InputLayer"], Replacement::NamedArguments("Input"), "write `Input(224x224x3)`: the sizes without the batch"),
+    (
+        &["View", "Unsqueeze", "Squeeze", "ExpandDims"],
+        Replacement::None,
+        "write `Reshape(…)`: the sizes without the batch",
+    ),
+    (&["Permute"], Replacement::None, "write `Transpose([…])`"),
+    (&["Plus"], Replacement::Alone("Add"), "write `(a | b) >> Add`"),
+    (&["Cat", "Merge"], Replacement::Alone("Concatenate"), "write `(a | b) >> Concatenate`"),
+    (&["Mul", "Product"], Replacement::Alone("Multiply"), "write `(a | b) >> Multiply`"),
+    (&["Sub", "Difference", "Minus"], Replacement::Alone("Subtract"), "write `(a | b) >> Subtract`"),
+    (&["Div", "Quotient"], Replacement::Alone("Divide"), "write `(a | b) >> Divide`"),
+    (&["Pow"], Replacement::None, "write `Power(2)`"),
+    (&["Clamp", "Hardtanh", "ClipByValue"], Replacement::NamedArguments("Clip"), "write `Clip(-1, 1)`"),
+    (
+        &["ReduceMean", "ReduceSum", "ReduceMax"],
+        Replacement::None,
+        "write `Mean`, `Sum` or `Max` with an axis: `Mean([height, width])`",
+    ),
+    (&["Activation"], Replacement::None, "activations are layers: `Relu`, `Tanh`, `Softmax`"),
     (
         &["Sequential", "Model", "Module"],
+        Replacement::None,
         "layers are chained with `>>`: `net small = Input(784) >> Relu(100) >> Softmax(10)`",
     ),
-    (&["LogSoftmax", "Softmax2d"], "write `Softmax`: the loss takes the logarithm"),
-    (&["Noop", "NoOp", "Lambda", "Pass"], "write `Identity` for a branch without layers"),
-    (&["SimpleRNN", "RNN"], "recurrent layers are `LSTM` and `GRU`"),
+    (&["LogSoftmax", "Softmax2d"], Replacement::Alone("Softmax"), "write `Softmax`: the loss takes the logarithm"),
+    (
+        &["Noop", "NoOp", "Lambda", "Pass"],
+        Replacement::Alone("Identity"),
+        "write `Identity` for a branch without layers",
+    ),
+    (&["SimpleRNN", "RNN"], Replacement::None, "recurrent layers are `LSTM` and `GRU`"),
     (
         &["Bidirectional", "BiLSTM", "BiGRU"],
+        Replacement::None,
         "write both directions: `(LSTM(64) | LSTM(64, backwards=true)) >> Concatenate`",
     ),
-    (&["TimeDistributed"], "leave it out: on a sequence `Dense`, norms, activations and `Dropout` act on each step"),
-    (&["MatMul", "Gemm"], "write `Dense(10)` for a product with learnt weights, `Attention(8)` for attention"),
+    (
+        &["TimeDistributed"],
+        Replacement::None,
+        "leave it out: on a sequence `Dense`, norms, activations and `Dropout` act on each step",
+    ),
+    (
+        &["MatMul", "Gemm"],
+        Replacement::None,
+        "write `Dense(10)` for a product with learnt weights, `Attention(8)` for attention",
+    ),
     (
         &["Conv3D", "Conv3d", "MaxPool3d", "MaxPooling3D", "AvgPool3d", "AveragePooling3D", "BatchNorm3d"],
+        Replacement::None,
         "there are no layers on volumes: images and sequences only",
     ),
     (
         &["Rescaling", "Normalization", "Normalize2d", "ToTensor"],
+        Replacement::None,
         "preprocessing is the input's: `Input(224x224x3, image=Torch)`; `netc help Image` describes it",
     ),
-    (&["RandomFlip", "RandomRotation", "RandomCrop"], "random changes are the recipe's: `augment = [flip, crop(0.5)]`"),
+    (
+        &["RandomFlip", "RandomRotation", "RandomCrop"],
+        Replacement::None,
+        "random changes are the recipe's: `augment = [flip, crop(0.5)]`",
+    ),
     (
         &["MultiheadAttention", "SelfAttention", "SelfAttn", "MHA", "ScaledDotProductAttention"],
+        Replacement::NamedArguments("Attention"),
         "write `Attention(8)`: the number of heads; the features are inferred",
     ),
     (
         &["PositionalEncoding", "PositionalEmbedding", "PosEmbed"],
+        Replacement::NamedArguments("PositionEmbedding"),
         "write `PositionEmbedding`: learnt values of each step",
     ),
-    (&["ClsToken", "CLS"], "write `ClassToken`"),
-    (&["LayerNormalization", "LayerNorm2d"], "write `LayerNorm`: the channels are inferred"),
-    (&["InstanceNorm2d"], "write `GroupNorm(n)` with as many groups as channels"),
+    (&["ClsToken", "CLS"], Replacement::NamedArguments("ClassToken"), "write `ClassToken`"),
+    (
+        &["LayerNormalization", "LayerNorm2d"],
+        Replacement::NamedArguments("LayerNorm"),
+        "write `LayerNorm`: the channels are inferred",
+    ),
+    (&["InstanceNorm2d"], Replacement::None, "write `GroupNorm(n)` with as many groups as channels"),
 ];
 
 /// Arguments: the layer (`None` for any), the names in other libraries, and the name here.
@@ -226,6 +300,20 @@ const RECIPE: &[(&[&str], Meaning)] = &[
     (&["random_state", "random_seed"], Meaning::Name("seed")),
 ];
 
+/// Training options of other libraries whose value has a place in another entry: the entry, and the text around the value.
+const RECIPE_VALUES: &[(&[&str], &str, &str, &str)] = &[
+    (&["learning_rate", "lr", "step", "base_lr"], "optimizer", "Momentum(step=", ")"),
+    (&["momentum"], "optimizer", "Momentum(momentum=", ")"),
+    (&["nesterov"], "optimizer", "Momentum(nesterov=", ")"),
+    (&["weight_decay", "wd", "decay_weights"], "regularizer", "l2(", ")"),
+    (
+        &["clipnorm", "clip_norm", "grad_clip", "gradient_clip_val", "max_grad_norm"],
+        "optimizer",
+        "Momentum(clip_norm=",
+        ")",
+    ),
+];
+
 /// Arguments of recipes' values in other libraries, and ours.
 const OPTIONS: &[(&[&str], &str)] = &[
     (&["learning_rate", "lr"], "step"),
@@ -243,7 +331,41 @@ fn look_up<T: Copy>(table: &[(&[&str], T)], word: &str) -> Option<T> {
 
 /// Advice for a layer of another library.
 pub fn layer(word: &str) -> Option<&'static str> {
-    look_up(LAYERS, word)
+    LAYERS.iter().find(|(words, ..)| words.contains(&word)).map(|(.., advice)| *advice)
+}
+
+/// What to write in place of a layer of another library, `word` or a call of it: the part of `written` that is replaced, in bytes
+/// from its start, and the text. `None` where its arguments would change their meaning.
+pub fn layer_fix(word: &str, written: &str) -> Option<(usize, &'static str)> {
+    let (_, replacement, _) = LAYERS.iter().find(|(words, ..)| words.contains(&word))?;
+    let arguments = written.strip_prefix(word)?.trim();
+    let arguments = arguments.strip_prefix('(').and_then(|rest| rest.strip_suffix(')')).unwrap_or(arguments).trim();
+    match replacement {
+        Replacement::Name(name) => Some((word.len(), name)),
+        Replacement::NamedArguments(name) => all_named(arguments).then_some((word.len(), name)),
+        Replacement::Alone(text) => arguments.is_empty().then_some((written.len(), text)),
+        Replacement::None => None,
+    }
+}
+
+/// Whether each of the arguments of a call, separated by commas, has a name.
+fn all_named(arguments: &str) -> bool {
+    let mut depth = 0usize;
+    let mut pieces = vec![String::new()];
+    for c in arguments.chars() {
+        match c {
+            '(' | '[' | '{' => depth += 1,
+            ')' | ']' | '}' => depth = depth.saturating_sub(1),
+            ',' if depth == 0 => pieces.push(String::new()),
+            _ => {}
+        }
+        if let Some(piece) = pieces.last_mut().filter(|_| c != ',' || depth > 0) {
+            piece.push(c);
+        }
+    }
+    let is_name = |text: &str| !text.is_empty() && text.chars().all(|c| c.is_alphanumeric() || c == '_');
+    let is_named = |piece: &String| piece.split_once('=').is_some_and(|(name, _)| is_name(name.trim()));
+    pieces.iter().filter(|piece| !piece.trim().is_empty()).all(is_named)
 }
 
 /// The likely meaning of an unknown name.
@@ -287,7 +409,45 @@ pub fn recipe_key<'a>(word: &str, known: &[&'a str]) -> Option<Meaning<'a>> {
     known_recipe_key(word).or_else(|| suggest::nearest(word, known.iter().copied()).map(Meaning::Name))
 }
 
+/// The entry of a recipe that says the same as an option of another library with a value, unless the recipe has such an entry;
+/// `has` tells.
+pub fn recipe_entry(word: &str, value: &str, has: impl Fn(&str) -> bool) -> Option<String> {
+    let (_, key, before, after) = RECIPE_VALUES.iter().find(|(words, ..)| words.contains(&word))?;
+    (!has(key)).then(|| format!("{key} = {before}{value}{after}"))
+}
+
 /// The meaning of a training option of another library.
 pub fn known_recipe_key(word: &str) -> Option<Meaning<'static>> {
     look_up(RECIPE, word)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn layers_are_replaced_where_their_arguments_keep_their_meaning() {
+        for (word, written, fixed) in [
+            ("MaxPool2d", "MaxPool2d(2)", Some((9, "MaxPool"))),
+            ("GAP", "GAP", Some((3, "GlobalPool(avg)"))),
+            ("GlobalAveragePooling2D", "GlobalAveragePooling2D( )", Some((25, "GlobalPool(avg)"))),
+            ("GlobalAveragePooling2D", "GlobalAveragePooling2D(keepdims=true)", None),
+            ("Conv2D", "Conv2D(filters=64, kernel_size=(3))", Some((6, "Conv"))),
+            // Keras has the filters first, PyTorch the input channels.
+            ("Conv2D", "Conv2D(64, kernel_size=3)", None),
+            ("Conv2d", "Conv2d(3, 64, 3)", None),
+            ("Model", "Model", None),
+        ] {
+            assert_eq!(layer_fix(word, written), fixed, "{written}");
+        }
+    }
+
+    #[test]
+    fn options_become_entries_unless_they_are_there() {
+        let entry = |word: &str, has: Option<&str>| recipe_entry(word, "0.1", |key| Some(key) == has);
+        assert_eq!(entry("lr", None).as_deref(), Some("optimizer = Momentum(step=0.1)"));
+        assert_eq!(entry("lr", Some("optimizer")), None);
+        assert_eq!(entry("wd", None).as_deref(), Some("regularizer = l2(0.1)"));
+        assert_eq!(entry("epochs", None), None);
+    }
 }

@@ -6,7 +6,9 @@ use super::project::{self, shipped};
 use super::spec::Spec;
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, Result, foreign_names, suggest};
 use crate::graph::{Graph, Value, ValueKind};
-use crate::request::{DETECT_LAYOUT, LabelsRequest, Layout, RecipeKey, WEIGHTS_OPTIONS, WeightsRequest};
+use crate::request::{
+    DETECT_LAYOUT, LabelsRequest, Layout, RecipeKey, WEIGHTS_OPTIONS, WeightsRequest, weights_choices,
+};
 use crate::source::{FileId, Span};
 use crate::syntax::ast::{Entry, Expr, Ident, LabelsItem, WeightsItem};
 use std::collections::{BTreeMap, HashSet};
@@ -156,14 +158,12 @@ impl Spec {
             match (key.text.as_str(), &value.kind) {
                 ("layout", kind) => match layout_option(kind) {
                     Some(layout) => request.layout = layout,
-                    None => errors.push(wrong(&suggest::one_of(
-                        std::iter::once(DETECT_LAYOUT).chain(Layout::ALL.iter().map(|layout| layout.name())),
-                    ))),
+                    None => errors.push(wrong(&suggest::one_of(weights_choices("layout")))),
                 },
                 ("missing", ValueKind::Word(word)) if word == "error" || word == "initialize" => {
                     request.initialize_missing = word == "initialize";
                 }
-                ("missing", _) => errors.push(wrong("`error` or `initialize`")),
+                ("missing", _) => errors.push(wrong(&suggest::one_of(weights_choices("missing")))),
                 ("rename", ValueKind::Map(entries)) => {
                     for (from, to) in entries {
                         match (&from.kind, &to.kind) {
@@ -185,7 +185,7 @@ impl Spec {
                 ("config", ValueKind::Word(word)) if word == "check" || word == "ignore" => {
                     request.check_configuration = word == "check";
                 }
-                ("config", _) => errors.push(wrong("`check` or `ignore`")),
+                ("config", _) => errors.push(wrong(&suggest::one_of(weights_choices("config")))),
                 ("image", _) => match crate::ops::input::preprocessing_of(&value) {
                     Ok(image) => request.image = image.map(|image| (image, written.span)),
                     Err(diagnostic) => errors.push(diagnostic),
@@ -246,8 +246,16 @@ impl Spec {
     pub fn check_recipes(&self) -> Diagnostics {
         let mut errors = Diagnostics::default();
         for (item, _) in self.project.recipes.values() {
-            for (index, Entry { key, .. }) in item.entries.iter().enumerate() {
-                check_recipe_key(key, &mut errors);
+            for (index, Entry { key, value }) in item.entries.iter().enumerate() {
+                if let Some(mut diagnostic) = unknown_recipe_key(key) {
+                    let has = |known: &str| item.entries.iter().any(|entry| entry.key.text == known);
+                    let written = self.sources.text(value.span);
+                    if let Some(entry) = foreign_names::recipe_entry(&key.text, written, has) {
+                        let whole = key.span.to(value.span);
+                        diagnostic = diagnostic.fix(whole, self.sources.text(whole), entry);
+                    }
+                    errors.push(diagnostic);
+                }
                 if let Some(earlier) = item.entries[..index].iter().find(|other| other.key.text == key.text) {
                     errors.push(
                         Diagnostic::new(Code::Recipe, format!("`{}` is given twice", key.text))
@@ -265,21 +273,22 @@ impl Spec {
                 );
             }
         }
-        self.settings.iter().for_each(|setting| check_recipe_key(&setting.key, &mut errors));
+        self.settings
+            .iter()
+            .filter_map(|setting| unknown_recipe_key(&setting.key))
+            .for_each(|error| errors.push(error));
         errors
     }
 }
 
-/// Reports a key that recipes do not have.
-fn check_recipe_key(key: &Ident, errors: &mut Diagnostics) {
+/// The error for a key that recipes do not have.
+fn unknown_recipe_key(key: &Ident) -> Option<Diagnostic> {
     let known: Vec<&str> = RecipeKey::ALL.iter().map(|key| key.name()).collect();
-    if !known.contains(&key.text.as_str()) {
-        errors.push(
-            Diagnostic::new(Code::Recipe, format!("a recipe has no key `{}`", key.text))
-                .at(key.span, "unknown key")
-                .suggest(key.span, &key.text, foreign_names::recipe_key(&key.text, &known)),
-        );
-    }
+    (!known.contains(&key.text.as_str())).then(|| {
+        Diagnostic::new(Code::Recipe, format!("a recipe has no key `{}`", key.text))
+            .at(key.span, "unknown key")
+            .suggest(key.span, &key.text, foreign_names::recipe_key(&key.text, &known))
+    })
 }
 
 /// Whether a request's file comes from the command line or from training, and so has all parameters of its net.

@@ -16,6 +16,9 @@ use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 use std::rc::Rc;
 
+/// Nets of a file that a message lists.
+const MAX_LISTED: usize = 8;
+
 /// A spec: its files and items, parsed but not expanded.
 #[derive(Debug)]
 pub struct Spec {
@@ -209,7 +212,12 @@ impl Spec {
             return project.find(name, project.root).ok_or_else(|| {
                 let names = project.names(project.root);
                 Diagnostic::new(Code::NoNet, format!("there is no net `{name}`"))
-                    .maybe_help(suggest::did_you_mean(name, names.iter().map(String::as_str)))
+                    .maybe_help(suggest::did_you_mean(name, names.iter().map(String::as_str)).or_else(|| {
+                        let own: Vec<&str> =
+                            project.root_nets().iter().map(|&net| project.nets[net].item.name.text.as_str()).collect();
+                        let one = (1..=MAX_LISTED).contains(&own.len());
+                        one.then(|| format!("the file has {}", suggest::all_of(own)))
+                    }))
                     .into()
             });
         }

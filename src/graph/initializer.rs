@@ -1,7 +1,8 @@
 //! Initialisers of parameters. Formulas and defaults are NeuPy's: He has variance gain / fan_in with gain 1 by default,
 //! Xavier gain / (fan_in + fan_out).
 
-use super::{Value, ValueKind};
+use super::signature::argument::Default;
+use super::{Argument, Value, ValueKind};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 use std::fmt;
@@ -19,32 +20,50 @@ pub enum Initializer {
     Orthogonal { scale: f64 },
 }
 
+/// An argument of an initialiser.
+const fn number(name: &'static str, default: f64, doc: &'static str) -> Argument {
+    Argument { name, takes: "number", default: Default::Float(default), doc }
+}
+
 impl Initializer {
     /// The names in specs.
     pub const NAMES: [&'static str; 8] =
         ["Constant", "Normal", "Uniform", "HeNormal", "HeUniform", "XavierNormal", "XavierUniform", "Orthogonal"];
 
-    /// The call with its defaults and the distribution of an initialiser, by its name.
-    pub fn doc(name: &str) -> Option<&'static str> {
+    /// The arguments of an initialiser, by its name.
+    pub fn arguments(name: &str) -> Option<&'static [Argument]> {
+        const GAIN: Argument = number("gain", 1.0, "the factor of the variance");
         Some(match name {
-            "Constant" => "Constant(value=0), or the number alone",
-            "Normal" => "Normal(mean=0, std=0.01), a normal distribution",
-            "Uniform" => "Uniform(minval=0, maxval=1), a uniform distribution",
-            "HeNormal" => {
-                "HeNormal(gain=1), a normal distribution with the variance gain / fan_in (He et al., 2015); layers with a rectifier default to gain 2"
-            }
-            "HeUniform" => {
-                "HeUniform(gain=1), a uniform distribution with the variance gain / fan_in (He et al., 2015)"
-            }
-            "XavierNormal" => {
-                "XavierNormal(gain=1), a normal distribution with the variance gain / (fan_in + fan_out) (Glorot and Bengio, 2010)"
-            }
-            "XavierUniform" => {
-                "XavierUniform(gain=1), a uniform distribution with the variance gain / (fan_in + fan_out) (Glorot and Bengio, 2010)"
-            }
-            "Orthogonal" => "Orthogonal(scale=1), a matrix of orthonormal rows or columns (Saxe et al., 2013)",
+            "Constant" => const { &[number("value", 0.0, "the value")] },
+            "Normal" => const { &[number("mean", 0.0, "the mean"), number("std", 0.01, "the standard deviation")] },
+            "Uniform" => const { &[number("minval", 0.0, "the least value"), number("maxval", 1.0, "the greatest")] },
+            "HeNormal" | "HeUniform" | "XavierNormal" | "XavierUniform" => const { &[GAIN] },
+            "Orthogonal" => const { &[number("scale", 1.0, "the factor of the matrix")] },
             _ => return None,
         })
+    }
+
+    /// The call with its defaults and the distribution of an initialiser, by its name.
+    pub fn doc(name: &str) -> Option<String> {
+        let arguments: Vec<String> = Self::arguments(name)?.iter().map(Argument::signature).collect();
+        let what = match name {
+            "Constant" => "or the number alone",
+            "Normal" => "a normal distribution",
+            "Uniform" => "a uniform distribution",
+            "HeNormal" => {
+                "a normal distribution with the variance gain / fan_in (He et al., 2015); layers with a rectifier default to gain 2"
+            }
+            "HeUniform" => "a uniform distribution with the variance gain / fan_in (He et al., 2015)",
+            "XavierNormal" => {
+                "a normal distribution with the variance gain / (fan_in + fan_out) (Glorot and Bengio, 2010)"
+            }
+            "XavierUniform" => {
+                "a uniform distribution with the variance gain / (fan_in + fan_out) (Glorot and Bengio, 2010)"
+            }
+            "Orthogonal" => "a matrix of orthonormal rows or columns (Saxe et al., 2013)",
+            _ => return None,
+        };
+        Some(format!("{name}({}), {what}", arguments.join(", ")))
     }
 
     /// Reads `HeNormal(gain=2)`, `he_normal` or a number.
@@ -58,36 +77,33 @@ impl Initializer {
             _ => return None,
         };
         let folded: String = name.chars().filter(|c| *c != '_').flat_map(char::to_lowercase).collect();
-        let (first, second): ((&str, f64), Option<(&str, f64)>) = match folded.as_str() {
-            "constant" => (("value", 0.0), None),
-            "normal" => (("mean", 0.0), Some(("std", 0.01))),
-            "uniform" => (("minval", 0.0), Some(("maxval", 1.0))),
-            "henormal" | "heuniform" | "xaviernormal" | "xavieruniform" => (("gain", 1.0), None),
-            "orthogonal" => (("scale", 1.0), None),
-            _ => return None,
-        };
-        let mut numbers = [first.1, second.map_or(0.0, |(_, default)| default)];
+        let name = Self::NAMES.into_iter().find(|known| known.to_lowercase() == folded)?;
+        let known = Self::arguments(name)?;
+        let mut numbers = [0.0; 2];
+        for (number, argument) in numbers.iter_mut().zip(known) {
+            if let Default::Float(default) = argument.default {
+                *number = default;
+            }
+        }
         for (index, (name, value)) in arguments.iter().enumerate() {
-            let position = match name.as_ref().map(|(name, _)| name.as_str()) {
+            let position = match name {
                 None => index,
-                Some(name) if name == first.0 => 0,
-                Some(name) if second.is_some_and(|(known, _)| known == name) => 1,
-                Some(_) => return None,
+                Some((name, _)) => known.iter().position(|argument| argument.name == name)?,
             };
-            if position > usize::from(second.is_some()) {
+            if position >= known.len() {
                 return None;
             }
             numbers[position] = value.number()?;
         }
         let [a, b] = numbers;
-        Some(match folded.as_str() {
-            "constant" => Initializer::Constant(a),
-            "normal" => Initializer::Normal { mean: a, std: b },
-            "uniform" => Initializer::Uniform { min: a, max: b },
-            "henormal" => Initializer::HeNormal { gain: a },
-            "heuniform" => Initializer::HeUniform { gain: a },
-            "xaviernormal" => Initializer::XavierNormal { gain: a },
-            "xavieruniform" => Initializer::XavierUniform { gain: a },
+        Some(match name {
+            "Constant" => Initializer::Constant(a),
+            "Normal" => Initializer::Normal { mean: a, std: b },
+            "Uniform" => Initializer::Uniform { min: a, max: b },
+            "HeNormal" => Initializer::HeNormal { gain: a },
+            "HeUniform" => Initializer::HeUniform { gain: a },
+            "XavierNormal" => Initializer::XavierNormal { gain: a },
+            "XavierUniform" => Initializer::XavierUniform { gain: a },
             _ => Initializer::Orthogonal { scale: a },
         })
     }

@@ -26,7 +26,7 @@ pub use verify::GraphError;
 pub use crate::plan::epilogue::Epilogue;
 use crate::source::Span;
 use crate::tensor::TensorType;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -187,6 +187,12 @@ impl Graph {
     /// The node of a name.
     pub fn find(&self, name: &str) -> Option<NodeId> {
         self.ids().find(|&id| self.node(id).name == name)
+    }
+
+    /// The scopes of its layers: `fire2` of `fire2/squeeze1x1`.
+    pub fn scopes(&self) -> BTreeSet<String> {
+        let scopes = |name: &str| name.match_indices('/').map(|(at, _)| name[..at].to_string()).collect::<Vec<_>>();
+        self.nodes.iter().flat_map(|node| scopes(&node.name)).collect()
     }
 
     /// The parameter of a node that has this role.

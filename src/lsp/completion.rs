@@ -2,10 +2,11 @@
 
 use super::cursor::{Context, cursor};
 use super::documents::Document;
-use crate::graph::{Argument, Graph, Initializer};
-use crate::ops;
-use crate::request::WEIGHTS_OPTIONS;
-use crate::syntax::layer_name_text;
+use super::paths::{PathKind, entries};
+use crate::graph::{Argument, Initializer};
+use crate::ops::{self, values};
+use crate::request::{RecipeKey, WEIGHTS_OPTIONS, weights_choices};
+use crate::syntax::{layer_name_text, manual};
 use crate::train::recipe::help::{choices as recipe_choices, find_choice};
 use crate::train::recipe::keys::KEYS;
 use crate::train::recipe::keys::key::NamedChoice;
@@ -32,25 +33,6 @@ const FORMS: [(&str, &str); 5] = [
     ("if", "a choice at compile time"),
     ("let", "a value in a block"),
     ("share", "layers with shared parameters, in a block"),
-];
-
-/// Words of [`Argument::takes`] that are types, not keywords.
-const TYPES: [&str; 15] = [
-    "integer",
-    "integers",
-    "pair",
-    "number",
-    "sizes",
-    "list",
-    "initialiser",
-    "three",
-    "of",
-    "from",
-    "to",
-    "activation",
-    "text",
-    "epochs",
-    "updates",
 ];
 
 /// Collects completion items, the likely ones first.
@@ -108,14 +90,23 @@ pub fn completion(document: &Document, offset: usize) -> CompletionResponse {
             }
         }
         Context::Net => nets(&mut list, document),
-        Context::Key { item } => {
-            let recipe = KEYS.iter().map(|key| (key.name, key.summary)).filter(|_| *item == "train");
-            let weights = WEIGHTS_OPTIONS.iter().map(|option| (*option, "")).filter(|_| *item != "train");
-            for (key, detail) in recipe.chain(weights) {
-                list.add_as(key, format!("{key} = "), CompletionItemKind::PROPERTY, detail.to_string());
+        Context::Key { item: "train" } => keys(&mut list),
+        Context::Key { .. } => {
+            for option in WEIGHTS_OPTIONS {
+                if let Some(item) =
+                    list.add_as(option, format!("{option} = "), CompletionItemKind::PROPERTY, String::new())
+                {
+                    item.documentation = manual::markdown(option).map(markdown);
+                }
             }
         }
-        Context::Entry { key } => offered(&mut list, &recipe_choices(key)),
+        Context::Entry { item: "train", key } => offered(&mut list, &recipe_choices(key)),
+        Context::Entry { key, .. } => {
+            for choice in weights_choices(key) {
+                list.add(choice, CompletionItemKind::ENUM_MEMBER, String::new());
+            }
+        }
+        Context::Path { kind, written } => paths(&mut list, document, *kind, written),
         Context::Argument { callee } if cursor.recipe => {
             let arguments = recipe_arguments(callee);
             named(&mut list, arguments);
@@ -126,7 +117,9 @@ pub fn completion(document: &Document, offset: usize) -> CompletionResponse {
                 keywords(&mut list, argument);
             }
             // A learning rate can be a schedule.
-            if argument == "step" {
+            if argument == "step"
+                && recipe_choices(RecipeKey::Optimizer.name()).iter().any(|known| known.name == callee)
+            {
                 offered(&mut list, &recipe_choices("schedule"));
             }
         }
@@ -137,25 +130,64 @@ pub fn completion(document: &Document, offset: usize) -> CompletionResponse {
             arguments(&mut list, document, callee);
             expression(&mut list, document, &cursor.scope);
         }
-        Context::Value { callee, argument } => {
-            if let Some(argument) = argument_of(callee, argument) {
+        Context::Value { callee, argument } => match argument_of(callee, argument) {
+            // No layer is the value of a layer's argument.
+            Some(argument) => {
                 keywords(&mut list, argument);
+                scope(&mut list, &cursor.scope);
             }
-            expression(&mut list, document, &cursor.scope);
-        }
+            None => expression(&mut list, document, &cursor.scope),
+        },
     }
     CompletionResponse::Array(list.items)
 }
 
-/// An argument of a layer.
-pub fn argument_of(layer: &str, argument: &str) -> Option<&'static Argument> {
-    ops::find(layer)?.arguments.iter().find(|known| known.name == argument)
+/// The arguments of a layer, or of a value such as `Image(…)`.
+pub fn arguments_of(name: &str) -> &'static [Argument] {
+    let of_layer = ops::find(name).map(|definition| definition.arguments);
+    of_layer.or_else(|| values::arguments(name)).unwrap_or_default()
 }
 
-fn expression(list: &mut List, document: &Document, scope: &[String]) {
-    for name in scope.iter().rev() {
+/// An argument of a layer, or of a value.
+pub fn argument_of(name: &str, argument: &str) -> Option<&'static Argument> {
+    arguments_of(name).iter().find(|known| known.name == argument)
+}
+
+fn markdown(text: impl Into<String>) -> Documentation {
+    Documentation::MarkupContent(MarkupContent { kind: MarkupKind::Markdown, value: text.into() })
+}
+
+/// Adds the keys of recipes.
+fn keys(list: &mut List) {
+    for key in KEYS.iter() {
+        let text = format!("{} = ", key.name);
+        if let Some(item) =
+            list.add_as(key.name, text, CompletionItemKind::PROPERTY, format!("default: {}", key.default))
+        {
+            item.documentation = Some(markdown(key.summary));
+        }
+    }
+}
+
+/// Adds the files and folders that continue a path.
+fn paths(list: &mut List, document: &Document, kind: PathKind, written: &str) {
+    for entry in entries(document, kind, written) {
+        match entry.is_file {
+            true => list.add(&entry.name, CompletionItemKind::FILE, String::new()),
+            false => list.add_as(&entry.name, format!("{}/", entry.name), CompletionItemKind::FOLDER, String::new()),
+        };
+    }
+}
+
+/// Adds the parameters and values in scope, the innermost first.
+fn scope(list: &mut List, names: &[String]) {
+    for name in names.iter().rev() {
         list.add(name, CompletionItemKind::VARIABLE, "in scope".into());
     }
+}
+
+fn expression(list: &mut List, document: &Document, names: &[String]) {
+    scope(list, names);
     nets(list, document);
     for definition in ops::LAYERS {
         for name in definition.names() {
@@ -194,7 +226,7 @@ fn arguments(list: &mut List, document: &Document, callee: &str) {
         }
         return;
     }
-    let arguments = ops::find(callee).map_or(&[][..], |definition| definition.arguments);
+    let arguments = arguments_of(callee);
     named(list, arguments);
     // Keywords can be given by position too: `GlobalPool(avg)`.
     arguments.iter().for_each(|argument| keywords(list, argument));
@@ -222,13 +254,17 @@ pub fn recipe_arguments(name: &str) -> &'static [Argument] {
 
 /// Adds the keywords that an argument takes.
 fn keywords(list: &mut List, argument: &Argument) {
-    let is_word = |word: &&str| word.chars().all(|c| c.is_alphabetic() || c == '_') && !word.is_empty();
-    for word in argument.takes.split([' ', ',']).filter(is_word).filter(|word| *word != "or" && !TYPES.contains(word)) {
-        list.add(word, CompletionItemKind::ENUM_MEMBER, argument.doc.to_string());
+    for word in argument.choices() {
+        match word.split_once('(') {
+            None => list.add(word, CompletionItemKind::ENUM_MEMBER, argument.doc.to_string()),
+            Some((name, _)) => {
+                list.add_as(name, format!("{name}("), CompletionItemKind::CONSTRUCTOR, argument.doc.to_string())
+            }
+        };
     }
     if argument.takes.contains("initialiser") {
         for name in Initializer::NAMES {
-            list.add(name, CompletionItemKind::CONSTRUCTOR, "initialiser".into());
+            list.add(name, CompletionItemKind::CONSTRUCTOR, Initializer::doc(name).unwrap_or_default());
         }
     }
 }
@@ -236,18 +272,12 @@ fn keywords(list: &mut List, argument: &Argument) {
 /// Adds the layers and scopes of a net.
 fn layers_of(list: &mut List, document: &Document, net: &str) {
     let Some(graph) = document.graph(net) else { return };
-    let scopes = scopes(&graph);
     for node in &graph.nodes {
         let kind = node.operation.definition().name;
         let text = layer_name_text(&node.name);
         list.add_as(&node.name, text, CompletionItemKind::FIELD, format!("{kind} {}", node.output));
     }
-    for scope in &scopes {
+    for scope in &graph.scopes() {
         list.add_as(scope, layer_name_text(scope), CompletionItemKind::MODULE, "a scope".into());
     }
-}
-
-fn scopes(graph: &Graph) -> BTreeSet<String> {
-    let prefixes = |name: &str| name.match_indices('/').map(|(at, _)| name[..at].to_string()).collect::<Vec<_>>();
-    graph.nodes.iter().flat_map(|node| prefixes(&node.name)).collect()
 }

@@ -90,6 +90,11 @@ pub struct Document {
 }
 
 impl Document {
+    /// The folder that relative paths in the text start at; `None` if the text is not a file.
+    pub fn folder(&self) -> Option<&Path> {
+        self.path.parent().filter(|_| self.uri.as_str().starts_with("file:"))
+    }
+
     /// Translates an offset to the text of the snapshot; `None` in the part that has changed.
     pub fn to_snapshot(&self, offset: usize) -> Option<usize> {
         moved(&self.text.text, &self.snapshot.text, offset)
@@ -151,6 +156,17 @@ impl Documents {
     /// All open documents.
     pub fn all(&self) -> impl Iterator<Item = &Document> {
         self.open.values()
+    }
+
+    /// The analysis of a document with other texts in place of some open ones, by their URIs.
+    pub fn preview(&self, document: &Document, texts: &BTreeMap<&str, String>) -> Document {
+        let of = |open: &Document| texts.get(open.uri.as_str()).unwrap_or(&open.text.text).clone();
+        let open: BTreeMap<PathBuf, String> = self.open.values().map(|open| (open.path.clone(), of(open))).collect();
+        let read = |path: &Path| match open.get(path) {
+            Some(text) => Ok(text.clone().into_bytes()),
+            None => source_files::from_disk(path),
+        };
+        analyse(document.uri.clone(), document.version, of(document), None, &read)
     }
 
     /// Stores a new or changed text until the next [`Documents::analyse`].

@@ -3,10 +3,12 @@
 use super::completion::{argument_of, recipe_arguments};
 use super::cursor::{self, Context, cursor};
 use super::documents::Document;
+use crate::check::expectations::FUNCTIONS;
 use crate::elaborate::names::{Kind, LayerReference, Symbol};
-use crate::graph::{Graph, Node};
-use crate::ops;
-use crate::syntax;
+use crate::graph::{Argument, Graph, Node};
+use crate::ops::{self, values};
+use crate::request::{Layout, weights_choices};
+use crate::syntax::{self, manual};
 use crate::train::recipe;
 use lsp_types::{Hover, HoverContents, MarkupContent, MarkupKind};
 use std::fmt::Write;
@@ -26,23 +28,72 @@ pub fn hover(document: &Document, offset: usize) -> Option<Hover> {
     let word = cursor::word(text, offset)?;
     let cursor = cursor(text, word.end);
     let written = &text[word.clone()];
-    let documentation = match cursor.context {
+    let documentation = match &cursor.context {
         Context::Argument { callee } if cursor::is_assigned(text, word.end) => match cursor.recipe {
             true => {
-                let known = recipe_arguments(&callee).iter().find(|known| known.name == written);
-                known.map(|known| format!("`{written}` of `{callee}`: {}", known.documentation()))
+                let known = recipe_arguments(callee).iter().find(|known| known.name == written);
+                known.map(|known| of_argument(callee, known))
             }
-            false => argument(document, &callee, written),
+            false => argument(document, callee, written),
         },
         Context::Nothing | Context::Cut { .. } => named(document, &word),
-        _ if cursor.recipe => recipe::help::documentation(written).map(|text| format!("```text\n{text}```\n")),
-        _ => named(document, &word).or_else(|| layer(document, &word)),
+        Context::Key { item: "weights" } => manual::markdown(written).map(str::to_string),
+        Context::Entry { item: "weights", key } => weights_choice(key, written).or_else(|| value(written)),
+        Context::Value { callee, argument } if cursor.recipe => {
+            let known = recipe_arguments(callee).iter().find(|known| known.name == argument);
+            let choice = known.filter(|known| known.choices().any(|choice| choice == written));
+            choice.map(|known| of_argument(callee, known)).or_else(|| of_recipe(written))
+        }
+        _ if cursor.recipe => of_recipe(written),
+        Context::Value { callee, argument } => {
+            let choice = argument_of(callee, argument);
+            let choice = choice.filter(|known| known.choices().any(|choice| choice == written));
+            let documented = named(document, &word).or_else(|| layer(document, &word)).or_else(|| value(written));
+            documented.or_else(|| choice.map(|known| of_argument(callee, known)))
+        }
+        _ => named(document, &word)
+            .or_else(|| layer(document, &word))
+            .or_else(|| value(written))
+            .or_else(|| function(written)),
     };
     let documentation = documentation.or_else(|| {
         let is_reserved = syntax::KEYWORDS.contains(&written);
-        syntax::manual::markdown(written).filter(|_| is_reserved).map(str::to_string)
+        manual::markdown(written).filter(|_| is_reserved).map(str::to_string)
     })?;
     hover_at(document, word, documentation)
+}
+
+/// An argument with its documentation.
+fn of_argument(callee: &str, argument: &Argument) -> String {
+    format!("`{}` of `{callee}`: {}", argument.name, argument.documentation())
+}
+
+/// A key of recipes, or a name that a key takes.
+fn of_recipe(word: &str) -> Option<String> {
+    recipe::help::documentation(word).map(|text| format!("```text\n{text}```\n"))
+}
+
+/// A preprocessing or an initialiser.
+fn value(word: &str) -> Option<String> {
+    values::find(word).map(|text| format!("```text\n{text}```\n"))
+}
+
+/// A function of expectations.
+fn function(word: &str) -> Option<String> {
+    let function = FUNCTIONS.iter().find(|function| function.name == word)?;
+    Some(format!("`{}`: {}", function.signature, function.doc))
+}
+
+/// A word that an option of weights takes.
+fn weights_choice(option: &str, word: &str) -> Option<String> {
+    let layout: Option<Layout> = word.parse().ok();
+    match layout.filter(|_| option == "layout") {
+        Some(layout) => Some(format!("the layout of files from {}", layout.writer())),
+        None if weights_choices(option).contains(&word) && option != "image" => {
+            manual::markdown(option).map(str::to_string)
+        }
+        None => None,
+    }
 }
 
 fn hover_at(document: &Document, range: Range<usize>, text: String) -> Option<Hover> {
@@ -70,7 +121,7 @@ fn layer_reference(document: &Document, reference: &LayerReference) -> Option<St
 
 fn argument(document: &Document, callee: &str, name: &str) -> Option<String> {
     if let Some(argument) = argument_of(callee, name) {
-        return Some(format!("`{name}` of `{callee}`: {}", argument.documentation()));
+        return Some(of_argument(callee, argument));
     }
     let spec = &document.analysis.spec;
     let net = &spec.project.nets[spec.project.find(callee, spec.root())?];

@@ -9,26 +9,32 @@ mod documents;
 mod hints;
 mod hover;
 mod navigation;
+mod paths;
 mod references;
+mod rename;
+mod shipped_files;
+mod signatures;
 mod transport;
 
 use documents::{Document, Documents};
 use lsp_server::{Connection, ErrorCode, Message, Notification, Request, RequestId, Response};
 use lsp_types::notification::{
-    DidChangeTextDocument, DidCloseTextDocument, DidOpenTextDocument, Notification as _, PublishDiagnostics,
+    DidChangeTextDocument, DidCloseTextDocument, DidOpenTextDocument, Exit, Notification as _, PublishDiagnostics,
 };
 use lsp_types::request::{
     CodeActionRequest, Completion, DocumentHighlightRequest, DocumentSymbolRequest, Formatting, GotoDefinition,
-    HoverRequest, InlayHintRequest, PrepareRenameRequest, References, Rename, Request as _,
+    HoverRequest, Initialize, InlayHintRequest, PrepareRenameRequest, References, Rename, Request as _, Shutdown,
+    SignatureHelpRequest,
 };
 use lsp_types::{
     CodeActionKind, CodeActionOptions, CodeActionParams, CodeActionProviderCapability, CompletionOptions,
     HoverProviderCapability, InlayHintParams, OneOf, PublishDiagnosticsParams, ReferenceParams, RenameOptions,
-    RenameParams, ServerCapabilities, TextDocumentIdentifier, TextDocumentPositionParams, TextDocumentSyncCapability,
-    TextDocumentSyncKind, Uri,
+    RenameParams, ServerCapabilities, SignatureHelpOptions, TextDocumentIdentifier, TextDocumentPositionParams,
+    TextDocumentSyncCapability, TextDocumentSyncKind, Uri,
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use std::error::Error;
 
 /// An error that ends the server.
@@ -36,6 +42,16 @@ type ServerError = Box<dyn Error + Send + Sync>;
 
 /// Why a request is refused: a message for the user.
 type Refusal = String;
+
+/// Where the conversation with the editor is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// Before `initialize`.
+    New,
+    Open,
+    /// After `shutdown`.
+    Closed,
+}
 
 /// Serves one editor over stdin and stdout until it sends `exit` or disconnects.
 ///
@@ -51,10 +67,10 @@ pub fn serve() -> Result<(), ServerError> {
 /// Serves one editor over an open connection.
 ///
 /// # Errors
-/// A connection that breaks, or an editor that violates the protocol.
+/// A connection that breaks, and an editor that ends it without a `shutdown` before.
 pub fn talk(connection: &Connection) -> Result<(), ServerError> {
-    connection.initialize(serde_json::to_value(capabilities())?)?;
     let mut documents = Documents::default();
+    let mut phase = Phase::New;
     loop {
         // While messages are queued, an analysis would be stale at once: only the newest text is analysed.
         if connection.receiver.is_empty() {
@@ -65,14 +81,37 @@ pub fn talk(connection: &Connection) -> Result<(), ServerError> {
         let Ok(message) = connection.receiver.recv() else { return Ok(()) };
         match message {
             Message::Request(request) => {
-                if connection.handle_shutdown(&request)? {
-                    return Ok(());
-                }
-                for uri in documents.analyse() {
-                    publish(connection, &documents, &uri)?;
-                }
-                connection.sender.send(answer(&documents, request).into())?;
+                let refused = |code, why: &str| Response::new_err(request.id.clone(), code as i32, why.into());
+                let response = match (phase, request.method.as_str()) {
+                    (Phase::New, Initialize::METHOD) => {
+                        phase = Phase::Open;
+                        let server = json!({ "name": "netc", "version": env!("CARGO_PKG_VERSION") });
+                        let result = json!({ "capabilities": capabilities(), "serverInfo": server });
+                        Response::new_ok(request.id, result)
+                    }
+                    (Phase::New, _) => refused(ErrorCode::ServerNotInitialized, "`initialize` comes first"),
+                    (_, Initialize::METHOD) => refused(ErrorCode::InvalidRequest, "it is initialized already"),
+                    (Phase::Open, Shutdown::METHOD) => {
+                        phase = Phase::Closed;
+                        Response::new_ok(request.id, ())
+                    }
+                    (Phase::Closed, _) => refused(ErrorCode::InvalidRequest, "the server is shut down"),
+                    (Phase::Open, _) => {
+                        for uri in documents.analyse() {
+                            publish(connection, &documents, &uri)?;
+                        }
+                        answer(&documents, request)
+                    }
+                };
+                connection.sender.send(response.into())?;
             }
+            Message::Notification(notification) if notification.method == Exit::METHOD => {
+                return match phase {
+                    Phase::Closed => Ok(()),
+                    _ => Err("the editor sent `exit` without `shutdown`".into()),
+                };
+            }
+            Message::Notification(_) if phase != Phase::Open => {}
             Message::Notification(notification) => {
                 if let Some(closed) = handle_notification(&mut documents, notification) {
                     publish(connection, &documents, &closed)?;
@@ -84,13 +123,17 @@ pub fn talk(connection: &Connection) -> Result<(), ServerError> {
 }
 
 fn capabilities() -> ServerCapabilities {
-    let triggers = ["[", ".", "(", ",", "=", "-", "/"];
+    let triggers = ["[", ".", "(", ",", "=", "-", "/", "\""];
     ServerCapabilities {
         text_document_sync: Some(TextDocumentSyncCapability::Kind(TextDocumentSyncKind::FULL)),
         hover_provider: Some(HoverProviderCapability::Simple(true)),
         completion_provider: Some(CompletionOptions {
             trigger_characters: Some(triggers.map(String::from).to_vec()),
             ..CompletionOptions::default()
+        }),
+        signature_help_provider: Some(SignatureHelpOptions {
+            trigger_characters: Some(["(", ",", "="].map(String::from).to_vec()),
+            ..SignatureHelpOptions::default()
         }),
         definition_provider: Some(OneOf::Left(true)),
         references_provider: Some(OneOf::Left(true)),
@@ -165,10 +208,16 @@ fn answer(documents: &Documents, request: Request) -> Response {
         CodeActionRequest::METHOD => {
             answer.give(|document, params: &CodeActionParams| Ok(actions::actions(document, params)))
         }
-        PrepareRenameRequest::METHOD => answer.at_position(navigation::renamable),
+        PrepareRenameRequest::METHOD => answer.at_position(rename::renamable),
+        SignatureHelpRequest::METHOD => answer.at_position(signatures::signature_help),
         Completion::METHOD => answer.at_position(|document, offset| Some(completion::completion(document, offset))),
         Rename::METHOD => answer.give(|document, params: &RenameParams| {
-            navigation::rename(document, document.text.offset(params.text_document_position.position), &params.new_name)
+            rename::rename(
+                documents,
+                document,
+                document.text.offset(params.text_document_position.position),
+                &params.new_name,
+            )
         }),
         DocumentSymbolRequest::METHOD => answer.of_text(navigation::symbols),
         Formatting::METHOD => answer.of_text(navigation::format),

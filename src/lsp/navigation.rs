@@ -1,62 +1,11 @@
-//! Renaming, document symbols and formatting.
+//! Document symbols and formatting.
 
-use super::cursor;
 use super::documents::Document;
 use crate::elaborate::names::{Kind, Names};
-use crate::ops;
 use crate::source::Span;
 use crate::syntax;
 use crate::syntax::ast::{Entry, ExpectItem, ItemKind, NetItem};
-use lsp_types::{DocumentSymbol, Range, SymbolKind, TextEdit, WorkspaceEdit};
-use std::collections::HashMap;
-
-/// The range of the name at an offset, if it can be renamed.
-pub fn renamable(document: &Document, offset: usize) -> Option<Range> {
-    let names = document.names();
-    names.at(offset).map(|(_, span)| document.text.range(span.range()))
-}
-
-/// Renames the symbol at an offset everywhere in the text.
-///
-/// # Errors
-/// A message for the user: the name is invalid or taken, the text does not parse, or there is no symbol.
-pub fn rename(document: &Document, offset: usize, name: &str) -> Result<Option<WorkspaceEdit>, String> {
-    let names = document.names();
-    let Some((symbol, _)) = names.at(offset) else {
-        return Err("only nets, parameters and values of this file can be renamed".into());
-    };
-    if !document.analysis.parsed {
-        return Err("the text has a syntax error: fix it first, so that no reference is missed".into());
-    }
-    if symbol.name == name {
-        return Ok(None);
-    }
-    let starts = name.starts_with(|c: char| c.is_alphabetic() || c == '_');
-    if !starts || !name.chars().all(|c| c.is_alphanumeric() || c == '_') {
-        return Err(format!("`{name}` is not a valid name: a letter or `_`, then letters, digits and `_`"));
-    }
-    if syntax::KEYWORDS.contains(&name) {
-        return Err(format!("`{name}` is a reserved word"));
-    }
-    if ops::find(name).is_some() {
-        return Err(format!("`{name}` is the name of a layer"));
-    }
-    // A parameter with the name of a keyword such as `same` would change its meaning.
-    let text = &document.text.text;
-    let within = names.enclosing_net(symbol).map_or(0..text.len(), Span::range);
-    if names.clashes(symbol, name) || cursor::is_used_in(text, within, name) {
-        return Err(format!("`{name}` is already used here"));
-    }
-    let spans: Vec<Span> = names.all(offset);
-    if spans.iter().any(|span| document.analysis.spec.sources.text(*span) != symbol.name) {
-        return Err(format!("not every reference to `{}` is written as this name", symbol.name));
-    }
-    let edits = spans.into_iter().map(|span| TextEdit::new(document.text.range(span.range()), name.to_string()));
-    // A URI is only compared; its text does not change.
-    #[allow(clippy::mutable_key_type)]
-    let changes = HashMap::from([(document.uri.clone(), edits.collect())]);
-    Ok(Some(WorkspaceEdit { changes: Some(changes), ..WorkspaceEdit::default() }))
-}
+use lsp_types::{DocumentSymbol, Range, SymbolKind, TextEdit};
 
 /// The outline: the items, and the names and keys in them.
 pub fn symbols(document: &Document) -> Vec<DocumentSymbol> {

@@ -3,6 +3,7 @@
 use super::cursor;
 use super::diagnostics::location;
 use super::documents::{Document, Documents};
+use super::shipped_files;
 use crate::graph::Graph;
 use crate::source::Span;
 use lsp_types::{DocumentHighlight, DocumentHighlightKind, Location};
@@ -37,10 +38,38 @@ fn words(document: &Document) -> Vec<Word> {
             continue;
         };
         let graph = graphs.entry(net).or_insert_with(|| document.current_graph(net));
-        let node = graph.as_ref().and_then(|graph| graph.nodes.iter().find(|node| node.name == layer.name));
-        words.extend(node.map(|node| Word { span: layer.span, defined: node.origin.span, defines: false }));
+        let defined = graph.as_ref().and_then(|graph| place_of(graph, &layer.name));
+        words.extend(defined.map(|defined| Word { span: layer.span, defined, defines: false }));
     }
     words
+}
+
+/// The place of a layer of a graph, or of a scope: that of its first layer, or of the use of a net that made it.
+fn place_of(graph: &Graph, name: &str) -> Option<Span> {
+    if let Some(node) = graph.nodes.iter().find(|node| node.name == name) {
+        return Some(node.origin.span);
+    }
+    let inside = format!("{name}/");
+    let first = graph.nodes.iter().find(|node| node.name.starts_with(&inside))?;
+    // A use of a net for each scope inside.
+    let levels = first.name[inside.len()..].matches('/').count() + 1;
+    let mut place = first.origin.span;
+    let mut mention = first.origin.mention.as_deref();
+    for _ in 0..levels {
+        let Some(used) = mention.filter(|mention| mention.outer.is_some()) else { break };
+        place = used.span;
+        mention = used.outer.as_deref();
+    }
+    Some(place)
+}
+
+/// The location of a span; that of a shipped spec is in a copy.
+fn shown(document: &Document, span: Span) -> Option<Location> {
+    let file = document.analysis.spec.sources.file(span.file);
+    match file.shipped {
+        true => shipped_files::location(file, span),
+        false => location(document, span),
+    }
 }
 
 /// A key for a definition that is the same in all open documents: its file and offset.
@@ -52,16 +81,16 @@ fn at(words: &[Word], offset: usize) -> Option<&Word> {
     words.iter().find(|word| (word.span.start as usize..=word.span.end as usize).contains(&offset))
 }
 
-/// The location of the definition of the word at an offset; `None` for shipped specs.
+/// The location of the definition of the word at an offset.
 pub fn definition(document: &Document, offset: usize) -> Option<Location> {
     if let Some(word) = at(&words(document), offset) {
-        return location(document, word.defined);
+        return shown(document, word.defined);
     }
     // In a text that does not parse, a net is found by its name.
     let spec = &document.analysis.spec;
     let word = cursor::word(&document.text.text, offset)?;
     let net = spec.project.find(&document.text.text[word], spec.root())?;
-    location(document, spec.project.nets[net].item.name.span)
+    shown(document, spec.project.nets[net].item.name.span)
 }
 
 /// All references in the open documents to the definition of the word at an offset, optionally with the definition.
@@ -81,7 +110,7 @@ pub fn references(documents: &Documents, document: &Document, offset: usize, wit
     }
     // The definition is in a file that is not open.
     if with_definition && !has_definition {
-        locations.extend(location(document, referred.defined));
+        locations.extend(shown(document, referred.defined));
     }
     locations
 }

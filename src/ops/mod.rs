@@ -15,6 +15,7 @@ pub mod scale;
 pub mod sequence;
 pub mod shape;
 pub mod stochastic;
+pub mod values;
 
 use crate::graph::Definition;
 

@@ -1,10 +1,11 @@
-//! The differences between two nets, layer by layer, matched by name.
+//! The differences between two nets, layer by layer, matched by name and, where names are generated, by their order.
 
 use super::number_format::{short_layer, thousands};
-use crate::graph::{Graph, NodeId};
+use crate::graph::signature::definition::kebab_case;
+use crate::graph::{Graph, Node, NodeId};
 use serde_json::{Value, json};
 use similar::{Algorithm, DiffOp, capture_diff_slices};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt::Write;
 
 /// A layer that only one net has, or that differs.
@@ -18,23 +19,39 @@ pub enum Change {
 
 /// The differences in the order of the second net; removed layers are at their position in the first.
 pub fn changes(a: &Graph, b: &Graph) -> Vec<Change> {
-    let names = |graph: &Graph| graph.nodes.iter().map(|node| node.name.clone()).collect::<Vec<_>>();
+    let names = |graph: &Graph| graph.nodes.iter().map(named).collect::<Vec<_>>();
     let (first, second) = (names(a), names(b));
-    let by_name =
-        |graph: &Graph| graph.ids().map(|id| (graph.node(id).name.clone(), id)).collect::<HashMap<String, NodeId>>();
-    let (in_first, in_second) = (by_name(a), by_name(b));
+    let ops = capture_diff_slices(Algorithm::Myers, &first, &second);
+    let mut pairs: HashMap<NodeId, NodeId> = HashMap::new();
+    for op in ops.iter().filter(|op| matches!(op, DiffOp::Equal { .. })) {
+        pairs.extend(op.new_range().map(NodeId).zip(op.old_range().map(NodeId)));
+    }
+    // The edit script removes and adds a moved layer, which is no difference here.
+    let matched: HashSet<NodeId> = pairs.values().copied().collect();
+    let left: HashMap<&str, NodeId> =
+        a.ids().filter(|id| !matched.contains(id)).map(|id| (a.node(id).name.as_str(), id)).collect();
+    for id in b.ids() {
+        if !pairs.contains_key(&id)
+            && let Some(&old) = left.get(b.node(id).name.as_str())
+        {
+            pairs.insert(id, old);
+        }
+    }
+    let renamed: HashMap<NodeId, NodeId> = pairs.iter().map(|(&new, &old)| (old, new)).collect();
+    // What the second net calls a layer of the first.
+    let name_in_second =
+        |id: NodeId| renamed.get(&id).map_or(a.node(id).name.as_str(), |&new| b.node(new).name.as_str());
     let mut list = Vec::new();
-    for op in capture_diff_slices(Algorithm::Myers, &first, &second) {
-        // The edit script removes and adds a moved layer, which is no difference here.
+    for op in ops {
         if !matches!(op, DiffOp::Equal { .. }) {
-            let removed = op.old_range().map(NodeId).filter(|&id| !in_second.contains_key(&a.node(id).name));
+            let removed = op.old_range().map(NodeId).filter(|id| !renamed.contains_key(id));
             list.extend(removed.map(Change::Removed));
         }
         for id in op.new_range().map(NodeId) {
-            match in_first.get(&b.node(id).name) {
+            match pairs.get(&id) {
                 None => list.push(Change::Added(id)),
                 Some(&old) => {
-                    let what = properties(a, old, b, id);
+                    let what = properties(a, old, b, id, name_in_second);
                     if !what.is_empty() {
                         list.push(Change::Changed(old, id, what));
                     }
@@ -45,13 +62,29 @@ pub fn changes(a: &Graph, b: &Graph) -> Vec<Change> {
     list
 }
 
-/// The properties of a layer that differ between the nets.
-fn properties(a: &Graph, old: NodeId, b: &Graph, new: NodeId) -> Vec<(String, String, String)> {
-    let describe = |graph: &Graph, id: NodeId| {
+/// What a layer is matched by: its name, or what a generated name says without its number, which shifts with the layers before.
+fn named(node: &Node) -> String {
+    let stem = kebab_case(node.operation.kind());
+    let (scope, last) = node.name.rsplit_once('/').unwrap_or(("", &node.name));
+    let number = last.strip_prefix(&stem).and_then(|rest| rest.strip_prefix('-'));
+    match number.is_some_and(|number| number.chars().all(|c| c.is_ascii_digit())) {
+        true => format!("{scope}/{stem}-"),
+        false => node.name.clone(),
+    }
+}
+
+/// The properties of a layer that differ between the nets; `name_in_second` is what the second net calls a layer of the first.
+fn properties<'g>(
+    a: &'g Graph,
+    old: NodeId,
+    b: &'g Graph,
+    new: NodeId,
+    name_in_second: impl Fn(NodeId) -> &'g str,
+) -> Vec<(String, String, String)> {
+    let describe = |graph: &Graph, id: NodeId, inputs: Vec<&str>| {
         let node = graph.node(id);
         let settings: Vec<String> =
             node.operation.settings().iter().map(|(name, value)| format!("{name}={value}")).collect();
-        let inputs: Vec<&str> = node.inputs.iter().map(|&input| graph.node(input).name.as_str()).collect();
         [
             ("layer", node.operation.definition().name.to_string()),
             ("settings", settings.join(", ")),
@@ -61,7 +94,9 @@ fn properties(a: &Graph, old: NodeId, b: &Graph, new: NodeId) -> Vec<(String, St
             ("frozen", if node.frozen { "yes".into() } else { "no".into() }),
         ]
     };
-    let pairs = describe(a, old).into_iter().zip(describe(b, new));
+    let before = a.node(old).inputs.iter().map(|&input| name_in_second(input)).collect();
+    let after = b.node(new).inputs.iter().map(|&input| b.node(input).name.as_str()).collect();
+    let pairs = describe(a, old, before).into_iter().zip(describe(b, new, after));
     pairs
         .filter(|((_, before), (_, after))| before != after)
         .map(|((name, before), (_, after))| (name.to_string(), before, after))

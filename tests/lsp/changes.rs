@@ -51,6 +51,33 @@ fn fixes_remove_their_errors() {
         ("net bird-1 = Input(8) >> Relu".into(), "bird-1", "net bird_1 = Input(8) >> Relu".into()),
         (recipe.replace("epochs", "epoch"), "epoch", recipe.into()),
         (recipe.replace("train a", "train b"), "b {", recipe.into()),
+        // Words of other libraries.
+        (format!("{bird}MaxPool2d(2)"), "MaxPool2d", format!("{bird}MaxPool(2)")),
+        (format!("{bird}GlobalAveragePooling2D()"), "GlobalAv", format!("{bird}GlobalPool(avg)")),
+        (format!("{bird}GAP"), "GAP", format!("{bird}GlobalPool(avg)")),
+        (format!("{bird}Conv2D(filters=4, size=3x3)"), "Conv2D", format!("{bird}Conv(filters=4, size=3x3)")),
+        (format!("{bird}Conv(kernel_size=3x3, filters=4)"), "kernel", format!("{bird}Conv(size=3x3, filters=4)")),
+        (
+            recipe.replace("epochs", "optimizer = Adam(lr=0.1)  epochs"),
+            "lr",
+            recipe.replace("epochs", "optimizer = Adam(step=0.1)  epochs"),
+        ),
+        (
+            recipe.replace("epochs", "optimizer = SGD  epochs"),
+            "SGD",
+            recipe.replace("epochs", "optimizer = GradientDescent  epochs"),
+        ),
+        (
+            recipe.replace("epochs", "lr = 0.05  epochs"),
+            "lr",
+            recipe.replace("epochs", "optimizer = Momentum(step=0.05)  epochs"),
+        ),
+        (
+            recipe.replace("epochs", "weight_decay = 0.001  epochs"),
+            "weight",
+            recipe.replace("epochs", "regularizer = l2(0.001)  epochs"),
+        ),
+        (recipe.replace("epochs", "batch_size = 4  epochs"), "batch", recipe.replace("epochs", "batch = 4  epochs")),
     ];
     for (version, (wrong, place, right)) in (2..).step_by(2).zip(cases) {
         assert!(!editor.change(BIRD, version, &wrong).is_empty(), "{wrong}");
@@ -71,9 +98,16 @@ fn alternative_fixes_are_not_preferred() {
     assert_eq!(titles, ["insert `Concatenate >>`", "insert `Add >>`"]);
     // There are no fixes elsewhere.
     assert!(fixes(&mut editor, text, "bird").is_empty());
+    // The arguments of PyTorch's layer have another order, and a recipe has one optimizer.
+    let foreign = "net bird = Input(8x8x3) >> Conv2d(3, 4, 3)\n";
+    assert!(!editor.change(BIRD, 3, foreign).is_empty());
+    assert!(fixes(&mut editor, foreign, "Conv2d").is_empty());
+    let two = "net a = Input(8) >> Softmax(2)\ntrain a { data = images(\"d\")  optimizer = Adam  lr = 0.1 }\n";
+    assert!(!editor.change(BIRD, 4, two).is_empty());
+    assert!(fixes(&mut editor, two, "lr").is_empty());
     // A word that was passed as an argument is not replaced where it is used, nor in a shipped net.
     let handed = "net f(p=smae) = Conv(3x3, 4, padding=p)\nnet g = Input(8x8x3) >> f\n";
-    assert!(!editor.change(BIRD, 2, handed).is_empty());
+    assert!(!editor.change(BIRD, 5, handed).is_empty());
     assert!(fixes(&mut editor, handed, "padding=|p").is_empty());
     editor.stop();
 }

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
@@ -49,8 +50,23 @@ fn read_message(from: &mut impl BufRead) -> Option<Value> {
 
 impl Editor {
     pub fn start() -> Editor {
+        Editor::start_with(&[])
+    }
+
+    /// Starts a server with some variables of the environment.
+    pub fn start_with(variables: &[(&str, &Path)]) -> Editor {
+        let mut editor = Editor::connect(variables);
+        let answer = editor.ask("initialize", json!({ "processId": null, "rootUri": null, "capabilities": {} }));
+        assert_eq!(answer["capabilities"]["hoverProvider"], true);
+        editor.tell("initialized", json!({}));
+        editor
+    }
+
+    /// Starts a server and says nothing to it.
+    pub fn connect(variables: &[(&str, &Path)]) -> Editor {
         let mut server = Command::new(env!("CARGO_BIN_EXE_netc"))
             .arg("lsp")
+            .envs(variables.iter().copied())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -66,11 +82,7 @@ impl Editor {
             }
         });
         let input = server.stdin.take();
-        let mut editor = Editor { server, input, messages, kept: Vec::new(), next: 0 };
-        let answer = editor.ask("initialize", json!({ "processId": null, "rootUri": null, "capabilities": {} }));
-        assert_eq!(answer["capabilities"]["hoverProvider"], true);
-        editor.tell("initialized", json!({}));
-        editor
+        Editor { server, input, messages, kept: Vec::new(), next: 0 }
     }
 
     fn write(&mut self, message: &Value) {
@@ -159,6 +171,11 @@ impl Editor {
     /// Shuts the server down as an editor does.
     pub fn stop(mut self) {
         assert_eq!(self.ask("shutdown", Value::Null), Value::Null);
+        self.leave();
+    }
+
+    /// Sends `exit`, and waits until the server has ended well.
+    pub fn leave(mut self) {
         self.tell("exit", Value::Null);
         self.input = None;
         let until = Instant::now() + PATIENCE;

@@ -2,6 +2,8 @@
 
 mod changes;
 mod editor;
+mod help;
+mod renaming;
 
 use editor::{BIRD, Editor, RIGHT, at, edited, labels};
 use serde_json::{Value, json};
@@ -224,7 +226,7 @@ fn no_text_ends_the_server() {
         version += 1;
         editor.change(BIRD, version, &text);
         let params = json!({ "textDocument": { "uri": BIRD }, "position": place(&text) });
-        for method in ["hover", "completion", "definition", "prepareRename", "documentHighlight"] {
+        for method in ["hover", "completion", "definition", "prepareRename", "documentHighlight", "signatureHelp"] {
             editor.ask(&format!("textDocument/{method}"), params.clone());
         }
         let declared = json!({ "includeDeclaration": true });
@@ -237,6 +239,10 @@ fn no_text_ends_the_server() {
         let document = json!({ "uri": BIRD });
         let context = json!({ "diagnostics": [] });
         editor.ask("textDocument/codeAction", json!({ "textDocument": document, "range": whole, "context": context }));
+        editor.request(
+            "textDocument/rename",
+            json!({ "textDocument": document, "position": whole["end"], "newName": "other" }),
+        );
         editor.ask("textDocument/inlayHint", json!({ "textDocument": document, "range": whole }));
         editor.ask("textDocument/documentSymbol", json!({ "textDocument": document }));
         editor.ask(
@@ -286,11 +292,27 @@ fn editor_files_are_consistent() {
     let grammar = editor_file("netc.tmLanguage.json");
     assert_eq!(package["contributes"]["grammars"][0]["scopeName"], grammar["scopeName"]);
     assert_eq!(package["contributes"]["languages"][0]["extensions"], json!([".net"]));
-    // The VS Code extension copies the grammar when it is installed.
+    // The VS Code extension is made by a script: it bundles the program, and copies the grammar and the licences.
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("editors/vscode");
+    let read =
+        |name: &str| std::fs::read_to_string(folder.join(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
+    let script = read("bundle.mjs");
+    let (main, hidden) = (package["main"].as_str().expect("a program"), read(".vscodeignore"));
+    assert!(script.contains(&format!("outfile: \"{}\"", main.trim_start_matches("./"))), "{main}");
     assert_eq!(package["contributes"]["grammars"][0]["path"], "./netc.tmLanguage.json");
-    assert!(package["scripts"]["grammar"].as_str().is_some_and(|script| script.contains("../netc.tmLanguage.json")));
-    let main = package["main"].as_str().expect("a script").trim_start_matches("./");
-    assert!(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("editors/vscode").join(main).is_file());
+    for path in ["extension.js", "../netc.tmLanguage.json", "../../LICENSE-MIT", "../../LICENSE-APACHE"] {
+        assert!(script.contains(&format!("\"{path}\"")) && folder.join(path).is_file(), "{path}");
+    }
+    let prepare = package["scripts"]["vscode:prepublish"].as_str().expect("a script");
+    assert_eq!(prepare, "node bundle.mjs");
+    for name in ["extension.js", "bundle.mjs", "node_modules/**"] {
+        assert!(hidden.lines().any(|line| line == name), "{name} is in the package");
+    }
+    // What the packager asks for.
+    assert!(package["repository"]["url"].is_string() && package["license"] == "MIT OR Apache-2.0");
+    assert_eq!(package["version"], env!("CARGO_PKG_VERSION"));
+    let icon = std::fs::read(folder.join(package["icon"].as_str().expect("an icon"))).expect("the icon");
+    assert_eq!((&icon[..8], &icon[16..24]), (&b"\x89PNG\r\n\x1a\n"[..], &[0, 0, 0, 128, 0, 0, 0, 128][..]));
     let text = grammar.to_string();
     let words: Vec<&str> = text.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
     // The reserved words in the grammar must be those of the program and the editors.
@@ -299,8 +321,13 @@ fn editor_files_are_consistent() {
     let list = list.split_once('}').expect("the rule ends").0;
     let keywords: Vec<&str> = list.split('"').skip(1).step_by(2).collect();
     assert_eq!(keywords, netc::syntax::KEYWORDS);
+    // The published package has no grammar for tree-sitter.
+    let query = std::fs::read_to_string(folder.join("../tree-sitter-netc/queries/highlights.scm")).ok();
     for keyword in keywords {
         assert!(words.contains(&keyword), "{keyword} is not highlighted");
+        let literal = matches!(keyword, "true" | "false");
+        let is_highlighted = |query: &String| literal || query.contains(&format!("\"{keyword}\""));
+        assert!(query.as_ref().is_none_or(is_highlighted), "{keyword} is not highlighted by tree-sitter");
     }
 }
 
@@ -329,4 +356,31 @@ fn a_fragment_that_fits_nothing_does_not_end_the_server() {
     editor.open(BIRD, "net a = Flatten >> (Dense(3) | Dense(4)) >> Add\n");
     assert_eq!(editor.change(BIRD, 2, RIGHT), [] as [Value; 0]);
     editor.stop();
+}
+
+/// Messages that an editor does not send, before, during and after the conversation.
+#[test]
+fn messages_out_of_order_do_not_end_the_server() {
+    let mut editor = Editor::connect(&[]);
+    editor.tell("initialized", json!({}));
+    editor.send("Content-Length: 35\r\n\r\n{\"jsonrpc\":\"2.0\",\"id\":9,\"result\":1}");
+    let early = editor.request("textDocument/hover", json!({}));
+    assert_eq!(early["error"]["code"], -32002);
+    // Parameters of another form are no reason to refuse.
+    let answer = editor.ask("initialize", json!(["odd"]));
+    assert_eq!(answer["capabilities"]["hoverProvider"], true);
+    assert_eq!(answer["serverInfo"]["name"], "netc");
+    // A text is opened although `initialized` is late, and a second `initialize` is refused.
+    editor.open(BIRD, RIGHT);
+    assert_eq!(editor.request("initialize", json!({}))["error"]["code"], -32600);
+    for params in [Value::Null, json!([1]), json!({ "textDocument": 3 }), json!({ "textDocument": { "uri": "" } })] {
+        editor.tell("textDocument/didChange", params.clone());
+        let answer = editor.request("textDocument/hover", params);
+        assert_eq!(answer["error"]["code"], -32602, "{answer}");
+    }
+    assert!(!editor.ask_at("textDocument/hover", BIRD, RIGHT, "Softmax(cl").is_null());
+    editor.tell("$/unknown", json!({}));
+    assert_eq!(editor.ask("shutdown", Value::Null), Value::Null);
+    assert_eq!(editor.request("textDocument/hover", json!({}))["error"]["code"], -32600);
+    editor.leave();
 }

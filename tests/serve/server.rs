@@ -82,6 +82,27 @@ impl Server {
         assert!(sent.expect("`kill` runs").success());
     }
 
+    /// The heaps of the C library beside that of the main thread: mappings of 64 MiB of which the first part is in use.
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    pub fn heaps(&self) -> usize {
+        const HEAP_BYTES: u64 = 64 << 20;
+        let maps = std::fs::read_to_string(format!("/proc/{}/maps", self.child.id())).expect("its memory");
+        let regions: Vec<(u64, u64, bool)> = maps
+            .lines()
+            .filter_map(|line| {
+                let mut parts = line.split_whitespace();
+                let (start, end) = parts.next()?.split_once('-')?;
+                let number = |text| u64::from_str_radix(text, 16).ok();
+                Some((number(start)?, number(end)?, parts.next()? == "rw-p"))
+            })
+            .collect();
+        let is_heap = |pair: &&[(u64, u64, bool)]| {
+            let [(start, end, used), (rest, until, reserved)] = **pair else { return false };
+            start % HEAP_BYTES == 0 && used && !reserved && rest == end && until - start == HEAP_BYTES
+        };
+        regions.windows(2).filter(is_heap).count()
+    }
+
     /// Waits for its end: the exit code and stderr.
     pub fn ended(mut self) -> (Option<i32>, String) {
         let mut messages = String::new();

@@ -140,7 +140,7 @@ impl Command {
             Command::Test(args) => test::run(args),
             Command::New(args) => new::run(args),
             Command::Diff(args) => diff::run(args),
-            Command::Completions(args) => completions::run(args, program),
+            Command::Completions(args) => completions::run(args),
             Command::Man(args) => man::run(args, program),
         }
     }

@@ -77,9 +77,13 @@ impl<'p> Elaborator<'p> {
         let meaning = foreign_names::layer(name)
             .map(Meaning::Advice)
             .or_else(|| suggest::nearest(name, known.iter().map(String::as_str)).map(Meaning::Name));
-        let diagnostic = Diagnostic::new(Code::UnknownName, format!("there is no layer or net `{name}`"))
+        let mut diagnostic = Diagnostic::new(Code::UnknownName, format!("there is no layer or net `{name}`"))
             .at(span, "unknown name")
             .suggest(span.head(name.len()), name, meaning);
+        let written = self.sources.text(span);
+        if let Some((bytes, text)) = foreign_names::layer_fix(name, written) {
+            diagnostic = diagnostic.fix(span.head(bytes), written.get(..bytes).unwrap_or_default(), text);
+        }
         self.unknown_names.insert(span, diagnostic.clone());
         self.stop(diagnostic)
     }

@@ -19,7 +19,7 @@ pub enum Default {
 #[derive(Clone, Copy, Debug)]
 pub struct Argument {
     pub name: &'static str,
-    /// The values that it takes, in words: `integer or sizes`.
+    /// The values that it takes, in words: `integer or sizes`. Words of specs, such as `same`, are in backticks.
     pub takes: &'static str,
     pub default: Default,
     /// One line of documentation.
@@ -37,6 +37,11 @@ impl Argument {
             Default::Bool(value) => format!("{}={value}", self.name),
             Default::Word(value) => format!("{}={value}", self.name),
         }
+    }
+
+    /// The words of specs that it takes: `same` and `valid`. `Image(…)` is one with arguments.
+    pub fn choices(&self) -> impl Iterator<Item = &'static str> + use<> {
+        self.takes.split('`').skip(1).step_by(2)
     }
 
     /// Its line of the documentation: `pixels between windows (integer or pair; default 1)`.

@@ -93,7 +93,7 @@ pub static GELU: Definition = Definition {
         WEIGHT,
         Argument {
             name: "tanh",
-            takes: "true or false",
+            takes: "`true` or `false`",
             default: Default::Bool(false),
             doc: "the approximation by a hyperbolic tangent: PyTorch's approximate=\"tanh\", Keras' approximate=True (BERT, GPT-2)",
         },
@@ -121,7 +121,7 @@ pub static SOFTMAX: Definition = Definition {
         WEIGHT,
         Argument {
             name: "axis",
-            takes: "channels, height, width or time",
+            takes: "`channels`, `height`, `width` or `time`",
             default: Default::Word("channels"),
             doc: "the axis along which values sum to one; one other than channels without a size",
         },

@@ -56,7 +56,7 @@ pub static PRELU: Definition = Definition {
         },
         Argument {
             name: "bias",
-            takes: "true, false or initialiser",
+            takes: "`true`, `false` or initialiser",
             default: Default::Bool(true),
             doc: "a bias per unit",
         },

@@ -46,7 +46,7 @@ pub static ATTENTION: Definition = Definition {
         },
         Argument {
             name: "causal",
-            takes: "true or false",
+            takes: "`true` or `false`",
             default: Default::Bool(false),
             doc: "whether a step sees only itself and the steps before it",
         },
@@ -58,7 +58,7 @@ pub static ATTENTION: Definition = Definition {
         },
         Argument {
             name: "bias",
-            takes: "true, false or initialiser",
+            takes: "`true`, `false` or initialiser",
             default: Default::Bool(true),
             doc: "biases of all projections",
         },

@@ -115,7 +115,7 @@ pub static DECONVOLUTION: Definition = Definition {
         FILTERS,
         TRANSPOSED_STRIDE,
         Argument {
-            takes: "same, valid, integer or pair",
+            takes: "`same`, `valid`, integer or pair",
             doc: "`same` gives size times stride, a number crops so many pixels from both sides",
             ..PADDING
         },

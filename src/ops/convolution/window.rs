@@ -51,7 +51,7 @@ pub const STRIDE: Argument =
 /// See [`STRIDE`].
 pub const PADDING: Argument = Argument {
     name: "padding",
-    takes: "same, valid, integer, pair or four sides",
+    takes: "`same`, `valid`, integer, pair or four sides",
     default: Default::Word("valid"),
     doc: "`same` keeps the size (divided by the stride), a number adds so many pixels on both sides, [1, 2, 0, 0] at top, bottom, left and right",
 };
@@ -68,7 +68,7 @@ pub const FILTERS: Argument =
 /// See [`SIZE`].
 pub const BIAS: Argument = Argument {
     name: "bias",
-    takes: "true, false or initialiser",
+    takes: "`true`, `false` or initialiser",
     default: Default::Bool(true),
     doc: "a bias per filter",
 };

@@ -85,7 +85,7 @@ pub(super) const WEIGHT: Argument = Argument {
 };
 pub(super) const BIAS: Argument = Argument {
     name: "bias",
-    takes: "true, false or initialiser",
+    takes: "`true`, `false` or initialiser",
     default: Default::Bool(true),
     doc: "a bias per unit",
 };

@@ -39,7 +39,7 @@ pub static INPUT: Definition = Definition {
         },
         Argument {
             name: "image",
-            takes: "Caffe, Torch, Unit, Symmetric or Image(…)",
+            takes: "`Caffe`, `Torch`, `Unit`, `Symmetric` or `Image(…)`",
             default: Default::Absent("the net takes arrays only"),
             doc: "preprocessing of photos; it is stored in the artifact",
         },
@@ -67,21 +67,26 @@ pub static INPUT: Definition = Definition {
     },
 };
 
-/// The entries of `Image(…)`.
-const IMAGE: &[Argument] = &[
+/// The entries of `Image(…)`, and of a preset.
+pub const IMAGE: &[Argument] = &[
     Argument {
         name: "resize",
-        takes: "integer or squash",
+        takes: "integer or `squash`",
         default: Default::Int(256),
         doc: "the shorter side, in pixels",
     },
     Argument {
         name: "crop",
-        takes: "center or center_even",
+        takes: "`center` or `center_even`",
         default: Default::Word("center"),
         doc: "which part of the resized photo is used: the middle; `center_even` begins at an even pixel where the border cannot be halved (torchvision)",
     },
-    Argument { name: "order", takes: "rgb or bgr", default: Default::Word("rgb"), doc: "the order of the channels" },
+    Argument {
+        name: "order",
+        takes: "`rgb` or `bgr`",
+        default: Default::Word("rgb"),
+        doc: "the order of the channels",
+    },
     Argument { name: "scale", takes: "number", default: Default::Float(1.0), doc: "factor of the bytes 0 to 255" },
     Argument { name: "mean", takes: "number or three", default: Default::Float(0.0), doc: "subtracted, per channel" },
     Argument { name: "std", takes: "number or three", default: Default::Float(1.0), doc: "divisor, per channel" },

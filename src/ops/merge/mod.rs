@@ -85,7 +85,7 @@ pub static ELEMENTWISE: Definition = Definition {
     summary: "Branches combined elementwise, under NeuPy's name.",
     arguments: &[Argument {
         name: "merge_function",
-        takes: "add, multiply, average, maximum, minimum, subtract or divide",
+        takes: "`add`, `multiply`, `average`, `maximum`, `minimum`, `subtract` or `divide`",
         default: Default::Word("add"),
         doc: "how values are combined",
     }],

@@ -57,13 +57,13 @@ pub static BATCH_NORM: Definition = Definition {
         Argument { name: "epsilon", takes: "number", default: Default::Float(1e-5), doc: "added to the variance" },
         Argument {
             name: "beta",
-            takes: "number, initialiser or false",
+            takes: "number, initialiser or `false`",
             default: Default::Int(0),
             doc: "initial shift; false for none",
         },
         Argument {
             name: "gamma",
-            takes: "number, initialiser or false",
+            takes: "number, initialiser or `false`",
             default: Default::Int(1),
             doc: "initial scale; false for none",
         },

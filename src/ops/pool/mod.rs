@@ -42,7 +42,7 @@ const STRIDE: Argument = Argument {
 
 const CEIL: Argument = Argument {
     name: "ceil",
-    takes: "true or false",
+    takes: "`true` or `false`",
     default: Default::Bool(false),
     doc: "whether a last window that exceeds the image counts: sizes are rounded up (Caffe, PyTorch's ceil_mode)",
 };
@@ -196,7 +196,7 @@ pub static GLOBAL_POOLING: Definition = Definition {
     summary: "One value per channel, over the entire image or sequence.",
     arguments: &[Argument {
         name: "function",
-        takes: "avg, max or sum",
+        takes: "`avg`, `max` or `sum`",
         default: Default::Word("avg"),
         doc: "reduction over all pixels or steps of a channel",
     }],

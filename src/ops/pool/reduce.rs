@@ -38,7 +38,7 @@ macro_rules! reductions {
                 summary: $summary,
                 arguments: &[Argument {
                     name: "axis",
-                    takes: "height, width, time, channels or list",
+                    takes: "`height`, `width`, `time`, `channels` or list",
                     default: Default::Required,
                     doc: "the axis that disappears, or several: `[height, width]`",
                 }],

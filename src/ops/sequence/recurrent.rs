@@ -55,7 +55,7 @@ const N_UNITS: Argument = Argument {
 };
 const ONLY_RETURN_FINAL: Argument = Argument {
     name: "only_return_final",
-    takes: "true or false",
+    takes: "`true` or `false`",
     default: Default::Bool(true),
     doc: "only the last state, (?, n_units), else all of them, (?, time, n_units)",
 };
@@ -87,19 +87,19 @@ const HIDDEN_INIT: Argument = Argument {
 };
 const LEARN_INIT: Argument = Argument {
     name: "learn_init",
-    takes: "true or false",
+    takes: "`true` or `false`",
     default: Default::Bool(false),
     doc: "whether the first state is trained",
 };
 const UNROLL_SCAN: Argument = Argument {
     name: "unroll_scan",
-    takes: "true or false",
+    takes: "`true` or `false`",
     default: Default::Bool(false),
     doc: "no effect; accepted for NeuPy",
 };
 const BACKWARDS: Argument = Argument {
     name: "backwards",
-    takes: "true or false",
+    takes: "`true` or `false`",
     default: Default::Bool(false),
     doc: "from the last step to the first; the last state is then the first step's",
 };
@@ -136,7 +136,7 @@ pub static LSTM: Definition = Definition {
         BACKWARDS,
         Argument {
             name: "peepholes",
-            takes: "true or false",
+            takes: "`true` or `false`",
             default: Default::Bool(false),
             doc: "whether the gates read the cell",
         },
@@ -176,7 +176,7 @@ pub static GRU: Definition = Definition {
         GRADIENT_CLIPPING,
         Argument {
             name: "reset_after",
-            takes: "true or false",
+            takes: "`true` or `false`",
             default: Default::Bool(false),
             doc: "whether the state's part has biases of its own, as in Keras 2 and later and in PyTorch",
         },

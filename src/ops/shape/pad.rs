@@ -113,7 +113,7 @@ pub static PAD: Definition = Definition {
         SIZE,
         Argument {
             name: "mode",
-            takes: "zero, reflect or edge",
+            takes: "`zero`, `reflect` or `edge`",
             default: Default::Word(Border::ALL[0].name()),
             doc: "the values of the border: 0, the image mirrored at its outermost pixels, or those pixels repeated",
         },

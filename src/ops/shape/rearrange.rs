@@ -64,7 +64,7 @@ const BLOCK: Argument = Argument {
 };
 const ORDER: Argument = Argument {
     name: "order",
-    takes: "dcr or crd",
+    takes: "`dcr` or `crd`",
     default: Default::Word("dcr"),
     doc: "channels by place in the block, then channel (TensorFlow, ONNX), or by channel, then place (PyTorch)",
 };

@@ -131,13 +131,13 @@ pub static RESIZE: Definition = Definition {
         },
         Argument {
             name: "mode",
-            takes: "nearest, bilinear or bicubic",
+            takes: "`nearest`, `bilinear` or `bicubic`",
             default: Default::Word(Interpolation::ALL[0].name()),
             doc: "the nearest pixel, or a weighted sum of 2x2 or 4x4",
         },
         Argument {
             name: "align_corners",
-            takes: "true or false",
+            takes: "`true` or `false`",
             default: Default::Bool(false),
             doc: "whether the centres of the corner pixels stay at the corners",
         },

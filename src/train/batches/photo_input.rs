@@ -24,7 +24,13 @@ pub fn photo_decoding(manifest: &Manifest) -> Result<Decoding, Diagnostics> {
             let sizes: Vec<String> = sizes.iter().map(usize::to_string).collect();
             let sizes = sizes.join("x");
             let message = format!("`{}` does not say how a photo becomes its input {sizes}", plan.name);
-            let help = format!("write `Input({sizes}, image=Caffe)` in the spec; arrays (.npy) are taken as they are");
+            let help = match port.sizes[..] {
+                [_, _, 1 | 3] => {
+                    format!("write `Input({sizes}, image=Caffe)` in the spec; arrays (.npy) are taken as they are")
+                }
+                // Noise, or features.
+                _ => "a photo has a height, a width and 1 or 3 channels: give the net arrays (.npy)".to_string(),
+            };
             Err(Diagnostic::new(Code::Preprocessing, message).help(help).into())
         }
     }

@@ -60,6 +60,9 @@ pub fn run(args: &Args) -> CommandResult {
         let inputs = output_guard::inputs(&args.model, &args.build.weights, args.input.as_slice());
         output_guard::check(path, output_guard::FileKind::Arrays, &inputs)?;
     }
+    if let Some(path) = &args.input {
+        arrays::check_readable(path)?;
+    }
     let artifact = Arc::new(model::open(&args.model, &args.build)?);
     let open_ms = began.elapsed().as_secs_f64() * 1e3;
     let pool = args.threads.pool();

@@ -11,6 +11,7 @@ use crate::cli::result::{CommandResult, Failed};
 use crate::data::arrays::array_file;
 use crate::data::samples::photo_paths::{InputKind, Walk, expand};
 use crate::data::{Dataset, Policy, Samples, Targets};
+use crate::diagnostics::suggest::did_you_mean_file;
 use crate::diagnostics::{Code, Diagnostic};
 use crate::runtime::non_finite::non_finite;
 use crate::source::{Sources, plain};
@@ -63,11 +64,12 @@ pub fn run(args: &Args) -> CommandResult {
     let path = args.output.clone().unwrap_or_else(|| model::artifact_path(&args.model).with_extension("h5"));
     let inputs = output_guard::inputs(&args.model, &args.build.weights, std::slice::from_ref(&args.photos));
     output_guard::check(&path, output_guard::FileKind::Arrays, &inputs)?;
+    let policy = if args.skip { Policy::Skip } else { Policy::Refuse };
+    // Photos that cannot be found are reported before a net is compiled for them.
+    let mut photos = photos(&args.photos, policy)?;
     let artifact = Arc::new(model::open(&args.model, &args.build)?);
     let threads = args.threads.count();
     let decoding = photo_decoding(&artifact.manifest).map_err(|errors| messages::fail(&errors, &Sources::default()))?;
-    let policy = if args.skip { Policy::Skip } else { Policy::Refuse };
-    let mut photos = photos(&args.photos, policy)?;
     let mut bar = progress::Bar::new("Embedding");
     let front =
         FrozenFront { artifact: &artifact, decoding: Some(&decoding), batch: args.batch, threads, interrupted: None };
@@ -96,9 +98,11 @@ pub fn run(args: &Args) -> CommandResult {
 
 /// The photos of a folder, with their classes if it has subfolders.
 fn photos(folder: &Path, policy: Policy) -> Result<Dataset, Failed> {
-    let has_subfolders = std::fs::read_dir(folder)
-        .map(|list| list.flatten().any(|entry| entry.path().is_dir()))
-        .map_err(|cause| error(Code::Inputs, format!("{}: {}", folder.display(), plain(&cause))))?;
+    let has_subfolders =
+        std::fs::read_dir(folder).map(|list| list.flatten().any(|entry| entry.path().is_dir())).map_err(|cause| {
+            let message = format!("{}: {}", folder.display(), plain(&cause));
+            messages::fail_with(Diagnostic::new(Code::Inputs, message).maybe_help(did_you_mean_file(folder)))
+        })?;
     if has_subfolders {
         return Dataset::images(folder, policy).map_err(|cause| error(Code::Dataset, cause.to_string()));
     }

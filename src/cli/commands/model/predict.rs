@@ -3,7 +3,7 @@
 use crate::artifact::Artifact;
 use crate::cli::args::build_args::BuildArgs;
 use crate::cli::args::{number, threads_arg};
-use crate::cli::arrays::{is_array, read_arrays, too_large, write, zeros};
+use crate::cli::arrays::{check_readable, is_array, read_arrays, too_large, write, zeros};
 use crate::cli::model;
 use crate::cli::output::messages::{self, error};
 use crate::cli::output::output_guard;
@@ -15,7 +15,7 @@ use crate::data::photos::photo;
 use crate::data::photos::photo_error::MAX_FILE_BYTES;
 use crate::data::photos::prefetch::{BatchError, PhotoBatch, PhotoLoader};
 use crate::data::samples::photo_paths;
-use crate::data::samples::photo_paths::{InputKind, Walk};
+use crate::data::samples::photo_paths::{InputKind, Inputs, Walk};
 use crate::diagnostics::{Code, Diagnostic};
 use crate::file::read_piped;
 use crate::runtime::Session;
@@ -61,13 +61,20 @@ pub fn run(args: &Args) -> CommandResult {
             &output_guard::inputs(&args.model, &args.build.weights, &args.inputs),
         )?;
     }
+    // What cannot be read is found before a net is compiled for it.
+    let found = match args.inputs.iter().filter(|path| is_array(path)).count() {
+        0 => Some(find_photos(args)?),
+        count if count == args.inputs.len() => {
+            args.inputs.iter().try_for_each(|path| check_readable(path))?;
+            None
+        }
+        _ => return Err(error(Code::Inputs, "photos and arrays cannot be mixed")),
+    };
     let artifact = Arc::new(model::open(&args.model, &args.build)?);
     let mut session = Session::with_pool(artifact.clone(), args.threads.pool());
-    let arrays = args.inputs.iter().filter(|path| is_array(path)).count();
-    let predictions = match arrays {
-        0 => photos(&mut session, &artifact, args)?,
-        count if count == args.inputs.len() => from_arrays(&mut session, &artifact, args)?,
-        _ => return Err(error(Code::Inputs, "photos and arrays cannot be mixed")),
+    let predictions = match found {
+        Some(found) => photos(&mut session, &artifact, args, found)?,
+        None => from_arrays(&mut session, &artifact, args)?,
     };
     if let Some(path) = &args.output {
         write(path, &artifact, predictions.names.len(), &predictions.outputs)?;
@@ -78,26 +85,37 @@ pub fn run(args: &Args) -> CommandResult {
     check_finite(&predictions)
 }
 
-/// Predicts photos, batch by batch; the next ones are decoded meanwhile.
-fn photos(session: &mut Session, artifact: &Artifact, args: &Args) -> Result<Predictions, Failed> {
-    let plan = &artifact.manifest.plan;
+/// The photos of the inputs, without that of stdin.
+///
+/// # Errors
+/// An input that does not exist, an array among photos, or none that is a photo.
+fn find_photos(args: &Args) -> Result<Inputs, Failed> {
     let paths: Vec<&PathBuf> = args.inputs.iter().filter(|path| !is_stdin(path)).collect();
     let found = photo_paths::expand(&paths, Walk::Recursive).map_err(|cause| {
         let missing = args.inputs.iter().find(|path| !path.exists());
         let suggestion = missing.and_then(|path| crate::diagnostics::suggest::did_you_mean_file(path));
         messages::fail_with(Diagnostic::new(Code::Inputs, cause.to_string()).maybe_help(suggestion))
     })?;
-    let decoding = photo_decoding(&artifact.manifest).map_err(|errors| messages::fail(&errors, &Sources::default()))?;
-    let port = &plan.inputs[0];
     for skipped in &found.skipped {
         messages::line("Skipping", format!("{}: {}", skipped.path.display(), skipped.reason));
     }
     if let Some(array) = found.inputs.iter().find(|input| input.kind == InputKind::Array) {
         return Err(error(Code::Inputs, format!("{} is an array among photos", array.path.display())));
     }
+    if found.inputs.is_empty() && paths.len() == args.inputs.len() {
+        return Err(error(Code::Inputs, "there are no photos among the inputs"));
+    }
+    Ok(found)
+}
+
+/// Predicts photos, batch by batch; the next ones are decoded meanwhile.
+fn photos(session: &mut Session, artifact: &Artifact, args: &Args, found: Inputs) -> Result<Predictions, Failed> {
+    let plan = &artifact.manifest.plan;
+    let decoding = photo_decoding(&artifact.manifest).map_err(|errors| messages::fail(&errors, &Sources::default()))?;
+    let port = &plan.inputs[0];
     let mut predictions = Predictions::new(plan.outputs.len());
     let mut failed = false;
-    if paths.len() < args.inputs.len() {
+    if args.inputs.iter().any(|path| is_stdin(path)) {
         let bytes = read_piped(std::io::stdin().lock(), MAX_FILE_BYTES)
             .map_err(|cause| error(Code::Photo, format!("stdin cannot be read: {}", plain(&cause))))?;
         let mut x = zeros(port.len(), 1)?;
@@ -134,9 +152,6 @@ fn photos(session: &mut Session, artifact: &Artifact, args: &Args) -> Result<Pre
     }
     if failed && predictions.names.is_empty() {
         return Err(Failed::Error);
-    }
-    if predictions.names.is_empty() {
-        return Err(error(Code::Inputs, "there are no photos among the inputs"));
     }
     if failed {
         // The predictions of the readable photos are still useful; the exit code says that not all could be read.

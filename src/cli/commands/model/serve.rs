@@ -5,6 +5,7 @@ use crate::cli::args::duration::Time;
 use crate::cli::args::number::batch_size;
 use crate::cli::args::threads_arg;
 use crate::cli::model;
+use crate::cli::out_of_memory::bound_heaps;
 use crate::cli::output::messages;
 use crate::cli::result::{CommandResult, Failed};
 use crate::diagnostics::{Code, Diagnostic, counted};
@@ -64,6 +65,7 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> CommandResult {
+    bound_heaps();
     let names = names(&args.models)?;
     let listener = bind(&args.host, args.port)?;
     let address = listener.local_addr().map_err(|error| cannot(error.to_string()))?;

@@ -100,8 +100,9 @@ pub fn run(args: &Args) -> CommandResult {
         let inputs = output_guard::inputs(&args.model, &args.build.weights, &inputs);
         output_guard::check(page, output_guard::FileKind::Page, &inputs)?;
     }
-    let artifact = Arc::new(model::open(&args.model, &args.build)?);
+    // Data that cannot be read are reported before a net is compiled for them.
     let mut data = read(args)?;
+    let artifact = Arc::new(model::open(&args.model, &args.build)?);
     let options = EvaluateOptions { batch: args.batch, threads: args.threads.count(), policy: args.policy() };
     let mut bar = progress::Bar::new("Evaluating");
     let result = evaluate(&artifact, &mut data, &options, &mut |done, total| bar.at(done, total));

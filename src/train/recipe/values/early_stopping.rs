@@ -21,7 +21,7 @@ pub static STOPS: &[Choice<EarlyStopping>] = &[Choice {
     arguments: &[
         argument("patience", "number of epochs", Default::Int(10), "epochs to wait for a better loss"),
         argument("min_delta", "number", Default::Float(0.0), "the minimum decrease of the loss that counts as better"),
-        argument("restore", "true or false", Default::Bool(true), "keeps the parameters of the best epoch"),
+        argument("restore", "`true` or `false`", Default::Bool(true), "keeps the parameters of the best epoch"),
     ],
     build: |arguments| {
         Ok(EarlyStopping {

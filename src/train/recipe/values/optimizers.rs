@@ -101,7 +101,7 @@ pub static OPTIMIZERS: &[Choice<Optimizer>] = &[
             number("momentum", 0.9, "the share of the previous update that is added"),
             Argument {
                 name: "nesterov",
-                takes: "true or false",
+                takes: "`true` or `false`",
                 default: Default::Bool(false),
                 doc: "Nesterov's accelerated gradient (Nesterov, 1983)",
             },
@@ -180,7 +180,7 @@ pub static OPTIMIZERS: &[Choice<Optimizer>] = &[
             EPSILON,
             Argument {
                 name: "centered",
-                takes: "true or false",
+                takes: "`true` or `false`",
                 default: Default::Bool(false),
                 doc: "subtracts the square of the mean gradient (centred RMSProp)",
             },

@@ -88,7 +88,12 @@ pub static SCHEDULES: &[Choice<SchedulePart>] = &[
         arguments: &[
             REDUCTION_FREQ,
             argument("reduction_rate", "number from 0 to 1", Default::Float(0.96), "the factor of one reduction"),
-            argument("staircase", "true or false", Default::Bool(false), "reduces in steps: rounds the exponent down"),
+            argument(
+                "staircase",
+                "`true` or `false`",
+                Default::Bool(false),
+                "reduces in steps: rounds the exponent down",
+            ),
         ],
         build: |arguments| {
             Ok(SchedulePart::Exponential {
@@ -105,7 +110,7 @@ pub static SCHEDULES: &[Choice<SchedulePart>] = &[
             argument("decay_iter", "number of updates", Default::Required, "updates until the rate is minstep"),
             MINSTEP,
             argument("power", "number", Default::Float(1.0), "1 is a straight line"),
-            argument("cycle", "true or false", Default::Bool(false), "starts again after decay_iter updates"),
+            argument("cycle", "`true` or `false`", Default::Bool(false), "starts again after decay_iter updates"),
         ],
         build: |arguments| {
             Ok(SchedulePart::Polynomial {

@@ -204,7 +204,7 @@ fn policy(arguments: &Arguments) -> std::result::Result<Policy, Diagnostic> {
 
 const UNREADABLE: Argument = argument(
     "unreadable",
-    "refuse or skip",
+    "`refuse` or `skip`",
     Default::Word("refuse"),
     "what happens with photos that cannot be read: an error that lists them, or they are skipped",
 );

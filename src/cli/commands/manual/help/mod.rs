@@ -1,14 +1,13 @@
 //! `netc help`
 
 mod commands_page;
-mod terms;
 
 use crate::cli::output::messages;
 use crate::cli::result::CommandResult;
 use crate::diagnostics::foreign_names::{self, Meaning};
 use crate::diagnostics::{Code, Diagnostic, suggest};
 use crate::elaborate::project::shipped;
-use crate::ops;
+use crate::ops::{self, values};
 use crate::syntax::manual;
 use crate::train::recipe;
 use std::fmt::Write;
@@ -55,7 +54,7 @@ pub fn run(args: &Args, mut program: clap::Command) -> CommandResult {
     }
     let mut known: Vec<String> = program.get_subcommands().map(|command| command.get_name().to_string()).collect();
     known.extend(ops::names().map(str::to_string));
-    known.extend(recipe_names().chain(terms::names()).chain(manual::words()).map(str::to_string));
+    known.extend(recipe_names().chain(values::names()).chain(manual::words()).map(str::to_string));
     known.extend(shipped::SPECS.iter().map(|spec| spec.name.to_string()));
     let suggestion = suggest::did_you_mean(name, known.iter().map(String::as_str));
     Err(messages::fail_with(
@@ -71,7 +70,7 @@ fn answers(name: &str, program: &mut clap::Command) -> Vec<String> {
     let mut answers: Vec<String> = [
         ops::find(name).map(|layer| layer.documentation()),
         shipped::find(name).map(|spec| spec.text.to_string()),
-        recipe::help::documentation(name).or_else(|| terms::find(name)),
+        recipe::help::documentation(name).or_else(|| values::find(name)),
         manual::section(name),
         program.find_subcommand_mut(name).map(|command| command.render_long_help().to_string()),
     ]
@@ -124,7 +123,24 @@ fn list() -> String {
     let names: Vec<&str> = shipped::SPECS.iter().map(|spec| spec.name).collect();
     let _ = writeln!(text, "\nWords: {}", manual::words().collect::<Vec<_>>().join(", "));
     let _ = writeln!(text, "In recipes: {}", recipe_names().collect::<Vec<_>>().join(", "));
-    let _ = writeln!(text, "Values: {}", terms::names().collect::<Vec<_>>().join(", "));
+    let _ = writeln!(text, "Values: {}", values::names().collect::<Vec<_>>().join(", "));
     let _ = writeln!(text, "\nShipped nets: {}", names.join(", "));
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::training::loss::Loss;
+    use crate::train::recipe::Metric;
+
+    #[test]
+    fn every_loss_and_metric_has_help() {
+        let losses = Loss::ALL.into_iter().map(Loss::name);
+        let metrics = Metric::ALL.iter().map(|(name, _)| *name);
+        for word in losses.chain(metrics) {
+            assert!(recipe::help::documentation(word).is_some(), "{word}");
+            assert!(recipe_names().any(|name| name == word), "{word}");
+        }
+    }
 }

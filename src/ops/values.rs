@@ -1,12 +1,19 @@
-//! The help of values in specs besides those of recipes: preprocessings and initialisers.
+//! The values in specs that have names, besides those of recipes: preprocessings and initialisers.
 
-use crate::graph::Initializer;
+use super::input;
+use crate::graph::{Argument, Initializer};
 use crate::ops::input::preprocessing::{Preprocessing, Resize};
 
 /// The name of a preprocessing that is written in full.
 const IMAGE: &str = "Image";
 
-/// The help of a name.
+/// The arguments of a value, by its name.
+pub fn arguments(name: &str) -> Option<&'static [Argument]> {
+    let is_image = name == IMAGE || Preprocessing::PRESETS.contains(&name);
+    if is_image { Some(input::IMAGE) } else { Initializer::arguments(name) }
+}
+
+/// The help of a value, by its name.
 pub fn find(name: &str) -> Option<String> {
     let text = match Preprocessing::preset(name) {
         Some(preset) => of_preset(name, &preset),
@@ -64,21 +71,15 @@ fn of_preset(name: &str, preset: &Preprocessing) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{find, names};
-    use crate::graph::Initializer;
-    use crate::kernels::training::loss::Loss;
+    use super::{arguments, find, names};
     use crate::ops::input::preprocessing::Preprocessing;
-    use crate::train::recipe::{Metric, help};
 
     #[test]
-    fn every_name_in_specs_has_help() {
-        let losses = Loss::ALL.into_iter().map(Loss::name);
-        let metrics = Metric::ALL.iter().map(|(name, _)| *name);
-        let others = ["Image"].into_iter().chain(Preprocessing::PRESETS).chain(Initializer::NAMES);
-        for word in losses.chain(metrics).chain(others) {
-            assert!(find(word).or_else(|| help::documentation(word)).is_some(), "{word}");
-            assert!(names().chain(help::names()).any(|name| name == word), "{word}");
+    fn every_value_has_help_and_arguments() {
+        for name in names() {
+            assert!(find(name).is_some() && arguments(name).is_some_and(|list| !list.is_empty()), "{name}");
         }
+        assert!(arguments("Dense").is_none());
     }
 
     #[test]

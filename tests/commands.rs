@@ -205,9 +205,9 @@ fn two_nets_differ_layer_by_layer() {
 
     ~ one  settings size=3x3, filters=4 -> size=3x3, filters=8; output (?, 6, 6, 4) -> (?, 6, 6, 8); parameters 112 -> 224
     - relu-1  Relu : (?, 6, 6, 4)
-    ~ flat  inputs relu-1 -> one; output (?, 144) -> (?, 288)
+    ~ flat  output (?, 144) -> (?, 288)
     + dropout-1  Dropout 0.5 : (?, 288)
-    ~ end  inputs flat -> dropout-1; parameters 290 -> 578
+    ~ end  parameters 290 -> 578
 
     1 added, 1 removed, 3 changed, 1 the same
     parameters 402 -> 802

@@ -83,6 +83,15 @@ pub struct Node {
     pub cuts: Vec<axis::Cut>,
 }
 
+impl Node {
+    /// Whether its name is generated, such as `concatenate-1`, not given by the text.
+    pub fn has_generated_name(&self) -> bool {
+        let stem = signature::definition::kebab_case(self.operation.kind());
+        let number = self.name.strip_prefix(&stem).and_then(|rest| rest.strip_prefix('-'));
+        number.is_some_and(|number| !number.is_empty() && number.chars().all(|c| c.is_ascii_digit()))
+    }
+}
+
 /// A trainable parameter, or running statistics.
 #[derive(Clone, Debug)]
 pub struct Parameter {

@@ -1,12 +1,13 @@
-//! The differences between two nets, layer by layer, matched by name and, where names are generated, by their order.
+//! The differences between two nets, layer by layer. Layers with a name of the text are matched by it, those with a generated
+//! name, whose numbers shift with every layer before them, by their order.
 
 use super::number_format::{short_layer, thousands};
-use crate::graph::signature::definition::kebab_case;
-use crate::graph::{Graph, Node, NodeId};
+use crate::graph::{Graph, NodeId};
 use serde_json::{Value, json};
 use similar::{Algorithm, DiffOp, capture_diff_slices};
-use std::collections::{HashMap, HashSet};
+use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::ops::Range;
 
 /// A layer that only one net has, or that differs.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,74 +18,112 @@ pub enum Change {
     Changed(NodeId, NodeId, Vec<(String, String, String)>),
 }
 
-/// The differences in the order of the second net; removed layers are at their position in the first.
+/// The differences in the order of the second net; removed layers are behind what they follow in the first.
 pub fn changes(a: &Graph, b: &Graph) -> Vec<Change> {
-    let names = |graph: &Graph| graph.nodes.iter().map(named).collect::<Vec<_>>();
-    let (first, second) = (names(a), names(b));
-    let ops = capture_diff_slices(Algorithm::Myers, &first, &second);
-    let mut pairs: HashMap<NodeId, NodeId> = HashMap::new();
-    for op in ops.iter().filter(|op| matches!(op, DiffOp::Equal { .. })) {
-        pairs.extend(op.new_range().map(NodeId).zip(op.old_range().map(NodeId)));
-    }
-    // The edit script removes and adds a moved layer, which is no difference here.
-    let matched: HashSet<NodeId> = pairs.values().copied().collect();
-    let left: HashMap<&str, NodeId> =
-        a.ids().filter(|id| !matched.contains(id)).map(|id| (a.node(id).name.as_str(), id)).collect();
-    for id in b.ids() {
-        if !pairs.contains_key(&id)
-            && let Some(&old) = left.get(b.node(id).name.as_str())
-        {
-            pairs.insert(id, old);
-        }
-    }
-    let renamed: HashMap<NodeId, NodeId> = pairs.iter().map(|(&new, &old)| (old, new)).collect();
-    // What the second net calls a layer of the first.
-    let name_in_second =
-        |id: NodeId| renamed.get(&id).map_or(a.node(id).name.as_str(), |&new| b.node(new).name.as_str());
+    let matches = Matches::new(a, b);
     let mut list = Vec::new();
-    for op in ops {
-        if !matches!(op, DiffOp::Equal { .. }) {
-            let removed = op.old_range().map(NodeId).filter(|id| !renamed.contains_key(id));
-            list.extend(removed.map(Change::Removed));
-        }
-        for id in op.new_range().map(NodeId) {
-            match pairs.get(&id) {
-                None => list.push(Change::Added(id)),
-                Some(&old) => {
-                    let what = properties(a, old, b, id, name_in_second);
-                    if !what.is_empty() {
-                        list.push(Change::Changed(old, id, what));
-                    }
-                }
-            }
+    let mut next = 0;
+    // Up to here, the layers of the first net that have no match.
+    let mut remove_until = |end: usize, list: &mut Vec<Change>| {
+        let removed = (next..end).map(NodeId).filter(|id| matches.in_second[id.0].is_none());
+        list.extend(removed.map(Change::Removed));
+        next = next.max(end);
+    };
+    for id in b.ids() {
+        let Some(old) = matches.in_first[id.0] else {
+            list.push(Change::Added(id));
+            continue;
+        };
+        remove_until(old.0, &mut list);
+        let what = properties(a, old, b, id, &matches);
+        if !what.is_empty() {
+            list.push(Change::Changed(old, id, what));
         }
     }
+    remove_until(a.nodes.len(), &mut list);
     list
 }
 
-/// What a layer is matched by: its name, or what a generated name says without its number, which shifts with the layers before.
-fn named(node: &Node) -> String {
-    let stem = kebab_case(node.operation.kind());
-    let (scope, last) = node.name.rsplit_once('/').unwrap_or(("", &node.name));
-    let number = last.strip_prefix(&stem).and_then(|rest| rest.strip_prefix('-'));
-    match number.is_some_and(|number| number.chars().all(|c| c.is_ascii_digit())) {
-        true => format!("{scope}/{stem}-"),
-        false => node.name.clone(),
+/// The layers of two nets that are the same.
+struct Matches {
+    /// The layer of the first net for each of the second.
+    in_first: Vec<Option<NodeId>>,
+    in_second: Vec<Option<NodeId>>,
+}
+
+impl Matches {
+    fn new(a: &Graph, b: &Graph) -> Matches {
+        let mut matches = Matches { in_first: vec![None; b.nodes.len()], in_second: vec![None; a.nodes.len()] };
+        let by_name: BTreeMap<&str, NodeId> =
+            a.ids().filter(|&id| !a.node(id).has_generated_name()).map(|id| (a.node(id).name.as_str(), id)).collect();
+        for id in b.ids().filter(|&id| !b.node(id).has_generated_name()) {
+            if let Some(&old) = by_name.get(b.node(id).name.as_str()) {
+                matches.add(old, id);
+            }
+        }
+        // First equal layers, then those between them of one kind.
+        let all = (0..a.nodes.len(), 0..b.nodes.len());
+        for gap in matches.align(a, b, all, true) {
+            matches.align(a, b, gap, false);
+        }
+        matches
+    }
+
+    fn add(&mut self, old: NodeId, new: NodeId) {
+        self.in_first[new.0] = Some(old);
+        self.in_second[old.0] = Some(new);
+    }
+
+    /// Matches the layers with generated names in these ranges by a longest common subsequence. Returns the ranges in which layers
+    /// are left.
+    fn align(
+        &mut self,
+        a: &Graph,
+        b: &Graph,
+        within: (Range<usize>, Range<usize>),
+        settings: bool,
+    ) -> Vec<(Range<usize>, Range<usize>)> {
+        let token = |graph: &Graph, id: NodeId, other: Option<usize>| {
+            let node = graph.node(id);
+            match (node.has_generated_name(), settings) {
+                // Names hold the sequences together. A layer that moved is matched already, and must not.
+                (false, _) => format!("{} {other:?}", node.name),
+                (true, false) => node.operation.kind().to_string(),
+                (true, true) => format!("{} {:?}", node.operation.kind(), node.operation.settings()),
+            }
+        };
+        let (first, second) = within;
+        let number =
+            |id: Option<NodeId>, own: NodeId, is_first: bool| id.map(|other| if is_first { own.0 } else { other.0 });
+        let old: Vec<String> =
+            first.clone().map(NodeId).map(|id| token(a, id, number(self.in_second[id.0], id, true))).collect();
+        let new: Vec<String> =
+            second.clone().map(NodeId).map(|id| token(b, id, number(self.in_first[id.0], id, false))).collect();
+        let mut gaps = Vec::new();
+        for op in capture_diff_slices(Algorithm::Patience, &old, &new) {
+            let shifted = |range: Range<usize>, by: usize| range.start + by..range.end + by;
+            let (old, new) = (shifted(op.old_range(), first.start), shifted(op.new_range(), second.start));
+            if !matches!(op, DiffOp::Equal { .. }) {
+                gaps.push((old, new));
+                continue;
+            }
+            for (old, new) in old.zip(new).map(|(old, new)| (NodeId(old), NodeId(new))) {
+                if self.in_second[old.0].is_none() && self.in_first[new.0].is_none() {
+                    self.add(old, new);
+                }
+            }
+        }
+        gaps
     }
 }
 
-/// The properties of a layer that differ between the nets; `name_in_second` is what the second net calls a layer of the first.
-fn properties<'g>(
-    a: &'g Graph,
-    old: NodeId,
-    b: &'g Graph,
-    new: NodeId,
-    name_in_second: impl Fn(NodeId) -> &'g str,
-) -> Vec<(String, String, String)> {
-    let describe = |graph: &Graph, id: NodeId, inputs: Vec<&str>| {
+/// The properties of a layer that differ between the nets.
+fn properties(a: &Graph, old: NodeId, b: &Graph, new: NodeId, matches: &Matches) -> Vec<(String, String, String)> {
+    let describe = |graph: &Graph, id: NodeId| {
         let node = graph.node(id);
         let settings: Vec<String> =
             node.operation.settings().iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let inputs: Vec<&str> = node.inputs.iter().map(|&input| graph.node(input).name.as_str()).collect();
         [
             ("layer", node.operation.definition().name.to_string()),
             ("settings", settings.join(", ")),
@@ -94,13 +133,37 @@ fn properties<'g>(
             ("frozen", if node.frozen { "yes".into() } else { "no".into() }),
         ]
     };
-    let before = a.node(old).inputs.iter().map(|&input| name_in_second(input)).collect();
-    let after = b.node(new).inputs.iter().map(|&input| b.node(input).name.as_str()).collect();
-    let pairs = describe(a, old, before).into_iter().zip(describe(b, new, after));
+    let differs = |name: &str, before: &str, after: &str| match name {
+        "inputs" => {
+            let before = inputs(a, old, &matches.in_second, Some);
+            before != inputs(b, new, &matches.in_first, |id| matches.in_first[id.0])
+        }
+        _ => before != after,
+    };
+    let pairs = describe(a, old).into_iter().zip(describe(b, new));
     pairs
-        .filter(|((_, before), (_, after))| before != after)
+        .filter(|((name, before), (_, after))| differs(name, before, after))
         .map(|((name, before), (_, after))| (name.to_string(), before, after))
         .collect()
+}
+
+/// The inputs of a layer as layers of the first net, beyond layers that only its own net has: what is put into a chain changes no
+/// layer behind it.
+fn inputs(
+    graph: &Graph,
+    id: NodeId,
+    matched: &[Option<NodeId>],
+    in_first: impl Fn(NodeId) -> Option<NodeId>,
+) -> Vec<Option<NodeId>> {
+    let beyond = |mut id: NodeId| {
+        while matched[id.0].is_none()
+            && let [before] = graph.node(id).inputs[..]
+        {
+            id = before;
+        }
+        in_first(id)
+    };
+    graph.node(id).inputs.iter().map(|&input| beyond(input)).collect()
 }
 
 fn parameters(graph: &Graph, id: NodeId) -> u64 {
@@ -131,13 +194,15 @@ pub fn text(a: &Graph, b: &Graph) -> String {
                 removed += 1;
                 writeln!(out, "- {}", describe(a, *id))
             }
-            Change::Changed(_, id, what) => {
+            Change::Changed(old, id, what) => {
                 changed += 1;
                 let what: Vec<String> = what
                     .iter()
                     .map(|(name, before, after)| format!("{name} {} -> {}", or_none(before), or_none(after)))
                     .collect();
-                writeln!(out, "~ {}  {}", b.node(*id).name, what.join("; "))
+                let (before, after) = (&a.node(*old).name, &b.node(*id).name);
+                let name = if before == after { after.clone() } else { format!("{before} -> {after}") };
+                writeln!(out, "~ {name}  {}", what.join("; "))
             }
         };
     }

@@ -58,9 +58,10 @@ impl<'p> Elaborator<'p> {
             Ok(ids) => {
                 // The layers of a cached complete net have its definition as their origin: it becomes this use.
                 let kept = subgraph.graph.ids().filter(|id| keep[id.0]);
+                let mut copies = HashMap::new();
                 for new in kept.filter_map(|id| ids.get(&id).copied()) {
-                    let origin = &mut self.builder.graph.nodes[new.0].origin;
-                    origin.mention = origin.mention.as_deref().map(|mention| with_outermost_span(mention, span));
+                    let mention = &mut self.builder.graph.nodes[new.0].origin.mention;
+                    *mention = mention.as_ref().map(|mention| with_outermost_span(mention, span, &mut copies));
                 }
                 Ok(outputs.iter().filter_map(|output| ids.get(output).copied()).collect())
             }
@@ -133,11 +134,20 @@ impl<'p> Elaborator<'p> {
     }
 }
 
-/// A stack of uses with another span for the outermost one.
-fn with_outermost_span(mention: &Mention, span: Span) -> Rc<Mention> {
+/// A stack of uses with another span for the outermost one. Layers of one use stay of one: `copies` has what each became.
+fn with_outermost_span(
+    mention: &Rc<Mention>,
+    span: Span,
+    copies: &mut HashMap<*const Mention, Rc<Mention>>,
+) -> Rc<Mention> {
+    if let Some(copy) = copies.get(&Rc::as_ptr(mention)) {
+        return Rc::clone(copy);
+    }
     let net = mention.net.clone();
-    Rc::new(match &mention.outer {
-        Some(outer) => Mention { net, span: mention.span, outer: Some(with_outermost_span(outer, span)) },
+    let copy = Rc::new(match &mention.outer {
+        Some(outer) => Mention { net, span: mention.span, outer: Some(with_outermost_span(outer, span, copies)) },
         None => Mention { net, span, outer: None },
-    })
+    });
+    copies.insert(Rc::as_ptr(mention), Rc::clone(&copy));
+    copy
 }

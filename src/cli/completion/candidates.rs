@@ -39,10 +39,12 @@ pub fn with_candidates(program: Command) -> Command {
 /// Shipped nets, specs and artifacts, folders; in the brackets of a cut the net's layers.
 fn specs(typed: &OsStr) -> Vec<CompletionCandidate> {
     let text = typed.to_string_lossy();
-    if let Some(names) = layers(&text) {
+    // Zsh and fish hand over the quote that is open, and put it back themselves.
+    let text = text.trim_start_matches(['\'', '"']);
+    if let Some(names) = layers(text) {
         return names.into_iter().map(CompletionCandidate::new).collect();
     }
-    let nets = shipped::SPECS.iter().map(|spec| spec.name).filter(|name| name.starts_with(&*text));
+    let nets = shipped::SPECS.iter().map(|spec| spec.name).filter(|name| name.starts_with(text));
     let files = PathCompleter::file().filter(|path| {
         path.is_dir() || path.extension().is_some_and(|extension| extension == "net" || extension == "netb")
     });

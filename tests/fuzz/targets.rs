@@ -118,7 +118,7 @@ fn view(graph: &Graph) {
         view::table(graph, &[], view::TableOptions { width: Some(80), depth: Some(1) }),
         view::json(graph),
         view::svg(graph),
-        view::network(graph),
+        view::network(graph, view::DrawingOptions::default()),
         view::dot(graph),
         graph.to_string(),
     );

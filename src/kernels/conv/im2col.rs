@@ -87,8 +87,8 @@ impl ConvAlgorithm for Im2col {
     }
 
     fn cost(&self, sizes: &Sizes) -> f64 {
-        // A tap of few channels costs as much as a full cache line.
-        let penalty = if sizes.inputs < 8.0 { 2.0 } else { 1.0 };
+        // A tap of few channels costs as much as a full cache line; a group's result is a panel wide, and has an indirection buffer of its own.
+        let penalty = if sizes.inputs < 8.0 { 2.0 } else { 1.0 } * if sizes.groups > 1.0 { 2.0 } else { 1.0 };
         penalty * sizes.product(sizes.pixels, sizes.depth, 7.0) / 0.97 + sizes.read_weights()
     }
 }

@@ -261,7 +261,9 @@ impl ConvAlgorithm for Blocking {
             Tile::F2x5 => 3.0,
         };
         let packed = 4.0 * points * inputs * outputs * groups;
-        fewer_images * points * sizes.product(tiles, inputs, 4.0) / 0.9
+        // The GEMMs of a group are short and narrow.
+        let overhead = if groups > 1.0 { 44.0 } else { 4.0 };
+        fewer_images * points * sizes.product(tiles, inputs, overhead) / 0.9
             + tiles * (conv.in_c + conv.out_c) as f64 * transform
             + activation_bytes / target::STREAM_BYTES_PER_NS
             + sizes.read(packed)

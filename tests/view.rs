@@ -2,9 +2,9 @@
 
 use netc::elaborate;
 use netc::elaborate::project::{shipped, source_files};
-use netc::graph::Graph;
-use netc::view;
-use std::collections::BTreeMap;
+use netc::graph::{Graph, Node, NodeId};
+use netc::view::{self, DrawingOptions};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The graph and the documentation of a spec's net.
 fn load(argument: &str) -> (Graph, Vec<String>) {
@@ -22,6 +22,13 @@ const BRANCHY: &str = "Input(32x32x8) as photo \
     >> (Conv(3x3, 8, padding=same) as left >> BatchNorm >> Relu | Identity | Conv(1x1, 8) as right) >> Add >> Relu \
     >> (Slice(0, 4) | Slice(4, 8) >> Conv(5x5, 12, padding=same)) >> Concatenate >> Flatten";
 
+/// A U whose levels are scopes.
+const SCOPED_U: &str = "{ let a = Input(32x32x3) >> (Conv(3x3, 8, padding=same) as one >> Conv(3x3, 8, padding=same) as two) as down1 \
+    let b = a >> MaxPool(2x2) >> (Conv(3x3, 16, padding=same) as one >> Conv(3x3, 16, padding=same) as two) as down2 \
+    let c = b >> MaxPool(2x2) >> Conv(3x3, 32, padding=same) as middle >> Upscale(2) as wider \
+    let d = (c | b) >> Concatenate >> (Conv(3x3, 16, padding=same) as one >> Conv(3x3, 16, padding=same) as two) as up2 >> Upscale(2) \
+    (d | a) >> Concatenate >> (Conv(3x3, 8, padding=same) as one >> Conv(3x3, 8, padding=same) as two) as up1 >> Conv(1x1, 2) as end }";
+
 /// Nets whose drawings have branches, scopes, long skips, several inputs and outputs, and odd names.
 const DRAWN: &[&str] = &[
     BIRD,
@@ -30,6 +37,7 @@ const DRAWN: &[&str] = &[
     "Input(20) >> (Relu(8) as \"a <name> & \\\"more\\\"\" | Tanh(8) as \"出力\") >> Average >> (Softmax(3) | Sigmoid(1))",
     "{ let a = Input(32x32x3) >> Conv(3x3, 8, padding=same) as one let b = a >> MaxPool(2x2) >> Conv(3x3, 8, padding=same) \
         let c = b >> MaxPool(2x2) >> Conv(3x3, 16) (c >> GlobalPool(avg) | b >> GlobalPool(max) | a >> GlobalPool(avg)) >> Concatenate }",
+    SCOPED_U,
     "{ let a = Input(32x32x3) >> Conv(3x3, 8) >> Flatten let b = Input(12) (a | b >> Relu(32)) >> Concatenate >> Softmax(10) }",
 ];
 
@@ -38,9 +46,26 @@ fn shipped_nets() -> Vec<&'static str> {
     shipped::SPECS.iter().map(|spec| spec.name).filter(|name| !["mixture_of_experts", "bird"].contains(name)).collect()
 }
 
+/// The forms of a drawing.
+const FORMS: [DrawingOptions; 4] = [
+    DrawingOptions { expand: false, depth: None },
+    DrawingOptions { expand: true, depth: None },
+    DrawingOptions { expand: false, depth: Some(1) },
+    DrawingOptions { expand: true, depth: Some(2) },
+];
+const EXPANDED: DrawingOptions = FORMS[1];
+
 fn all() -> impl Iterator<Item = (&'static str, Graph)> {
     let names = shipped_nets().into_iter().chain(DRAWN.iter().copied());
     names.map(|name| (name, load(name).0))
+}
+
+/// Every drawing of every net.
+fn drawings() -> impl Iterator<Item = (String, String)> {
+    let draw = |(name, graph): (&'static str, Graph)| {
+        FORMS.map(|form| (format!("{name} {form:?}"), view::svg_with(&graph, form)))
+    };
+    all().flat_map(draw)
 }
 
 #[test]
@@ -146,7 +171,7 @@ fn within(inner: &Rect, outer: &Rect) -> bool {
 #[test]
 fn every_layer_is_drawn_once_and_titled() {
     for (name, graph) in all() {
-        let svg = view::svg(&graph);
+        let svg = view::svg_with(&graph, EXPANDED);
         let document = roxmltree::Document::parse(&svg).unwrap_or_else(|error| panic!("{name}: {error}"));
         let mut titles: BTreeMap<String, usize> = BTreeMap::new();
         for layer in document.descendants().filter(|node| node.attribute("class") == Some("layer")) {
@@ -160,7 +185,7 @@ fn every_layer_is_drawn_once_and_titled() {
         assert!(root.attribute("viewBox").is_some(), "{name}");
         assert_eq!(root.attribute("font-family"), Some("sans-serif"), "{name}");
         assert!(root.children().any(|child| child.has_tag_name("desc")), "{name}");
-        assert_eq!(svg, view::svg(&load(name).0), "{name} is drawn the same again");
+        assert_eq!(svg, view::svg_with(&load(name).0, EXPANDED), "{name} is drawn the same again");
     }
 }
 
@@ -198,8 +223,7 @@ const ATTRIBUTES: [&str; 28] = [
 
 #[test]
 fn every_attribute_is_one_of_svg() {
-    for (name, graph) in all() {
-        let svg = view::svg(&graph);
+    for (name, svg) in drawings() {
         let document = roxmltree::Document::parse(&svg).unwrap_or_else(|error| panic!("{name}: {error}"));
         let known = |attribute: &roxmltree::Attribute| ATTRIBUTES.contains(&attribute.name());
         let unknown = document.descendants().flat_map(|node| node.attributes()).find(|attribute| !known(attribute));
@@ -209,8 +233,7 @@ fn every_attribute_is_one_of_svg() {
 
 #[test]
 fn nothing_lies_over_another() {
-    for (name, graph) in all() {
-        let svg = view::svg(&graph);
+    for (name, svg) in drawings() {
         let document = roxmltree::Document::parse(&svg).unwrap_or_else(|error| panic!("{name}: {error}"));
         let (boxes, frames, tags) = (rects(&document, "box"), rects(&document, "scope"), rects(&document, "tag"));
         for (index, one) in boxes.iter().enumerate() {
@@ -255,8 +278,7 @@ fn points(path: &str) -> Vec<(f64, f64)> {
 
 #[test]
 fn no_edge_runs_through_a_box() {
-    for (name, graph) in all() {
-        let svg = view::svg(&graph);
+    for (name, svg) in drawings() {
         let document = roxmltree::Document::parse(&svg).unwrap_or_else(|error| panic!("{name}: {error}"));
         let boxes = rects(&document, "box");
         for edge in document.descendants().filter(|node| node.attribute("class") == Some("edge")) {
@@ -271,7 +293,7 @@ fn no_edge_runs_through_a_box() {
 
 #[test]
 fn a_scope_is_a_frame_around_all_of_its_layers() {
-    let svg = view::svg(&load("squeezenet").0);
+    let svg = view::svg_with(&load("squeezenet").0, EXPANDED);
     let document = roxmltree::Document::parse(&svg).unwrap_or_else(|error| panic!("{error}"));
     let frames = rects(&document, "scope");
     assert_eq!(frames.len(), 8);
@@ -279,6 +301,15 @@ fn a_scope_is_a_frame_around_all_of_its_layers() {
     // Three convolutions, and the merge that has no name in the scope.
     for frame in &frames {
         assert_eq!(boxes.iter().filter(|one| within(one, frame)).count(), 4, "{frame:?}");
+    }
+}
+
+#[test]
+fn a_layer_without_a_name_is_in_the_scope_that_it_came_from() {
+    // Also in a part that is cut out of a net.
+    for name in ["mobilenet_v3_large", "deeplab_v3"] {
+        let table = view::table(&load(name).0, &[], view::TableOptions { width: None, depth: Some(2) });
+        assert!(!table.contains("elementwise"), "{table}");
     }
 }
 
@@ -296,8 +327,180 @@ fn skips_that_a_frame_cannot_hold_and_deep_names_are_drawn() {
 #[test]
 fn what_nobody_could_read_is_not_drawn() {
     let (graph, _) = load("Input(8) >> repeat(4000) { Dense(8) }");
-    let svg = view::svg(&graph);
+    let svg = view::svg_with(&graph, EXPANDED);
     assert!(svg.contains("too many to draw") && roxmltree::Document::parse(&svg).is_ok());
+}
+
+/// The folds of a net, from its page: the layers of each block, and what it is called.
+fn folds(graph: &Graph) -> Vec<(String, Vec<Vec<usize>>)> {
+    let page = view::network(graph, DrawingOptions::default());
+    let data = page.split("id=\"net\">").nth(1).and_then(|rest| rest.split("</script>").next()).expect("data");
+    let data: serde_json::Value = serde_json::from_str(&data.replace("<\\/", "</")).expect("JSON");
+    let folds = data["folds"].as_array().expect("folds").iter();
+    let blocks = |fold: &serde_json::Value| serde_json::from_value(fold["blocks"].clone()).expect("blocks");
+    folds.map(|fold| (fold["label"].as_str().unwrap_or_default().to_string(), blocks(fold))).collect()
+}
+
+/// The indices of the layers that a drawing shows.
+fn drawn_layers(svg: &str) -> BTreeSet<usize> {
+    let document = roxmltree::Document::parse(svg).unwrap_or_else(|error| panic!("{error}"));
+    let ids = document.descendants().filter_map(|node| node.attribute("id")?.strip_prefix("layer-")?.parse().ok());
+    ids.collect()
+}
+
+/// The indices of the layers in frames that are drawn as one box, from the descriptions of these.
+fn layers_in_boxes(svg: &str, graph: &Graph) -> BTreeSet<usize> {
+    let document = roxmltree::Document::parse(svg).unwrap_or_else(|error| panic!("{error}"));
+    let groups = document.descendants().filter(|node| node.attribute("class") == Some("group"));
+    let titles = groups.filter_map(|group| group.first_element_child()?.text());
+    let index = |name: &str| graph.nodes.iter().position(|node| node.name == name).expect("a layer");
+    titles.flat_map(|title| title.lines().skip(1).map(index)).collect()
+}
+
+#[test]
+fn frames_like_an_earlier_one_are_boxes_in_a_large_net_alone() {
+    let boxes = |name: &str| layers_in_boxes(&view::svg(&load(name).0), &load(name).0).len();
+    assert_eq!(["resnet50", "densenet121", "googlenet"].map(boxes), [0, 0, 112]);
+    let svg = view::svg(&load("googlenet").0);
+    assert_eq!(svg.matches(">like inception_3a<").count(), 8);
+}
+
+#[test]
+fn a_fold_is_of_equal_blocks() {
+    for (name, graph) in all() {
+        let mut hidden = BTreeSet::new();
+        for (label, blocks) in folds(&graph) {
+            let first = &blocks[0];
+            assert!(blocks.len() > 1, "{name}: {label}");
+            for block in &blocks {
+                assert_eq!(block.len(), first.len(), "{name}: {label}");
+                for (&here, &there) in block.iter().zip(first) {
+                    let (node, other) = (graph.node(NodeId(here)), graph.node(NodeId(there)));
+                    assert_eq!(node.operation.kind(), other.operation.kind(), "{name}: {label}");
+                    assert_eq!(node.operation.settings(), other.operation.settings(), "{name}: {label}");
+                    assert_eq!(node.frozen, other.frozen, "{name}: {label}");
+                    // Inputs are from the same place in the block, or from outside in both.
+                    let places = |node: &Node, block: &[usize]| -> Vec<Option<usize>> {
+                        node.inputs.iter().map(|input| block.iter().position(|&layer| layer == input.0)).collect()
+                    };
+                    assert_eq!(places(node, block), places(other, first), "{name}: {label}");
+                }
+            }
+            // Nothing but the last block of a series is used behind it.
+            let inside: BTreeSet<usize> = blocks.iter().flatten().copied().collect();
+            assert_eq!(inside.len(), blocks.len() * first.len(), "{name}: {label}");
+            hidden.extend(blocks[1..].iter().flatten().copied());
+        }
+        // A layer is drawn, in another block of a fold, or in a frame that is one box like an earlier one.
+        let svg = view::svg(&graph);
+        let drawn = drawn_layers(&svg);
+        let contracted = layers_in_boxes(&svg, &graph);
+        let everything: BTreeSet<usize> = (0..graph.nodes.len()).collect();
+        let sets = [&drawn, &hidden, &contracted];
+        assert_eq!(sets.iter().map(|set| set.len()).sum::<usize>(), everything.len(), "{name}");
+        assert_eq!(sets.into_iter().flatten().copied().collect::<BTreeSet<_>>(), everything, "{name}");
+    }
+}
+
+#[test]
+fn what_is_folded_in_shipped_nets() {
+    let mut text = String::new();
+    for name in shipped_nets() {
+        let folds = folds(&load(name).0);
+        let folds: Vec<String> = folds.iter().map(|(label, blocks)| format!("{} x {label}", blocks.len())).collect();
+        if !folds.is_empty() {
+            text.push_str(&format!("{name}: {}\n", folds.join("; ")));
+        }
+    }
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn blocks_that_differ_are_not_folded() {
+    // The third has other filters, an other activation, or a use of its own; too few are easier to read.
+    for net in [
+        "Input(8) >> Dense(8) >> Relu >> Dense(8) >> Relu >> Dense(9) >> Relu >> Dense(8) >> Relu >> Dense(8) >> Relu",
+        "Input(8) >> Dense(8) >> Relu >> Dense(8) >> Relu >> Dense(8) >> Tanh >> Dense(8) >> Relu >> Dense(8) >> Relu",
+        "{ let a = Input(8) >> repeat(3) { Dense(8) } (a | a >> repeat(3) { Dense(8) }) >> Add }",
+        "Input(8) >> repeat(4) { Dense(8) }",
+    ] {
+        assert_eq!(folds(&load(net).0), [], "{net}");
+    }
+    let graph = load("Input(8) >> repeat(6) { Dense(8) } >> Softmax(2)").0;
+    let expected: Vec<Vec<usize>> = (1..=6).map(|layer| vec![layer]).collect();
+    let blocks: Vec<_> = folds(&graph).into_iter().map(|(_, blocks)| blocks).collect();
+    assert_eq!(blocks, [expected]);
+    assert!(view::svg(&graph).contains("×6"));
+}
+
+#[test]
+fn twins_are_drawn_once_with_both_inputs() {
+    let graph = load("siamese").0;
+    let twins = folds(&graph);
+    assert_eq!(twins.len(), 1);
+    assert_eq!((twins[0].0.as_str(), twins[0].1.len()), ("twin, shared by left and right", 2));
+    let svg = view::svg_with(&graph, EXPANDED);
+    let document = roxmltree::Document::parse(&svg).unwrap_or_else(|error| panic!("{error}"));
+    let frames = rects(&document, "scope");
+    let size = |frame: &Rect| (frame.right - frame.left, frame.top);
+    assert_eq!((frames.len(), size(&frames[0])), (2, size(&frames[1])));
+    // Their outputs have other consumers each.
+    let apart = "{ let a = Input(8) as a let b = Input(8) as b share twin = Dense(4) >> Relu >> Dense(4) \
+        ((a >> twin | b) >> Concatenate | b >> twin) >> Concatenate }";
+    assert_eq!(folds(&load(apart).0), []);
+}
+
+#[test]
+fn a_unet_is_a_u() {
+    let graph = load("unet").0;
+    let svg = view::svg(&graph);
+    let document = roxmltree::Document::parse(&svg).unwrap_or_else(|error| panic!("{error}"));
+    let place = |id: usize| -> Rect {
+        let layer = document.descendants().find(|node| node.attribute("id") == Some(&format!("layer-{id}")));
+        let rect = layer.and_then(|layer| layer.children().find(|child| child.attribute("class") == Some("box")));
+        let number = |name: &str| rect.and_then(|rect| rect.attribute(name)?.parse().ok()).unwrap_or(f64::NAN);
+        let (left, top) = (number("x"), number("y"));
+        Rect { left, top, right: left + number("width"), bottom: top + number("height") }
+    };
+    let merges: Vec<NodeId> = graph.ids().filter(|&id| graph.node(id).operation.kind() == "Concatenate").collect();
+    assert_eq!(merges.len(), 4);
+    for id in merges {
+        // The activation of the skip is a tag of its convolution.
+        let skip = graph.node(graph.node(id).inputs[0]).inputs[0];
+        let (merge, from) = (place(id.0), place(skip.0));
+        assert!(from.right < merge.left, "{id:?}");
+        assert!(((merge.top + merge.bottom) - (from.top + from.bottom)).abs() < 0.5, "{id:?}");
+        let below = place(graph.node(id).inputs[1].0);
+        assert!(below.top > merge.bottom, "{id:?}");
+    }
+    let root = document.root_element();
+    let size = |name: &str| -> f64 { root.attribute(name).and_then(|text| text.parse().ok()).unwrap_or(f64::NAN) };
+    assert!(size("width") > 0.4 * size("height"));
+}
+
+#[test]
+fn drawings_fit_a_page() {
+    for name in shipped_nets() {
+        let svg = view::svg(&load(name).0);
+        let document = roxmltree::Document::parse(&svg).unwrap_or_else(|error| panic!("{error}"));
+        let width: f64 =
+            document.root_element().attribute("width").and_then(|text| text.parse().ok()).unwrap_or(f64::NAN);
+        assert!(width < 1500.0, "{name}: {width}");
+    }
+}
+
+#[test]
+fn layers_put_between_others_change_none_of_them() {
+    let (a, b) = (load("vgg16").0, load("vgg19").0);
+    let changes = view::diff::changes(&a, &b);
+    let added = |change: &view::diff::Change| match change {
+        view::diff::Change::Added(id) => b.node(*id).name.clone(),
+        other => panic!("{other:?}"),
+    };
+    let mut names: Vec<String> = changes.iter().map(added).collect();
+    names.retain(|name| !name.starts_with("relu-"));
+    assert_eq!((changes.len(), names), (6, ["conv3_4", "conv4_4", "conv5_4"].map(String::from).to_vec()));
+    assert!(view::diff::changes(&b, &a).iter().all(|change| matches!(change, view::diff::Change::Removed(_))));
 }
 
 #[test]

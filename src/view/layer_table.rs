@@ -1,6 +1,7 @@
 //! The table of layers that `netc show` prints, as text and as JSON.
 
 use super::number_format::{Cost, costs, magnitude, short_layer, thousands, total_multiply_adds, weight_size};
+use super::scopes::{beginning, scoped_names, scopes};
 use crate::diagnostics::counted;
 use crate::graph::{Graph, NodeId};
 use serde_json::{Value, json as object};
@@ -97,13 +98,13 @@ pub fn table(graph: &Graph, docs: &[String], options: TableOptions) -> String {
 
 /// The layers in rows: each alone, or with the others of its scope at this depth, which then is named. Layers without a scope
 /// between two of one scope belong to it.
-fn groups(graph: &Graph, layers: &[NodeId], depth: Option<usize>) -> Vec<(Option<String>, Range<usize>)> {
+pub(super) fn groups(graph: &Graph, layers: &[NodeId], depth: Option<usize>) -> Vec<(Option<String>, Range<usize>)> {
+    let names = scoped_names(graph);
     let scope = |index: usize| {
-        let parts: Vec<&str> = graph.node(layers[index]).name.split(['/', '.']).collect();
-        let depth = depth.filter(|&depth| depth > 0 && parts.len() > depth)?;
+        let name = &names[layers[index].0];
+        let depth = depth.filter(|&depth| depth > 0 && scopes(name).len() >= depth)?;
         // The scope as it is written, with its separators.
-        let length = parts[..depth].iter().map(|part| part.len() + 1).sum::<usize>() - 1;
-        Some(&graph.node(layers[index]).name[..length])
+        Some(beginning(name, depth))
     };
     let mut groups = Vec::new();
     let mut start = 0;

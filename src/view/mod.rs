@@ -10,11 +10,12 @@ pub mod html;
 pub mod layer_table;
 mod number_format;
 pub mod predictions;
+mod scopes;
 mod svg_text;
 
 pub use charts::curves::curves;
 pub use dot::dot;
-pub use drawing::svg;
+pub use drawing::{DrawingOptions, svg, svg_with};
 pub use html::network::network;
 pub use html::{MisclassifiedPhoto, ReportKind, report};
 pub use layer_table::{TableOptions, json, table};

@@ -118,7 +118,8 @@ fn view(graph: &Graph) {
         view::table(graph, &[], view::TableOptions { width: Some(80), depth: Some(1) }),
         view::json(graph),
         view::svg(graph),
-        view::network(graph),
+        view::svg_with(graph, view::DrawingOptions { expand: false, depth: Some(1) }),
+        view::network(graph, view::DrawingOptions::default()),
         view::dot(graph),
         graph.to_string(),
     );

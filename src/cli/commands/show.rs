@@ -5,7 +5,7 @@ use crate::cli::result::{CommandResult, Format};
 use crate::compile;
 use crate::diagnostics::{Code, Diagnostic};
 use crate::graph::Graph;
-use crate::view::{self, TableOptions, layer_table};
+use crate::view::{self, DrawingOptions, TableOptions, layer_table};
 use std::path::{Path, PathBuf};
 
 #[derive(clap::Args, Debug)]
@@ -17,9 +17,12 @@ pub struct Args {
     net: Option<String>,
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
-    /// List layers to this depth of scopes; deeper ones are one row for each scope
+    /// List or draw layers to this depth of scopes; deeper ones are one row or box for each scope
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..))]
     depth: Option<u8>,
+    /// Draw equal blocks one by one, not once with their number
+    #[arg(long)]
+    expand: bool,
     /// Draw the net as SVG, to stdout or to the file of -o
     #[arg(long)]
     svg: bool,
@@ -36,15 +39,16 @@ pub fn run(args: &Args) -> CommandResult {
         }
         None => None,
     };
+    let options = DrawingOptions { expand: args.expand, depth: args.depth.map(usize::from) };
     let spec = messages::load(&args.spec)?;
     let graph = messages::unwrap_or_report(compile::graph_or_fragment(&spec, args.net.as_deref()), &spec.sources)?;
     if let Some((path, (kind, paint))) = drawing {
         let inputs: Vec<&Path> = spec.sources.iter().filter_map(|(_, file)| file.path.as_deref()).collect();
         output_guard::check(path, kind, &inputs)?;
-        return output_guard::write_file(path, paint(&graph).as_bytes());
+        return output_guard::write_file(path, paint(&graph, options).as_bytes());
     }
     if args.svg {
-        messages::print(view::svg(&graph));
+        messages::print(view::svg_with(&graph, options));
         return Ok(());
     }
     match args.format {
@@ -60,17 +64,17 @@ pub fn run(args: &Args) -> CommandResult {
 }
 
 /// The kind of a drawing's file, and what draws it.
-type Painter = (output_guard::FileKind, fn(&Graph) -> String);
+type Painter = (output_guard::FileKind, fn(&Graph, DrawingOptions) -> String);
 
 /// The painter for the ending of a file name; with `--svg` an SVG in a file of any name but that of another format.
 fn painter(path: &Path, svg: bool) -> Option<Painter> {
     let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default().to_ascii_lowercase();
     match ending.as_str() {
-        "svg" => Some((output_guard::FileKind::Drawing, view::svg)),
-        "dot" | "gv" => Some((output_guard::FileKind::Drawing, view::dot)),
+        "svg" => Some((output_guard::FileKind::Drawing, view::svg_with)),
+        "dot" | "gv" => Some((output_guard::FileKind::Drawing, |graph, _| view::dot(graph))),
         "html" | "htm" => Some((output_guard::FileKind::Page, view::network)),
         "png" | "pdf" | "jpg" | "jpeg" => None,
-        _ => svg.then_some((output_guard::FileKind::Drawing, view::svg as fn(&Graph) -> String)),
+        _ => svg.then_some((output_guard::FileKind::Drawing, view::svg_with as fn(&Graph, DrawingOptions) -> String)),
     }
 }
 

@@ -3,12 +3,13 @@
 pub(crate) mod paint;
 
 use super::category::Category;
-use super::graph_layout::boxes::{Boxes, SMALL_SIZE, boxes};
-use super::graph_layout::scopes::{Scene, arrange};
+use super::graph_layout::boxes::{Boxes, SMALL_SIZE};
+use super::graph_layout::boxes_of;
+use super::graph_layout::scene::{Scene, arrange};
 use super::layer_table::totals;
 use super::svg_text::{escape, round, text_width};
 use crate::graph::Graph;
-use paint::{GREY, INK, Words, bar, frame, layer, legend_width, piece, rectangle, snowflake};
+use paint::{GREY, INK, Words, badge, bar, deck, frame, layer, legend_width, piece, rectangle, scope_box, snowflake};
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
@@ -18,10 +19,24 @@ const TITLE_SIZE: f64 = 16.0;
 const HEAD: f64 = 74.0;
 const LEGEND_ROW: f64 = 20.0;
 
-/// Draws a net: layers as boxes from top to bottom, scopes as frames, shapes where they change. Deterministic.
+/// What a drawing shows.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct DrawingOptions {
+    /// Whether equal blocks are drawn one by one, not once with their number.
+    pub expand: bool,
+    /// The depth of scopes to which layers are drawn; deeper ones are one box for each scope.
+    pub depth: Option<usize>,
+}
+
+/// Draws a net: layers as boxes, scopes as frames, shapes where they change, equal blocks once with their number. Deterministic.
 pub fn svg(graph: &Graph) -> String {
-    let boxes = boxes(graph);
-    match arrange(graph, &boxes) {
+    svg_with(graph, DrawingOptions::default())
+}
+
+/// See [`svg`].
+pub fn svg_with(graph: &Graph, options: DrawingOptions) -> String {
+    let mut boxes = boxes_of(graph, options.depth, options.expand);
+    match arrange(graph, &mut boxes, !options.expand) {
         Some(scene) => draw(graph, &boxes, &scene),
         None => too_large(graph),
     }
@@ -32,6 +47,8 @@ enum Entry {
     Category(Category),
     Share,
     Frozen,
+    Scope,
+    Fold,
 }
 
 fn draw(graph: &Graph, boxes: &Boxes, scene: &Scene) -> String {
@@ -58,25 +75,29 @@ fn draw(graph: &Graph, boxes: &Boxes, scene: &Scene) -> String {
     let left = (width - scene.width) / 2.0;
     let _ = writeln!(out, "<g transform=\"translate({} {})\">", round(left), round(top));
     scene.frames.iter().for_each(|one| frame(&mut out, one));
+    let single = scene.boxes.iter().filter(|placed| {
+        let fold = boxes.list[placed.index].fold;
+        fold.is_some() && scene.frames.iter().all(|frame| frame.fold != fold)
+    });
+    let single: Vec<_> = single.collect();
+    for placed in &single {
+        let one = &boxes.list[placed.index];
+        deck(&mut out, placed.at, (one.width, one.height), 6.0, one.colours());
+    }
     out.push_str("<g fill=\"none\">\n");
     scene.pieces.iter().for_each(|one| piece(&mut out, one));
     out.push_str("</g>\n");
-    let framed = |x: f64, y: f64, label: &str| {
-        let mut inside = scene
-            .frames
-            .iter()
-            .filter(|one| x >= one.x && x <= one.x + one.width && y >= one.y && y <= one.y + one.height);
-        inside.any(|one| one.label == label)
-    };
-    for &(index, at) in &scene.boxes {
-        let one = &boxes.list[index];
-        // The frame shows the scope.
-        let name = graph.node(one.layer).name.as_str();
-        let scope = one.scopes.join("/");
-        let last = one.scopes.last().map_or("", String::as_str);
-        let short = name.strip_prefix(&scope).and_then(|rest| rest.strip_prefix('/'));
-        let shown = short.filter(|_| framed(at.0, at.1, &scope) || framed(at.0, at.1, last)).unwrap_or(name);
-        layer(&mut out, graph, boxes, one, shown, at);
+    scene.boxes.iter().for_each(|placed| layer(&mut out, graph, boxes, placed));
+    for one in &scene.frames {
+        if let Some(fold) = one.fold {
+            badge(&mut out, graph, boxes, fold, (one.x + one.width, one.y));
+        }
+    }
+    for placed in single {
+        let one = &boxes.list[placed.index];
+        if let Some(fold) = one.fold {
+            badge(&mut out, graph, boxes, fold, (placed.at.0 + one.width, placed.at.1));
+        }
     }
     out.push_str("</g>\n");
     for (entry, (row, x)) in entries.iter().zip(legend_rows) {
@@ -119,6 +140,12 @@ fn legend(graph: &Graph, boxes: &Boxes) -> Vec<Entry> {
     if graph.nodes.iter().any(|node| node.frozen) {
         entries.push(Entry::Frozen);
     }
+    if boxes.list.iter().any(|one| one.is_scope) {
+        entries.push(Entry::Scope);
+    }
+    if boxes.folds.iter().any(|fold| fold.in_series) {
+        entries.push(Entry::Fold);
+    }
     entries
 }
 
@@ -128,6 +155,8 @@ impl Entry {
             Entry::Category(category) => category.name(),
             Entry::Share => "share of the parameters",
             Entry::Frozen => "frozen: not trained",
+            Entry::Scope => "several layers",
+            Entry::Fold => "so many equal blocks, one behind the other",
         }
     }
 }
@@ -161,9 +190,11 @@ fn explain(out: &mut String, entry: &Entry, at: (f64, f64)) {
             rectangle(out, "swatch", swatch, (18.0, 12.0), 3.0, "fill=\"url(#frozen)\"");
             snowflake(out, (at.0 + 9.0, at.1 - 4.0));
         }
+        Entry::Scope => scope_box(out, "swatch", swatch, (18.0, 12.0), 3.0),
+        Entry::Fold => paint::sign(out, "×3", (at.0 + 26.0, at.1 - 4.0)),
     }
-    Words { at: (at.0 + 24.0, at.1), size: SMALL_SIZE, bold: false, fill: GREY, anchor: "start" }
-        .write(out, entry.text());
+    let text = at.0 + if matches!(entry, Entry::Fold) { 32.0 } else { 24.0 };
+    Words { at: (text, at.1), size: SMALL_SIZE, bold: false, fill: GREY, anchor: "start" }.write(out, entry.text());
 }
 
 /// The message in place of a drawing that is too large to read.

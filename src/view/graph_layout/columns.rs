@@ -1,11 +1,13 @@
-//! Folds long chains into several columns, to keep the aspect ratio of drawings near a page's.
+//! Breaks long chains into several columns, to keep the aspect ratio of drawings near a page's.
 
 use super::types::{Cell, Item, Layout, Pin, Point, RowPoint, Rows, size};
 
 /// The desired aspect ratio, width by height.
 const ASPECT: f64 = 1.15;
 const MAX_COLUMNS: usize = 8;
-/// The minimum fill of columns on average; below it, folding is not worth the turns.
+/// The width at which a drawing is still readable on a page.
+pub(super) const MAX_WIDTH: f64 = 1160.0;
+/// The minimum fill of columns on average; below it, columns are not worth the turns.
 const MIN_FILL: f64 = 0.65;
 /// The space between columns, where the link to the next one runs up.
 const GUTTER: f64 = 56.0;
@@ -14,8 +16,13 @@ const ABOVE: f64 = 26.0;
 /// The distance below a column where its link turns.
 const TURN: f64 = 24.0;
 
+/// How far a drawing is from a page: by its aspect ratio and, beyond a page's width, by how much it is scaled down.
+pub(super) fn unfitness(width: f64, height: f64) -> f64 {
+    (width / height.max(1.0) / ASPECT).ln().abs() + 5.0 * (width / MAX_WIDTH).ln().max(0.0)
+}
+
 /// Breaks a layout into columns between rows that only the output of a single box connects.
-pub(crate) fn fold(
+pub(super) fn break_up(
     layout: &mut Layout,
     rows: &Rows,
     routes: Vec<Vec<RowPoint>>,
@@ -63,7 +70,7 @@ pub(crate) fn fold(
         if measure(&[0]).1 < MIN_FILL * height * columns.len() as f64 {
             continue;
         }
-        let distance = (width / height.max(1.0) / ASPECT).ln().abs();
+        let distance = unfitness(width, height);
         if distance < best.0 {
             best = (distance, columns);
         }
@@ -90,7 +97,7 @@ pub(crate) fn fold(
     }
     let moved = |(x, y): (f64, f64), column: usize| (x + offsets[column].0, y + offsets[column].1);
     for (index, route) in routes.into_iter().enumerate() {
-        let mut folded: Vec<Point> = Vec::with_capacity(route.len() + 4);
+        let mut broken: Vec<Point> = Vec::with_capacity(route.len() + 4);
         let mut before: Option<(Point, usize)> = None;
         for &(point, row) in &route {
             let column = column_of(row);
@@ -99,12 +106,12 @@ pub(crate) fn fold(
                 // Down, up between the columns, and over the next one.
                 let turn = ends[columns[column] - 1] + offsets[earlier].1 + TURN;
                 let (gutter, above) = (gutters[earlier], ABOVE - TURN + 4.0);
-                folded.extend([(last.0, turn), (gutter, turn), (gutter, above), (here.0, above)]);
+                broken.extend([(last.0, turn), (gutter, turn), (gutter, above), (here.0, above)]);
             }
-            folded.push(here);
+            broken.push(here);
             before = Some((here, column));
         }
-        layout.routes[index] = folded;
+        layout.routes[index] = broken;
     }
     for (cell, at) in layout.at.iter_mut().enumerate() {
         *at = moved(*at, column_of(row_of[cell]));

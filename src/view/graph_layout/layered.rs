@@ -17,8 +17,15 @@ const STUB: f64 = 14.0;
 /// The number of sweeps that average positions with those of linked cells.
 const SWEEPS: usize = 24;
 
-/// Lays out one level; folds it into columns above this height. `None` if links form a cycle or there is too much to draw.
-pub(super) fn lay_out(items: &[Item], links: &[Link], fold_above: f64) -> Option<Layout> {
+/// The direction of the links of a level.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Flow {
+    Down,
+    Up,
+}
+
+/// Lays out one level, in columns above this height. `None` if links form a cycle or there is too much to draw.
+pub(super) fn lay_out(items: &[Item], links: &[Link], columns_above: f64, flow: Flow) -> Option<Layout> {
     let rows = rows(items, links)?;
     let mut x = assign_x(&rows, items, links);
     straighten(&rows, items, links, &mut x);
@@ -37,12 +44,13 @@ pub(super) fn lay_out(items: &[Item], links: &[Link], fold_above: f64) -> Option
         height: ends.last().copied().unwrap_or(0.0),
         routes: routes.iter().map(|route| route.iter().map(|(point, _)| *point).collect()).collect(),
         at,
+        up: vec![false; items.len()],
     };
-    if layout.height > fold_above {
-        columns::fold(&mut layout, &rows, routes, &tops, &ends, items);
+    if layout.height > columns_above {
+        columns::break_up(&mut layout, &rows, routes, &tops, &ends, items);
     }
     layout.at.truncate(items.len());
-    Some(layout)
+    Some(if flow == Flow::Up { layout.turned_over(items) } else { layout })
 }
 
 /// The x positions where a part of a link leaves its upper and enters its lower cell, from their left sides.

@@ -43,6 +43,20 @@ pub(super) struct Layout {
     pub at: Vec<Point>,
     /// The points of each link.
     pub routes: Vec<Vec<Point>>,
+    /// Whether the output of each item leaves to above.
+    pub up: Vec<bool>,
+}
+
+impl Layout {
+    /// Turns the layout upside down: what went down goes up.
+    pub fn turned_over(mut self, items: &[Item]) -> Layout {
+        for (at, item) in self.at.iter_mut().zip(items) {
+            at.1 = self.height - at.1 - item.height;
+        }
+        self.routes.iter_mut().flatten().for_each(|point| point.1 = self.height - point.1);
+        self.up.iter_mut().for_each(|up| *up = !*up);
+        self
+    }
 }
 
 /// An element of a row.

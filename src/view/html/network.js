@@ -1,7 +1,11 @@
 "use strict";
 const net = JSON.parse(document.getElementById("net").textContent);
 const view = document.getElementById("view");
-const svg = view.querySelector("svg");
+const button = document.getElementById("folds");
+// The drawing with all layers, and the one in which equal blocks are folded, if there are any.
+const all = document.getElementById("all");
+const folded = document.getElementById("folded");
+let svg;
 const panel = document.querySelector("aside");
 const search = document.querySelector("input");
 let [scale, x, y] = [1, 0, 0];
@@ -27,6 +31,68 @@ function fit() {
   place();
 }
 
+// Shows one of the drawings.
+function show(drawing) {
+  for (const other of [all, folded]) if (other) other.hidden = other !== drawing;
+  if (button) button.setAttribute("aria-pressed", String(drawing === all));
+  svg = drawing.querySelector("svg");
+}
+
+const idOf = (element) => element.id.replace("folded-", "");
+const find = (drawing, id) => drawing && document.getElementById(drawing === folded ? `folded-${id}` : id);
+const foldOf = (index) => net.folds.findIndex((fold) => fold.blocks.some((block) => block.includes(index)));
+
+// Opens a fold: shows all layers, its own marked.
+function openFold(fold) {
+  show(all);
+  view.querySelectorAll(".opened").forEach((element) => element.classList.remove("opened"));
+  const layers = net.folds[fold].blocks.flat().map((index) => find(all, `layer-${index}`)).filter(Boolean);
+  layers.forEach((layer) => layer.classList.add("opened"));
+  if (layers.length > 0) go(layers[0]);
+  describe(fold);
+}
+
+// Closes a fold again.
+function closeFold(fold) {
+  show(folded);
+  go(find(folded, `fold-${fold}`));
+  describe(fold);
+}
+
+function go(element) {
+  if (scale < 0.9) zoom(1 / scale, middle());
+  place();
+  centre(element);
+}
+
+function act(text, action) {
+  const element = document.createElement("button");
+  element.textContent = text;
+  element.addEventListener("click", action);
+  return element;
+}
+
+const opener = (fold) => svg === folded.querySelector("svg")
+  ? act("Open the blocks", () => openFold(fold)) : act("Close the blocks", () => closeFold(fold));
+
+// The panel of a fold: its blocks.
+function describe(fold) {
+  const { label, blocks } = net.folds[fold];
+  const heading = document.createElement("h2");
+  heading.textContent = `${blocks.length} × ${label || "the same"}`;
+  const list = document.createElement("ol");
+  for (const block of blocks) {
+    const [first, last] = [net.layers[block[0]].name, net.layers[block[block.length - 1]].name];
+    const item = document.createElement("li");
+    item.append(act(first === last ? first : `${first} … ${last}`, () => {
+      show(all);
+      go(find(all, `layer-${block[0]}`));
+    }));
+    list.append(item);
+  }
+  panel.replaceChildren(heading, opener(fold), list);
+}
+
 function centre(element) {
   const [box, frame] = [element.getBoundingClientRect(), view.getBoundingClientRect()];
   x += frame.left + frame.width / 2 - box.left - box.width / 2;
@@ -44,9 +110,10 @@ function row(table, name, text) {
 }
 
 function choose(element) {
+  const index = Number(idOf(element).replace("layer-", ""));
   view.querySelectorAll(".chosen").forEach((other) => other.classList.remove("chosen"));
   element.classList.add("chosen");
-  const layer = net.layers.find((layer) => `layer-${layer.index}` === element.id);
+  const layer = net.layers[index];
   if (!layer) return;
   const heading = document.createElement("h2");
   heading.textContent = layer.name;
@@ -59,11 +126,35 @@ function choose(element) {
   row(table, "multiply-adds", layer.macs === null ? "unknown" : layer.macs.toLocaleString("en"));
   row(table, "frozen", layer.frozen ? "yes" : "");
   panel.replaceChildren(heading, table);
+  const fold = folded ? foldOf(index) : -1;
+  if (fold < 0) return;
+  const { blocks } = net.folds[fold];
+  const note = document.createElement("p");
+  note.textContent = `In block ${blocks.findIndex((block) => block.includes(index)) + 1} of ${blocks.length} equal ones.`;
+  panel.append(note, opener(fold));
 }
 
-const layers = [...view.querySelectorAll(".layer")];
-layers.forEach((element) => element.addEventListener("click", () => choose(element)));
+const number = (element) => Number(element.id.split("-").pop());
+view.querySelectorAll(".layer").forEach((element) => element.addEventListener("click", () => choose(element)));
+view.querySelectorAll(".fold").forEach((element) => element.addEventListener("click", () => openFold(number(element))));
+view.querySelectorAll(".group").forEach((element) => element.addEventListener("click", () => {
+  const list = document.createElement("ol");
+  const [heading, ...names] = element.querySelector("title").textContent.split("\n");
+  list.append(...names.map((name) => Object.assign(document.createElement("li"), { textContent: name })));
+  const opener = act("Open", () => {
+    show(all);
+    go(find(all, `layer-${number(element)}`));
+  });
+  const drawn = folded && find(all, `layer-${number(element)}`);
+  panel.replaceChildren(Object.assign(document.createElement("h2"), { textContent: heading }), ...(drawn ? [opener] : []), list);
+}));
+if (button) button.addEventListener("click", () => {
+  show(svg.parentElement === all ? folded : all);
+  fit();
+});
 
+// Search finds layers in folds too: it goes to them in the drawing with all layers.
+const layers = [...all.querySelectorAll(".layer")];
 let found = [];
 let current = -1;
 search.addEventListener("input", () => {
@@ -71,6 +162,8 @@ search.addEventListener("input", () => {
   found = layers.filter((element) => {
     const matches = wanted !== "" && element.querySelector("title").textContent.toLowerCase().includes(wanted);
     element.classList.toggle("found", matches);
+    const drawn = find(folded, element.id);
+    if (drawn) drawn.classList.toggle("found", matches);
     return matches;
   });
   current = -1;
@@ -79,9 +172,10 @@ search.addEventListener("input", () => {
 search.addEventListener("keydown", (event) => {
   if (event.key !== "Enter" || found.length === 0) return;
   current = (current + (event.shiftKey ? found.length - 1 : 1)) % found.length;
-  if (scale < 0.9) zoom(1 / scale, middle());
-  centre(found[current]);
-  choose(found[current]);
+  const drawn = svg.parentElement === folded ? find(folded, found[current].id) : found[current];
+  if (!drawn) show(all);
+  go(drawn || found[current]);
+  choose(drawn || found[current]);
 });
 
 const point = (event) => {
@@ -128,4 +222,5 @@ view.addEventListener("keydown", (event) => {
 document.getElementById("in").addEventListener("click", keys["+"]);
 document.getElementById("out").addEventListener("click", keys["-"]);
 document.getElementById("fit").addEventListener("click", fit);
+show(folded && button.getAttribute("aria-pressed") === "false" ? folded : all);
 fit();

@@ -1,27 +1,53 @@
-//! The drawing of a net as one self-contained HTML page: pan, zoom, search, and a panel about the layer that is clicked.
+//! The drawing of a net as one self-contained HTML page: pan, zoom, search, folds that open and close, and a panel about the layer
+//! that is clicked.
 
-use crate::graph::Graph;
+use crate::graph::{Graph, NodeId};
+use crate::view::drawing::{DrawingOptions, svg_with};
+use crate::view::graph_layout::boxes_of;
+use crate::view::layer_table;
 use crate::view::svg_text::escape;
-use crate::view::{drawing, layer_table};
+use serde_json::json;
 
 const STYLE: &str = include_str!("network.css");
 const SCRIPT: &str = include_str!("network.js");
 
-/// The page of a net.
-pub fn network(graph: &Graph) -> String {
+/// The page of a net. If it has equal blocks, the page has a drawing with them folded and one with all; `expand` says which it
+/// shows first.
+pub fn network(graph: &Graph, options: DrawingOptions) -> String {
     let name = escape(&graph.name);
+    let boxes = boxes_of(graph, options.depth, false);
+    let index = |id: &NodeId| id.0.saturating_sub(graph.open_inputs);
+    let blocks = |blocks: &[Vec<NodeId>]| {
+        blocks.iter().map(|block| block.iter().map(index).collect::<Vec<_>>()).collect::<Vec<_>>()
+    };
+    let folds = boxes.folds.iter().map(|fold| json!({ "label": fold.label, "blocks": blocks(&fold.blocks) }));
+    let mut data = layer_table::json(graph);
+    data["folds"] = folds.collect();
     // In a script element only `</` could end it.
-    let data = layer_table::json(graph).to_string().replace("</", "<\\/");
-    let drawing = drawing::svg(graph);
+    let data = data.to_string().replace("</", "<\\/");
+    let mut drawings =
+        format!("<div id=\"all\">\n{}</div>\n", svg_with(graph, DrawingOptions { expand: true, ..options }));
+    let mut button = "";
+    if !boxes.folds.is_empty() {
+        let folded = svg_with(graph, DrawingOptions { expand: false, ..options });
+        // Names are unique in a page. Text has no quotes: they are escaped.
+        let folded = folded.replace(" id=\"", " id=\"folded-").replace("\"url(#", "\"url(#folded-");
+        let folded = folded.replace("\"name description\"", "\"folded-name folded-description\"");
+        drawings = format!("<div id=\"folded\">\n{folded}</div>\n{drawings}");
+        button = match options.expand {
+            true => "<button id=\"folds\" aria-pressed=\"true\">All blocks</button>\n",
+            false => "<button id=\"folds\" aria-pressed=\"false\">All blocks</button>\n",
+        };
+    }
     format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>{name}</title>\n\
          <style>\n{STYLE}</style>\n</head>\n<body>\n\
          <header>\n<h1>{name}</h1>\n<input type=\"search\" placeholder=\"Search layers\" title=\"Enter: the next one\" aria-label=\"Search layers\">\n\
-         <button id=\"out\" aria-label=\"Zoom out\">−</button>\n<button id=\"in\" aria-label=\"Zoom in\">+</button>\n\
+         {button}<button id=\"out\" aria-label=\"Zoom out\">−</button>\n<button id=\"in\" aria-label=\"Zoom in\">+</button>\n\
          <button id=\"fit\">Fit</button>\n</header>\n\
-         <div id=\"view\" tabindex=\"0\" aria-label=\"The net: arrow keys move, + and - zoom\">\n{drawing}</div>\n\
-         <aside aria-live=\"polite\">\n<p>{}</p>\n<p>Click a layer for its settings. Drag to move, Ctrl and the wheel to zoom.</p>\n</aside>\n\
+         <div id=\"view\" tabindex=\"0\" aria-label=\"The net: arrow keys move, + and - zoom\">\n{drawings}</div>\n\
+         <aside aria-live=\"polite\">\n<p>{}</p>\n<p>Click a layer for its settings, and ×3 to open equal blocks. Drag to move, Ctrl and the wheel to zoom.</p>\n</aside>\n\
          <script type=\"application/json\" id=\"net\">{data}</script>\n<script>\n{SCRIPT}</script>\n</body>\n</html>\n",
         escape(&graph.summary()),
     )

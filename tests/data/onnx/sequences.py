@@ -14,7 +14,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
-from make import HERE, N, RANDOM, tensor
+from make import HERE, N, RANDOM, last
 
 
 class Recurrent(nn.Module):
@@ -110,8 +110,8 @@ def by_hand(name, nodes, initializers, x, y_shape, opset=20, batch=True):
     onnx.save(model, f"{HERE}/{name}.onnx")
     session = onnxruntime.InferenceSession(f"{HERE}/{name}.onnx", providers=["CPUExecutionProvider"])
     y = session.run(None, {"x": x})[0]
-    np.save(f"{HERE}/{name}.x.npy", x if batch else x[None])
-    np.save(f"{HERE}/{name}.y.npy", y if batch else y[None])
+    np.save(f"{HERE}/{name}.x.npy", last(x) if batch else x[None])
+    np.save(f"{HERE}/{name}.y.npy", last(y) if batch else y[None])
 
 
 def integers(name, *values):

@@ -12,6 +12,7 @@ use crate::ops::pool::Pool;
 use crate::request::WeightsRequest;
 use crate::source::Span;
 use crate::syntax::parse;
+use crate::weights::pretrained_config::PretrainedConfig;
 
 use std::collections::BTreeSet;
 
@@ -76,11 +77,15 @@ impl Spec {
     pub fn lint_weights(&self, graph: &Graph, requests: &[WeightsRequest]) -> Diagnostics {
         let mut diagnostics = Diagnostics::default();
         for request in requests {
-            let Some((trained, span)) = &request.image else { continue };
-            let of_net = |id: &NodeId| graph.node(*id).origin.layers.iter().any(|(net, _)| **net == *request.net);
-            let layers: Vec<NodeId> = graph.ids().filter(of_net).collect();
-            let leads = graph.ancestors(&layers);
-            for id in graph.inputs().into_iter().filter(|id| leads[id.0]) {
+            let inputs = inputs_of(graph, &request.net);
+            let Some((trained, span)) = &request.image else {
+                // Weights of `netc train` are those of the net as it is.
+                if !request.trained {
+                    self.lint_configuration(graph, request, &inputs, &mut diagnostics);
+                }
+                continue;
+            };
+            for id in inputs {
                 let node = graph.node(id);
                 let input = node.operation.as_any().downcast_ref::<Input>().and_then(|input| input.image.as_ref());
                 let Some(found) = input.filter(|found| !same_values(found, trained)) else { continue };
@@ -97,6 +102,45 @@ impl Spec {
             }
         }
         diagnostics
+    }
+
+    /// Warns of a preprocessing that a file beside the weights contradicts.
+    fn lint_configuration(
+        &self,
+        graph: &Graph,
+        request: &WeightsRequest,
+        inputs: &[NodeId],
+        diagnostics: &mut Diagnostics,
+    ) {
+        let Some(config) = PretrainedConfig::beside(&request.path) else { return };
+        for &id in inputs {
+            let node = graph.node(id);
+            let input = node.operation.as_any().downcast_ref::<Input>().and_then(|input| input.image.as_ref());
+            let sides = node.output.image().and_then(|(height, width, _)| Some(height.known()?.min(width.known()?)));
+            let Some((found, side)) = input.zip(sides) else { continue };
+            if config.agrees(found, side) {
+                continue;
+            }
+            let trained = config.preprocessing(side);
+            let text = |image: &Preprocessing| image.preset_name().map_or(image.to_string(), str::to_string);
+            let name = config.file.file_name().unwrap_or_default().to_string_lossy();
+            let message = format!("`{}` has another preprocessing than the {name} beside its weights", node.name);
+            let origin = node.origin.span;
+            let mut diagnostic = Diagnostic::new(Code::ConfigurationDiffers, message)
+                .at(request.span, format!("{name} beside it says `{}`", text(&trained)));
+            if self.is_own(origin) {
+                diagnostic = diagnostic.and(origin, format!("gives `{}`", text(found)));
+            } else {
+                diagnostic = diagnostic.note(format!("the net's input gives `{}`", text(found)));
+            }
+            if let Some(way) = config.interpolation.filter(|way| way != "bilinear") {
+                let way: String = way.chars().filter(|c| !c.is_control()).take(20).collect();
+                diagnostic = diagnostic.note(format!("it resizes photos by {way} interpolation, netc bilinearly"));
+            }
+            let help = format!("give `Input` the preprocessing of the weights: `image={}`", text(&trained));
+            diagnostics.push(diagnostic.help(help));
+            return;
+        }
     }
 
     fn is_own(&self, span: Span) -> bool {
@@ -182,6 +226,14 @@ impl Spec {
 }
 
 /// Whether two preprocessings give the same values, apart from resizing and cropping.
+/// The inputs that lead to layers of a net.
+fn inputs_of(graph: &Graph, net: &str) -> Vec<NodeId> {
+    let of_net = |id: &NodeId| graph.node(*id).origin.layers.iter().any(|(known, _)| **known == *net);
+    let layers: Vec<NodeId> = graph.ids().filter(of_net).collect();
+    let leads = graph.ancestors(&layers);
+    graph.inputs().into_iter().filter(|id| leads[id.0]).collect()
+}
+
 fn same_values(a: &Preprocessing, b: &Preprocessing) -> bool {
     (a.order, a.scale, a.mean, a.std) == (b.order, b.scale, b.mean, b.std)
 }

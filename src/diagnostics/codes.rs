@@ -304,6 +304,9 @@ codes! {
     NoEffect = "W1014", "an activation without effect",
         "The activation leaves the output of the one before it unchanged: `Relu` after `Relu` or `Exp`, `Clip(0, 1)` after `Sigmoid`. One of the two is probably meant to be another function, or to be elsewhere.",
         "Input(20) >> Relu(8) >> Relu >> Softmax(2)";
+    ConfigurationDiffers = "W1015", "the preprocessing of the net is not that of the configuration beside its weights",
+        "A `config.json` beside the weights, as timm writes one, says how photos became their input: mean, standard deviation, and the part of a photo that is used. The net's `Input` does it differently, so that predictions will be worse. Give it the preprocessing that the message shows, or say what is right with `image = …` in the weights block.",
+        "net bird = Input(224x224x3, image=Caffe) >> GlobalPool(avg) >> Softmax(2)\n\nweights bird = \"resnet50/model.safetensors\"";
 }
 
 impl Code {

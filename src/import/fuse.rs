@@ -10,12 +10,45 @@ const WITH_UNITS: [&str; 8] = ["Relu", "Sigmoid", "Tanh", "Softmax", "Softplus",
 
 /// Joins what belongs together.
 pub(super) fn fuse(layers: &mut Layers) {
+    directions(layers);
     concatenations(layers);
     layers.pruned();
     hard_sigmoids(layers);
     hard_swishes(layers);
     pairs(layers);
     shuffles(layers);
+}
+
+/// The states of two directions that are joined, taken apart, and perhaps joined again.
+fn directions(layers: &mut Layers) {
+    let range = |call: &Call| match (call.argument("from")?, call.argument("to")?) {
+        (Val::Int(from), Val::Int(to)) => Some((*from, *to)),
+        _ => None,
+    };
+    let mut taken: Vec<Option<usize>> = vec![None; layers.items.len()];
+    for at in 0..layers.items.len() {
+        let Item { call, inputs } = &layers.items[at];
+        let (true, Some((from, to)), &[joined]) = (call.is(&["Slice"]), range(call), &inputs[..]) else { continue };
+        let whole = &layers.items[joined];
+        let mut first = 0;
+        for &part in whole.inputs.iter().filter(|_| whole.call == Call::layer("Concatenate")) {
+            let layer = &layers.items[part].call;
+            let (true, Some(Val::Int(units))) = (layer.is(&["LSTM", "GRU"]), layer.argument("n_units")) else { break };
+            if (from, to) == (first, first + units) {
+                taken[at] = Some(part);
+                break;
+            }
+            first += units;
+        }
+    }
+    // A layer may only stand for those after it: readers are pointed to it.
+    for at in 0..layers.items.len() {
+        for input in 0..layers.items[at].inputs.len() {
+            if let Some(part) = taken[layers.items[at].inputs[input]] {
+                layers.items[at].inputs[input] = part;
+            }
+        }
+    }
 }
 
 /// A concatenation of what another has and more: it takes that one first.

@@ -13,8 +13,12 @@ pub(super) struct Input {
     pub name: String,
     /// Its sizes in the model.
     pub shape: Vec<usize>,
+    /// Its sizes here, without the batch.
+    pub sizes: Vec<usize>,
     /// Whether the model has channels first and netc last.
     pub channels_first: bool,
+    /// Whether the model has the time before the batch.
+    pub time_first: bool,
     pub is_photo: bool,
 }
 
@@ -46,10 +50,15 @@ pub(super) fn define(
     let wanted = |info: &&ValueInfo| !constants.contains(info.name.as_str()) && read.contains(info.name.as_str());
     let all: Vec<&ValueInfo> = graph.inputs.iter().filter(wanted).collect();
     for info in &all {
-        match sizes(info, options, file, &indices) {
+        let time_first = context.front == 0 && is_time_first(graph, info);
+        match sizes(info, options, file, &indices, context.front, usize::from(time_first)) {
             Ok(shape) => {
                 let named = all.len() > 1;
-                inputs.push(input(context, graph, info, shape, named, image(&info.name)));
+                let image = image(&info.name);
+                inputs.push(match time_first {
+                    true => sequence(context, info, shape, named),
+                    false => input(context, graph, info, shape, named, image),
+                });
             }
             Err(error) => errors.push(error),
         }
@@ -61,7 +70,14 @@ pub(super) fn define(
 }
 
 /// The sizes of an input; an open batch is taken as 1.
-fn sizes(info: &ValueInfo, options: &Options, file: &str, indices: &HashSet<String>) -> Result<Vec<usize>, Diagnostic> {
+fn sizes(
+    info: &ValueInfo,
+    options: &Options,
+    file: &str,
+    indices: &HashSet<String>,
+    front: usize,
+    batch: usize,
+) -> Result<Vec<usize>, Diagnostic> {
     let wrong =
         |what: String| Diagnostic::new(Code::ImportModel, format!("the input `{}` of {file} {what}", info.name));
     let is_index = matches!(info.element, 6 | 7) && indices.contains(&info.name);
@@ -78,8 +94,10 @@ fn sizes(info: &ValueInfo, options: &Options, file: &str, indices: &HashSet<Stri
             _ => 0,
         });
         sizes.push(match size {
+            // Where it is not the first, the batch has no size of its own.
+            _ if axis == batch && batch > 0 => 1,
             Dim::Known(size @ 1..=0x3fff_ffff) => *size as usize,
-            _ if axis == 0 => 1,
+            _ if axis == batch && front == 0 => 1,
             Dim::Open(_) if asked.is_some_and(|size| size > 0) => asked.unwrap_or(1),
             Dim::Open(_) if rank == 4 && axis > 1 => {
                 return Err(wrong("leaves height or width open".into())
@@ -94,7 +112,7 @@ fn sizes(info: &ValueInfo, options: &Options, file: &str, indices: &HashSet<Stri
             Dim::Known(size) => return Err(wrong(format!("has a size of {size}"))),
         });
     }
-    if !(2..=5).contains(&rank) {
+    if !(2..=5).contains(&(rank + front)) {
         return Err(wrong(format!("has {rank} axes")));
     }
     Ok(sizes)
@@ -108,18 +126,38 @@ fn input(
     named: bool,
     image: Option<String>,
 ) -> Input {
-    let channels_first = shape.len() == 4 && !is_channels_last(graph, info, &shape);
-    let axes = if channels_first { vec![2, 3, 1] } else { (1..shape.len()).collect::<Vec<_>>() };
-    let sizes: Vec<usize> = axes.iter().map(|&axis| shape[axis]).collect();
-    let image = image.filter(|_| sizes.len() == 3 && matches!(sizes[2], 1 | 3));
-    let is_photo = sizes.len() == 3 && matches!(sizes[2], 1 | 3) && image.is_none();
-    let mut call = Call::layer("Input").with("shape", Val::Sizes(sizes));
+    let channels_first = context.front == 0 && shape.len() == 4 && !is_channels_last(graph, info, &shape);
+    let all = [&vec![1; context.front], &shape[..]].concat();
+    let axes = if channels_first { vec![2, 3, 1] } else { (1..all.len().max(2)).collect::<Vec<_>>() };
+    let sizes: Vec<usize> = axes.iter().map(|&axis| all.get(axis).copied().unwrap_or(1)).collect();
+    let image = image.filter(|_| context.front == 0 && sizes.len() == 3 && matches!(sizes[2], 1 | 3));
+    let is_photo = context.front == 0 && sizes.len() == 3 && matches!(sizes[2], 1 | 3) && image.is_none();
+    let mut call = Call::layer("Input").with("shape", Val::Sizes(sizes.clone()));
     if let Some(image) = image {
         call = call.with("image", Val::Word(image));
     }
     let item = context.layers.add(call.named(named.then_some(info.name.as_str())), &[]);
-    context.define(&info.name, Known { item, shape: shape.clone(), axes, permuted: false });
-    Input { name: info.name.clone(), shape, channels_first, is_photo }
+    context.define(&info.name, Known { item, shape: all, axes, images: Vec::new() });
+    Input { name: info.name.clone(), shape, sizes, channels_first, time_first: false, is_photo }
+}
+
+/// A sequence whose time is before the batch in the model.
+fn sequence(context: &mut Context, info: &ValueInfo, shape: Vec<usize>, named: bool) -> Input {
+    let sizes = vec![shape[0], shape[2]];
+    let call = Call::layer("Input").with("shape", Val::Sizes(sizes.clone()));
+    let item = context.layers.add(call.named(named.then_some(info.name.as_str())), &[]);
+    context.define_time_first(&info.name, item, sizes[0], sizes[1]);
+    Input { name: info.name.clone(), shape, sizes, channels_first: false, time_first: true, is_photo: false }
+}
+
+/// Whether an input is (time, batch, features): recurrent layers read it as it is, and nothing else does.
+fn is_time_first(graph: &Graph, info: &ValueInfo) -> bool {
+    let mut readers =
+        graph.nodes.iter().filter(|node| node.inputs.contains(&info.name) && node.op != "Shape").peekable();
+    let recurrent =
+        |node: &crate::onnx::Node| matches!(node.op.as_str(), "LSTM" | "GRU") && node.input(0) == Some(&info.name);
+    let is_sequence = info.shape.as_ref().is_some_and(|shape| shape.len() == 3);
+    is_sequence && readers.peek().is_some() && readers.all(|node| recurrent(node) && node.int("layout", 0) == 0)
 }
 
 /// Whether an image has its channels last: a transpose brings them to the front, or only the last size can be theirs.

@@ -17,10 +17,25 @@ pub(super) fn source(model: &Path, options: &Options) -> Result<Source> {
     let graph = &read.model.graph;
     let wanted: Vec<String> =
         outputs(graph, options, &file)?.into_iter().map(|value| whole_layer(graph, &read.layers, value)).collect();
+    let attempt = |front| of_inputs(model, &read, Constants::of(graph, &constants), options, &wanted, front);
+    // A model whose first axis is no batch is one in which all axes are those of a sample.
+    attempt(0).or_else(|errors| attempt(1).map_err(|_| errors))
+}
+
+/// The layers of a model whose inputs have so many axes in front of those of the file: 1 for a batch that they lack.
+fn of_inputs(
+    model: &Path,
+    read: &parameters::Read,
+    constants: Constants,
+    options: &Options,
+    wanted: &[String],
+    front: usize,
+) -> Result<Source> {
+    let (file, graph) = (model.display().to_string(), &read.model.graph);
     let needed = patterns::needed(&graph.nodes, wanted.iter().map(String::as_str));
-    let mut context = Context::new(Constants::of(graph, &constants), &read.layers, read.model.opset());
+    let mut context = Context::new(constants, &read.layers, read.model.opset(), front);
     let image = |input: &str| remarks::image(&read.model, input).filter(|image| is_preprocessing(image));
-    let inputs = inputs::define(&mut context, graph, &needed, &wanted, options, &file, image)?;
+    let inputs = inputs::define(&mut context, graph, &needed, wanted, options, &file, image)?;
     context.convert(graph, &needed);
     if let Some(first) = context.unsupported.first() {
         // The nodes that lead to the first of them can be imported.
@@ -31,23 +46,26 @@ pub(super) fn source(model: &Path, options: &Options) -> Result<Source> {
         let total = (graph.nodes.len(), "node");
         return Err(unsupported::diagnostic(&file, total, &context.unsupported, before.map(|node| node.title())).into());
     }
-    let ends: Vec<Known> = wanted.iter().filter_map(|name| context.value(name).cloned()).collect();
+    let ends: Vec<(Known, bool)> = wanted.iter().filter_map(|name| context.output(name)).collect();
     if ends.len() != wanted.len() {
         let message = format!("an output of {file} does not depend on its inputs");
         return Err(Diagnostic::new(Code::ImportModel, message).into());
     }
+    let images_last = inputs.iter().any(|input| input.channels_first);
+    let (ends, time_first): (Vec<Known>, Vec<bool>) =
+        ends.into_iter().map(|(known, time_first)| (context.settled(known, images_last), time_first)).unzip();
+    let outputs = wanted.iter().zip(&time_first).filter(|(_, time_first)| **time_first).map(|(name, _)| name.clone());
+    let time_first: Vec<String> =
+        inputs.iter().filter(|input| input.time_first).map(|input| input.name.clone()).chain(outputs).collect();
     let mut layers = std::mem::take(&mut context.layers);
     layers.outputs = ends.iter().map(|known| known.item).collect();
     fuse::fuse(&mut layers);
-    let remarks = remarks::Remarks { model: &read.model, inputs: &inputs, outputs: &ends };
-    let sizes = |input: &inputs::Input| match input.channels_first {
-        true => vec![input.shape[2], input.shape[3], input.shape[1]],
-        false => input.shape[1..].to_vec(),
-    };
+    let remarks =
+        remarks::Remarks { model: &read.model, inputs: &inputs, outputs: &ends, names: wanted, time_first, front };
     Ok(Source {
         layers,
         parts: Vec::new(),
-        inputs: inputs.iter().map(sizes).collect(),
+        inputs: inputs.iter().map(|input| input.sizes.clone()).collect(),
         outputs: ends.iter().map(Known::sizes).collect(),
         head: remarks.head(model),
         labels: remarks.labels(),

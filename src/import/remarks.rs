@@ -22,6 +22,12 @@ pub(super) struct Remarks<'m> {
     pub model: &'m Model,
     pub inputs: &'m [Input],
     pub outputs: &'m [Known],
+    /// The outputs' names in the model.
+    pub names: &'m [String],
+    /// Inputs and outputs whose time is before the batch in the model.
+    pub time_first: Vec<String>,
+    /// The axes in front of those of the model.
+    pub front: usize,
 }
 
 impl Remarks<'_> {
@@ -41,18 +47,34 @@ impl Remarks<'_> {
                 "It does not say how photos become its input: `image=Torch` in `Input` is torchvision's way.".into(),
             );
         }
-        if self.outputs.iter().any(|known| known.axes.len() == 3 && known.is_image()) {
-            lines.push("Images that it gives have their channels last too.".into());
+        for name in &self.time_first {
+            let name = plain(name);
+            lines.push(format!("`{name}` is (time, batch, features) in the model, and (batch, time, features) here."));
         }
-        for known in self.outputs.iter().filter(|known| !known.is_image() && !known.axes.is_sorted()) {
-            let axes: Vec<String> = known.axes.iter().map(usize::to_string).collect();
+        if self.front > 0 {
+            let sizes = |input: &Input| input.shape.iter().map(usize::to_string).collect::<Vec<_>>().join(", ");
+            let inputs: Vec<String> =
+                self.inputs.iter().map(|input| format!("`{}` is ({})", plain(&input.name), sizes(input))).collect();
             lines.push(format!(
-                "The model's output has its axes in another order: here they are its axes (0, {}).",
-                axes.join(", ")
+                "The model has no axis for a batch, this net has one in front: there {}.",
+                inputs.join(", ")
             ));
         }
-        if self.outputs.iter().any(|known| known.permuted) {
-            lines.push("It gives a flattened image: the model channel by channel, this net pixel by pixel.".into());
+        let is_image = |known: &Known| self.front == 0 && known.axes.len() == 3 && known.is_image();
+        match self.outputs.iter().filter(|known| known.axes.len() == 3).all(is_image) {
+            true if self.outputs.iter().any(is_image) => {
+                lines.push("Images that it gives have their channels last too.".into());
+            }
+            true => {}
+            false => {
+                for (known, name) in self.outputs.iter().zip(self.names).filter(|(known, _)| is_image(known)) {
+                    let [_, channels, height, width] = known.shape[..] else { continue };
+                    lines.push(format!(
+                        "`{}`, which it gives, is (channels, height, width) = ({channels}, {height}, {width}) in the model, and (height, width, channels) here.",
+                        plain(name)
+                    ));
+                }
+            }
         }
         lines
     }

@@ -69,6 +69,15 @@ impl Constant {
         self.len() == 0
     }
 
+    /// Whether its values are floating-point numbers.
+    pub fn is_float(&self) -> bool {
+        match &self.form {
+            Form::Computed { whole, .. } => !whole,
+            Form::Stored(tensor) => matches!(tensor.element, 1 | 10 | 11 | 16),
+            _ => true,
+        }
+    }
+
     /// The same values in another shape.
     pub fn reshaped(&self, shape: Vec<usize>) -> Constant {
         Constant { shape, ..self.clone() }
@@ -219,6 +228,16 @@ impl<'s> Constants<'s> {
         true
     }
 
+    /// The value that a small constant has everywhere.
+    fn uniform(&self, constant: &Constant) -> Option<f64> {
+        if let Form::Filled(value) = constant.form {
+            return Some(value);
+        }
+        let (values, whole) = constant.small(self.source)?;
+        let first = *values.first()?;
+        (!whole && values.iter().all(|&value| value == first)).then_some(first)
+    }
+
     fn made_by(&self, node: &Node, shape_of: impl Fn(&str) -> Option<Vec<usize>>) -> Option<Constant> {
         let input = |index: usize| self.get(node.input(index)?);
         let key = || node.output().to_string();
@@ -281,6 +300,13 @@ impl<'s> Constants<'s> {
                     _ => Some(from.clone()),
                 }
             }
+            // To the type of a value of the model, which is floating point.
+            "CastLike" => {
+                let from = input(0)?;
+                let whole = input(1).is_some_and(|like| !like.is_float());
+                let (values, _) = from.small(self.source)?;
+                Some(computed(values, from.shape.clone(), whole))
+            }
             "Unsqueeze" => {
                 let from = input(0)?;
                 let axes = node.ints("axes").map(<[i64]>::to_vec).or_else(|| integers(1))?;
@@ -312,7 +338,19 @@ impl<'s> Constants<'s> {
                     .iter()
                     .enumerate()
                     .all(|(at, &size)| size == 1 || usize::try_from(size) == Ok(shape[offset + at]));
-                stays.then(|| from.reshaped(shape))
+                if stays {
+                    return Some(from.reshaped(shape));
+                }
+                // One value everywhere.
+                let value = self.uniform(from)?;
+                let pairs =
+                    target.iter().zip(&shape[offset..]).map(|(&size, &own)| match (usize::try_from(size), own) {
+                        (Ok(size), 1) => Some(size),
+                        (Ok(size), own) if size == 1 || size == own => Some(own),
+                        _ => None,
+                    });
+                let sizes = shape[..offset].iter().map(|&size| Some(size)).chain(pairs).collect::<Option<Vec<_>>>()?;
+                is_tensor(&sizes).then(|| Constant { shape: sizes, key: key(), form: Form::Filled(value) })
             }
             "Transpose" => {
                 let from = input(0)?;
@@ -321,6 +359,21 @@ impl<'s> Constants<'s> {
                     (0 | 1, _) | (2, Some([0, 1])) => Some(from.clone()),
                     _ => None,
                 }
+            }
+            // A part of the same value everywhere.
+            "Slice" if input(0)?.shape.len() > 1 => {
+                let from = input(0)?;
+                let value = self.uniform(from)?;
+                let (starts, ends) = (integers(1)?, integers(2)?);
+                let axes = integers(3).unwrap_or_else(|| (0..starts.len() as i64).collect());
+                let whole_steps = integers(4).is_none_or(|steps| steps.iter().all(|&step| step == 1));
+                let mut shape = from.shape.clone();
+                for (at, &axis) in axes.iter().enumerate() {
+                    let axis = clamped(axis, shape.len());
+                    let size = *shape.get(axis)?;
+                    shape[axis] = clamped(*ends.get(at)?, size).checked_sub(clamped(*starts.get(at)?, size))?;
+                }
+                whole_steps.then(|| Constant { shape, key: key(), form: Form::Filled(value) })
             }
             op => {
                 let inputs: Vec<(Vec<usize>, Vec<f64>, bool)> = (0..node.inputs.len())

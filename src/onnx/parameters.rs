@@ -7,6 +7,7 @@ use super::layer_names::LayerNames;
 use super::model::{Graph, Model, Node};
 use super::patterns;
 use super::source::Source;
+use crate::size::product;
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -88,8 +89,17 @@ impl<'g> Finder<'g> {
             let tensors: Vec<&str> =
                 layer.parameters.iter().filter_map(|(_, one)| tensors(one).first().copied()).collect();
             layer.name = names.of(node, &tensors);
+            // The second direction is a layer of its own, named as PyTorch names its tensors.
+            let second = match node.text("direction") {
+                Some("bidirectional") => self.recurrent(node, 1),
+                _ => None,
+            };
+            let name = format!("{}_reverse", layer.name);
+            let backwards = second.map(|parameters| Layer { name, parameters, ..layer.clone() });
             layers.push(layer);
+            layers.extend(backwards);
         }
+        name_attentions(&mut layers, self.graph);
         layers
     }
 
@@ -162,8 +172,8 @@ impl<'g> Finder<'g> {
             }
             "InstanceNormalization" | "GroupNormalization" | "LayerNormalization" => {
                 let flat = |constant: &Constant| match node.op.as_str() {
-                    "GroupNormalization" => constant.reshaped(vec![constant.len()]),
-                    _ => constant.clone(),
+                    "InstanceNormalization" => constant.clone(),
+                    _ => constant.reshaped(vec![constant.len()]),
                 };
                 layer.parameters.push(("gamma", flat(self.constant(node, 1)?)));
                 let beta = match node.input(2) {
@@ -179,7 +189,7 @@ impl<'g> Finder<'g> {
                 let slope = self.constant(node, 1)?;
                 layer.parameters.push(("alpha", slope.reshaped(vec![slope.len()])));
             }
-            "LSTM" | "GRU" => layer.parameters = self.recurrent(node)?,
+            "LSTM" | "GRU" => layer.parameters = self.recurrent(node, 0)?,
             // A table of which rows are taken.
             "Gather" => {
                 let table =
@@ -222,9 +232,21 @@ impl<'g> Finder<'g> {
         self.constant(node, 0)
     }
 
-    /// The parameters of a recurrent layer of one direction, with NeuPy's names for an LSTM, whose gates get its order, and with
+    /// The parameters of one direction of a recurrent layer, with NeuPy's names for an LSTM, whose gates get its order, and with
     /// Keras' for a GRU, whose order is ONNX's.
-    fn recurrent(&self, node: &Node) -> Option<Vec<(&'static str, Constant)>> {
+    fn recurrent(&self, node: &Node, direction: usize) -> Option<Vec<(&'static str, Constant)>> {
+        let directions = if node.text("direction") == Some("bidirectional") { 2 } else { 1 };
+        // The part of a tensor that belongs to the direction.
+        let part = |index: usize| {
+            let of = self.constant(node, index)?;
+            let (&count, rest) = of.shape.split_first()?;
+            if count != directions || count == 1 {
+                return (count == directions).then(|| of.clone());
+            }
+            let shape = [&[1], rest].concat();
+            let first = direction * product(rest.iter().copied());
+            Some(Constant { shape, key: of.key.clone(), form: Form::Range { of: Arc::new(of.clone()), first } })
+        };
         let (gates, names): (&'static [usize], _) = match node.op.as_str() {
             "LSTM" => (&[0, 2, 3, 1], ["input_weights", "hidden_weights", "biases"]),
             _ => (&[0, 1, 2], ["weight", "recurrent_kernel", "bias"]),
@@ -233,21 +255,25 @@ impl<'g> Finder<'g> {
         let width = units.checked_mul(gates.len())?;
         let mut parameters = Vec::new();
         for (index, name) in [1, 2].into_iter().zip(names) {
-            let of = self.constant(node, index)?;
+            let of = part(index)?;
             let &[1, rows, inputs] = &of.shape[..] else { return None };
             let form = Form::Gates { of: Arc::new(of.clone()), gates, units };
             (rows == width).then(|| {
                 parameters.push((name, Constant { shape: vec![inputs, width], key: of.key.clone(), form }));
             })?;
         }
-        if node.input(3).is_some() {
-            let of = self.constant(node, 3).filter(|of| of.shape == [1, width * 2])?;
-            let form = Form::GateBiases { of: Arc::new(of.clone()), gates, units, added: node.op == "LSTM" };
-            let shape = if node.op == "LSTM" { vec![width] } else { vec![2, width] };
-            parameters.push((names[2], Constant { shape, key: of.key.clone(), form }));
-        }
+        let shape = if node.op == "LSTM" { vec![width] } else { vec![2, width] };
+        parameters.push(match node.input(3) {
+            Some(_) => {
+                let of = part(3).filter(|of| of.shape == [1, width * 2])?;
+                let form = Form::GateBiases { of: Arc::new(of.clone()), gates, units, added: node.op == "LSTM" };
+                (names[2], Constant { shape, key: of.key, form })
+            }
+            // The layers have biases.
+            None => (names[2], Constant { shape, key: "no biases".into(), form: Form::Filled(0.0) }),
+        });
         if node.op == "LSTM" && node.input(7).is_some() {
-            let of = self.constant(node, 7).filter(|of| of.shape == [1, 3 * units])?;
+            let of = part(7).filter(|of| of.shape == [1, 3 * units])?;
             let gates = ["weight_cell_to_ingate", "weight_cell_to_outgate", "weight_cell_to_forgetgate"];
             for (at, name) in gates.into_iter().enumerate() {
                 let form = Form::Range { of: Arc::new(of.clone()), first: at * units };
@@ -312,4 +338,54 @@ pub fn tensors(constant: &Constant) -> Vec<&str> {
         }
         _ => vec![&constant.key],
     }
+}
+
+/// The projections of PyTorch's `MultiheadAttention`.
+const PACKED: &str = "in_proj";
+const OUTPUT: &str = "out_proj";
+
+/// Names the two projections of PyTorch's attentions, whose weights exporters give numbers, after what is known of one: the bias of
+/// the first or the weight of the last. A bias of zeros that an exporter left out is added to the last.
+fn name_attentions(layers: &mut [Layer], graph: &Graph) {
+    let matrix = |layer: &Layer| {
+        let product = matches!(graph.nodes[layer.node].op.as_str(), "MatMul" | "Gemm");
+        match layer.parameter("weight").map(|weight| &weight.shape[..]) {
+            Some(&[units, inputs]) if product => Some((units, inputs)),
+            _ => None,
+        }
+    };
+    for first in 0..layers.len() {
+        let Some((packed, features)) = matrix(&layers[first]) else { continue };
+        let next = (first + 1..layers.len()).find(|&at| matrix(&layers[at]).is_some());
+        let Some(last) = next.filter(|&at| matrix(&layers[at]) == Some((features, features))) else { continue };
+        let between = &graph.nodes[layers[first].node..layers[last].node];
+        if Some(packed) != features.checked_mul(3) || !between.iter().any(|node| node.op == "Softmax") {
+            continue;
+        }
+        let Some(name) = attention(&layers[first]).or_else(|| attention(&layers[last])) else { continue };
+        let names = [format!("{name}.{PACKED}"), format!("{name}.{OUTPUT}")];
+        let taken = |at: usize| at != first && at != last && names.contains(&layers[at].name);
+        if (0..layers.len()).any(taken) {
+            continue;
+        }
+        let [of_first, of_last] = names;
+        (layers[first].name, layers[last].name) = (of_first, of_last);
+        if layers[first].parameter("bias").is_some() && layers[last].parameter("bias").is_none() {
+            let zeros = Constant { shape: vec![features], key: "no bias".into(), form: Form::Filled(0.0) };
+            layers[last].parameters.push(("bias", zeros));
+        }
+    }
+}
+
+/// The name of the attention that the tensors of a projection tell.
+fn attention(layer: &Layer) -> Option<String> {
+    let tensors = layer.parameters.iter().flat_map(|(_, constant)| tensors(constant));
+    let of_tensor = |tensor: &str| {
+        let (parent, own) = tensor.rsplit_once('.')?;
+        match own {
+            "in_proj_weight" | "in_proj_bias" => Some(parent.to_string()),
+            _ => parent.strip_suffix(OUTPUT)?.strip_suffix('.').map(str::to_string),
+        }
+    };
+    tensors.into_iter().find_map(of_tensor)
 }

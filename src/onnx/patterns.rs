@@ -39,6 +39,7 @@ impl Pattern<'_> {
             "Mul" => self.product(root),
             "Div" => self.product(root).or_else(|| self.unit_length(root)),
             "Add" => self.layer_norm(root).or_else(|| self.group_norm(root)),
+            "Gather" => self.strided(root),
             _ => None,
         }
     }
@@ -66,6 +67,19 @@ impl Pattern<'_> {
         let attributes =
             vec![("axis", Value::Int(axis)), ("p", Value::Int(2)), ("epsilon", Value::Float(least as f32))];
         fits.then(|| ("LpNormalization", vec![node.inputs[0].clone()], attributes))
+    }
+
+    /// All values in a row, taken one after another in another shape: a view of PyTorch that its exporter could not name.
+    fn strided(&self, root: usize) -> Option<Found> {
+        let node = &self.graph.nodes[root];
+        let flat = &self.graph.nodes[self.maker(root, node.input(0)?, "Reshape")?];
+        let indices = self.constants.get(node.input(1)?)?;
+        let places = self.constants.integers(node.input(1)?)?;
+        let in_a_row = self.constants.integers(flat.input(1)?).is_some_and(|shape| shape.len() == 1);
+        let all = places.iter().enumerate().all(|(at, &place)| place == at as i64);
+        let shape = indices.shape.iter().map(|&size| size as i64).collect();
+        (in_a_row && all && node.int("axis", 0) == 0 && indices.shape.len() > 1)
+            .then(|| ("Reshape", vec![flat.inputs[0].clone()], vec![("shape", Value::Ints(shape))]))
     }
 
     /// Groups of channels normalised as channels of another shape, then a scale and a shift for each channel: as PyTorch writes

@@ -3,6 +3,7 @@
 pub mod bind;
 pub mod keras_model;
 pub(crate) mod layouts;
+pub mod pretrained_config;
 pub mod save;
 pub mod store;
 #[cfg(test)]

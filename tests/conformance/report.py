@@ -61,10 +61,11 @@ def result(model, sets, tolerance):
             if not all(isinstance(array, np.ndarray) for array in [*inputs, *outputs]):
                 return "refused", "takes sequences of tensors"
             found = rep.run(inputs)
+            if len(found) != len(outputs):
+                return "wrong", f"{len(found)} outputs, expected {len(outputs)}"
             for actual, expected in zip(found, outputs):
-                if actual.size != expected.size:
-                    return "wrong", f"shape {actual.shape}, expected {expected.shape}"
-                actual = actual.reshape(expected.shape)
+                if (actual.shape, actual.dtype) != (expected.shape, expected.dtype):
+                    return "wrong", f"{actual.dtype}{actual.shape}, expected {expected.dtype}{expected.shape}"
                 if not np.allclose(actual, expected, *tolerance, equal_nan=True):
                     return "wrong", f"differs by {np.max(np.abs(actual - expected)):.3g}"
         return "passed", ""

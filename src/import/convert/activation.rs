@@ -1,9 +1,10 @@
 //! Activations and what acts value by value.
 
-use super::{Context, Converted, needs, number};
+use super::{Context, Converted, Known, needs, number};
 use crate::import::tree::{Call, Val};
 use crate::onnx::Node;
 use crate::onnx::patterns::bounds;
+use crate::size::product;
 
 /// A layer without arguments.
 pub(super) fn plain(cx: &mut Context, node: &Node, layer: &str) -> Converted {
@@ -14,17 +15,89 @@ pub(super) fn plain(cx: &mut Context, node: &Node, layer: &str) -> Converted {
 
 /// `Swish` (opset 24): x * sigmoid(alpha x).
 pub(super) fn swish(cx: &mut Context, node: &Node) -> Converted {
-    match node.float("alpha", 1.0) {
-        1.0 => plain(cx, node, "Swish"),
-        alpha => Err(format!("its alpha is {alpha}")),
+    let alpha = node.float("alpha", 1.0);
+    if alpha == 1.0 {
+        return plain(cx, node, "Swish");
     }
+    let x = cx.input(node, 0)?;
+    let gate = cx.layers.add(factor(f64::from(alpha)), &[x.item]);
+    let gate = cx.layers.add(Call::layer("Sigmoid"), &[gate]);
+    let item = cx.layers.add(Call::layer("Multiply"), &[x.item, gate]);
+    cx.give(node, Known { item, ..x })
 }
 
+/// x * factor.
+pub(super) fn factor(scale: f64) -> Call {
+    Call::layer("Affine").with("scale", number(scale as f32)).with("shift", number(0.0))
+}
+
+pub(super) fn affine(cx: &mut Context, node: &Node, scale: f64) -> Converted {
+    let x = cx.input(node, 0)?;
+    cx.pointwise(node, factor(scale), x)
+}
+
+pub(super) fn reciprocal(cx: &mut Context, node: &Node) -> Converted {
+    let x = cx.input(node, 0)?;
+    cx.pointwise(node, Call::layer("Power").with("p", number(-1.0)), x)
+}
+
+/// `Elu`: alpha times the layer's below zero, which is a sum of it and a rectifier.
 pub(super) fn elu(cx: &mut Context, node: &Node) -> Converted {
-    match node.float("alpha", 1.0) {
-        1.0 => plain(cx, node, "Elu"),
-        alpha => Err(format!("its alpha is {alpha}")),
+    scaled_elu(cx, node, node.float("alpha", 1.0), 1.0)
+}
+
+pub(super) fn selu(cx: &mut Context, node: &Node) -> Converted {
+    // The defaults of ONNX (Klambauer et al., 2017).
+    scaled_elu(cx, node, node.float("alpha", 1.673_263_2), node.float("gamma", 1.050_701))
+}
+
+/// gamma * (x above zero, alpha (e^x - 1) below).
+fn scaled_elu(cx: &mut Context, node: &Node, alpha: f32, gamma: f32) -> Converted {
+    let x = cx.input(node, 0)?;
+    if (alpha, gamma) == (1.0, 1.0) {
+        return cx.pointwise(node, Call::layer("Elu"), x);
     }
+    let times = |cx: &mut Context, layer: &str, by: f32| {
+        let item = cx.layers.add(Call::layer(layer), &[x.item]);
+        if by == 1.0 { item } else { cx.layers.add(factor(f64::from(by)), &[item]) }
+    };
+    let below = times(cx, "Elu", alpha * gamma);
+    let above = times(cx, "Relu", gamma - alpha * gamma);
+    let item = cx.layers.add(Call::layer("Add"), &[below, above]);
+    cx.give(node, Known { item, ..x })
+}
+
+/// `Celu`: alpha * Elu(x / alpha).
+pub(super) fn celu(cx: &mut Context, node: &Node) -> Converted {
+    let mut x = cx.input(node, 0)?;
+    let alpha = f64::from(node.float("alpha", 1.0));
+    if alpha == 0.0 {
+        return Err("its alpha is 0".into());
+    }
+    for call in [factor(1.0 / alpha), Call::layer("Elu"), factor(alpha)] {
+        if alpha != 1.0 || call.is(&["Elu"]) {
+            x.item = cx.layers.add(call, &[x.item]);
+        }
+    }
+    cx.give(node, x)
+}
+
+/// x / (1 + |x|)
+pub(super) fn softsign(cx: &mut Context, node: &Node) -> Converted {
+    let x = cx.input(node, 0)?;
+    let size = cx.layers.add(Call::layer("Absolute"), &[x.item]);
+    let size = cx.layers.add(Call::layer("Affine").with("shift", number(1.0)), &[size]);
+    let item = cx.layers.add(Call::layer("Divide"), &[x.item, size]);
+    cx.give(node, Known { item, ..x })
+}
+
+/// x tanh(softplus(x))
+pub(super) fn mish(cx: &mut Context, node: &Node) -> Converted {
+    let x = cx.input(node, 0)?;
+    let gate = cx.layers.add(Call::layer("Softplus"), &[x.item]);
+    let gate = cx.layers.add(Call::layer("Tanh"), &[gate]);
+    let item = cx.layers.add(Call::layer("Multiply"), &[x.item, gate]);
+    cx.give(node, Known { item, ..x })
 }
 
 pub(super) fn gelu(cx: &mut Context, node: &Node) -> Converted {
@@ -64,6 +137,7 @@ pub(super) fn prelu(cx: &mut Context, node: &Node) -> Converted {
     let x = cx.input(node, 0)?;
     let slopes = layer.parameter("alpha").map_or(0, |alpha| alpha.len());
     let channels = x.axes.last().map_or(0, |&axis| x.size(axis));
+    cx.has_batch()?;
     if slopes != 1 && (slopes != channels || x.axes.last() != Some(&1)) {
         return Err(format!("it has {slopes} slopes for {channels} channels"));
     }
@@ -80,11 +154,13 @@ pub(super) fn clip(cx: &mut Context, node: &Node) -> Converted {
         Call::layer("Relu6")
     } else if low == 0.0 && above {
         Call::layer("Relu")
-    } else if below || above {
-        return Err(format!("it clips to {low} to {high}"));
+    } else if below && above {
+        return cx.give(node, x);
     } else {
         needs("Clip", None)?;
-        Call::layer("Clip").with("min", number(low as f32)).with("max", number(high as f32))
+        let bound = |bound: f64| number(bound.clamp(f64::from(f32::MIN), f64::from(f32::MAX)) as f32);
+        // Where they cross, ONNX gives the larger one its way: the smaller of the two is the result everywhere.
+        Call::layer("Clip").with("min", bound(low.min(high))).with("max", bound(high))
     };
     cx.pointwise(node, call, x)
 }
@@ -101,28 +177,63 @@ pub(super) fn power(cx: &mut Context, node: &Node) -> Converted {
     cx.pointwise(node, call, x)
 }
 
-/// `Softmax` over netc's last axis.
+/// `Softmax` along an axis, or before opset 13 along it and all that follow.
 pub(super) fn softmax(cx: &mut Context, node: &Node) -> Converted {
+    let known = probabilities(cx, node)?;
+    cx.give(node, known)
+}
+
+/// `LogSoftmax`
+pub(super) fn log_softmax(cx: &mut Context, node: &Node) -> Converted {
+    let known = probabilities(cx, node)?;
+    cx.pointwise(node, Call::layer("Log"), known)
+}
+
+fn probabilities(cx: &mut Context, node: &Node) -> Result<Known, String> {
     let x = cx.input(node, 0)?;
-    let axis = x.axis(node.int("axis", if cx.opset < 13 { 1 } else { -1 }))?;
-    let last = x.axes.last().copied().unwrap_or(0);
-    // Before opset 13 it is over this axis and all that follow.
-    let single = |axes: std::ops::Range<usize>| axes.into_iter().all(|axis| axis == last || x.size(axis) == 1);
-    let fits = match cx.opset < 13 {
-        true => axis <= last && single(axis..x.shape.len()),
-        false => axis == last || (x.axes.len() == 1 && x.size(axis) == x.size(last) && x.size(axis) == 1),
+    let axis = cx.axis(&x, node.int("axis", if cx.opset < 13 { 1 } else { -1 }))?;
+    let along: Vec<usize> = (axis..if cx.opset < 13 { x.shape.len() } else { axis + 1 }).collect();
+    let large: Vec<usize> = x.large(&along).collect();
+    let softmax = |cx: &mut Context, x: Known, axis: Option<&str>| {
+        let call =
+            axis.map_or(Call::layer("Softmax"), |axis| Call::layer("Softmax").with("axis", Val::Word(axis.into())));
+        Known { item: cx.layers.add(call, &[x.item]), ..x }
     };
-    if !fits || x.permuted {
-        let names: &[&str] = match x.axes.len() {
-            3 => &["height", "width"],
-            2 => &["time"],
-            _ => &[],
-        };
-        let place = x.axes.iter().position(|&known| known == axis && cx.opset >= 13);
-        let name = place.and_then(|place| names.get(place)).ok_or_else(|| format!("over axis {axis}"))?;
-        return cx.pointwise(node, Call::layer("Softmax").with("axis", Val::Word((*name).into())), x);
+    match large[..] {
+        // A single value has all of it.
+        [] if x.axes.len() == 1 && x.size(x.axes[0]) == 1 => Ok(softmax(cx, x, None)),
+        [] => {
+            let x = cx.in_order(x);
+            let x = super::norm::last(cx, x, axis);
+            Ok(softmax(cx, x, None))
+        }
+        [axis] => {
+            let x = cx.unflattened(x);
+            let names: &[&str] = match x.axes.len() {
+                3 => &["height", "width"],
+                2 => &["time"],
+                _ => &[],
+            };
+            let place = x.axes.iter().position(|&known| known == axis).unwrap_or(x.axes.len());
+            match names.get(place) {
+                Some(name) => Ok(softmax(cx, x, Some(name))),
+                None => {
+                    let x = super::norm::last(cx, x, axis);
+                    Ok(softmax(cx, x, None))
+                }
+            }
+        }
+        _ => {
+            let front: Vec<usize> = x.axes.iter().copied().filter(|axis| !large.contains(axis)).collect();
+            let x = cx.ordered(x, &[front.clone(), large.clone()].concat());
+            let count = |axes: &[usize]| product(axes.iter().map(|&axis| x.size(axis)));
+            let sizes = if front.is_empty() { vec![count(&large)] } else { vec![count(&front), count(&large)] };
+            let joined = cx.reshaped(x.item, &sizes);
+            let item = cx.layers.add(Call::layer("Softmax"), &[joined]);
+            let item = cx.reshaped(item, &x.sizes());
+            Ok(Known { item, ..x })
+        }
     }
-    cx.pointwise(node, Call::layer("Softmax"), x)
 }
 
 /// `Dropout`: nothing when it predicts, and kept for training.
@@ -132,6 +243,9 @@ pub(super) fn dropout(cx: &mut Context, node: &Node) -> Converted {
         Some(ratio) => ratio as f32,
         None => node.float("ratio", 0.5),
     };
+    if ratio != 0.0 && node.input(2).is_some_and(|name| cx.constants.scalar(name) != Some(0.0)) {
+        return Err("in training mode".into());
+    }
     match ratio > 0.0 && ratio < 1.0 {
         true => cx.pointwise(node, Call::layer("Dropout").with("proba", number(ratio)), x),
         false => cx.give(node, x),

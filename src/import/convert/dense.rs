@@ -27,12 +27,9 @@ pub(super) fn dense(cx: &mut Context, node: &Node) -> Converted {
 
 /// Adds a dense layer on the last axis of features or of a sequence; on the channels of an image it is a 1x1 convolution.
 pub(super) fn add(cx: &mut Context, layer: &Layer, x: Known, units: usize) -> Result<Known, String> {
-    let last = x.axes.last().copied().unwrap_or(0);
     // A 1x1 convolution of one pixel is along axis 1, a matrix product along the last.
-    let along = if x.axes == [1] { 1 } else { x.shape.len() - 1 };
-    if last != along {
-        return Err("its input has its features on another axis".into());
-    }
+    let last = if x.axes == [1] { 1 } else { x.shape.len() - 1 };
+    let x = super::norm::last(cx, x, last);
     let inputs = layer.parameter("weight").and_then(|weight| weight.shape.get(1).copied());
     if inputs != Some(x.size(last)) {
         return Err(format!("its matrix takes {} features, its input is {:?}", inputs.unwrap_or(0), x.shape));
@@ -45,5 +42,5 @@ pub(super) fn add(cx: &mut Context, layer: &Layer, x: Known, units: usize) -> Re
     let item = cx.layers.add(call, &[x.item]);
     let mut shape = x.shape.clone();
     shape[last] = units;
-    Ok(Known { item, shape, permuted: false, ..x })
+    Ok(Known { item, shape, images: Vec::new(), ..x })
 }

@@ -34,28 +34,89 @@ pub(super) fn elementwise(cx: &mut Context, node: &Node, layer: &str) -> Convert
     if let [one] = &inputs[..] {
         return cx.give(node, one.clone());
     }
+    let known = merged(cx, layer, inputs)?;
+    cx.give(node, known)
+}
+
+/// Values that are joined one by one.
+pub(super) fn merged(cx: &mut Context, layer: &str, inputs: Vec<Known>) -> Result<Known, String> {
     let rank = inputs.iter().map(|known| known.shape.len()).max().unwrap_or(0);
-    let inputs: Vec<Known> = inputs.into_iter().map(|known| with_rank(known, rank)).collect();
-    // Others may be broadcast over the largest.
-    let largest = |known: &&Known| (known.axes.len(), product(known.sizes()));
-    let whole = inputs.iter().rev().max_by_key(largest).cloned().ok_or("it has no inputs")?;
-    let mut shape = whole.shape.clone();
-    for known in &inputs {
-        let same = known.axes == whole.axes && known.shape == whole.shape;
-        // A value for each channel counts for every pixel.
-        let sizes = known.sizes();
-        let (channels, pixels) = sizes.split_last().ok_or("of a single value")?;
-        let narrow = known.axes.len() == 1 || known.axes == whole.axes && pixels.iter().all(|&size| size == 1);
-        let spread = inputs.len() == 2 && whole.axes.len() == 3 && narrow && known.axes.last() == whole.axes.last();
-        let fits = same || spread && whole.sizes().last() == Some(channels);
-        if !fits || known.permuted != whole.permuted {
-            return Err(format!("of {:?} and {:?}, or in different orders of axes", known.shape, whole.shape));
-        }
-        shape = shape.iter().zip(&known.shape).map(|(&a, &b)| a.max(b)).collect();
+    let mut inputs: Vec<Known> = inputs.into_iter().map(|known| cx.with_rank(known, rank)).collect();
+    if inputs.iter().any(|known| known.images != inputs[0].images) {
+        inputs = inputs.into_iter().map(|known| cx.unflattened(known)).collect();
     }
-    let items: Vec<usize> = inputs.iter().map(|known| known.item).collect();
-    let item = cx.layers.add(Call::layer(layer), &items);
-    cx.give(node, Known { item, shape, ..whole })
+    // Others may be broadcast over the largest.
+    let largest = |known: &&Known| (product(known.sizes()), known.axes.len());
+    let whole = inputs.iter().rev().max_by_key(largest).cloned().ok_or("it has no inputs")?;
+    let alike = |known: &Known| known.shape == whole.shape;
+    if inputs.iter().all(alike) {
+        let items: Vec<usize> = inputs.into_iter().map(|known| cx.ordered_like(known, &whole).item).collect();
+        return Ok(Known {
+            item: square(cx, layer, &items).unwrap_or_else(|| cx.layers.add(Call::layer(layer), &items)),
+            ..whole
+        });
+    }
+    match <[Known; 2]>::try_from(inputs) {
+        Ok([a, b]) => broadcast(cx, layer, a, b),
+        Err(inputs) if matches!(layer, "Add" | "Multiply" | "Maximum" | "Minimum") => {
+            let mut inputs = inputs.into_iter();
+            let first = inputs.next().ok_or("it has no inputs")?;
+            inputs.try_fold(first, |known, next| merged(cx, layer, vec![known, next]))
+        }
+        Err(inputs) => Err(format!("of {}", shapes(&inputs))),
+    }
+}
+
+fn shapes(inputs: &[Known]) -> String {
+    inputs.iter().map(|known| format!("{:?}", known.shape)).collect::<Vec<_>>().join(" and ")
+}
+
+/// A value times itself.
+fn square(cx: &mut Context, layer: &str, items: &[usize]) -> Option<usize> {
+    match (layer, items) {
+        ("Multiply", &[a, b]) if a == b => Some(cx.layers.add(Call::layer("Square"), &[a])),
+        _ => None,
+    }
+}
+
+/// Two values of which one has fewer: netc counts one value for each channel for all pixels, so that the axes that both have are
+/// made channels.
+fn broadcast(cx: &mut Context, layer: &str, a: Known, b: Known) -> Result<Known, String> {
+    // Each of a batch has its own: the batch is not spread.
+    let spread = |axis: usize, known: &Known| known.size(axis) == 1 && axis > 0;
+    let fits = |known: &Known, of: &Known| {
+        (0..of.shape.len()).all(|axis| known.size(axis) == of.size(axis) || spread(axis, known))
+    };
+    let (first, whole, narrow) = match (fits(&b, &a), fits(&a, &b)) {
+        (true, _) => (true, a, b),
+        (_, true) => (false, b, a),
+        _ => return Err(format!("of {}", shapes(&[a, b]))),
+    };
+    let (whole, narrow) = (cx.unflattened(whole), cx.unflattened(narrow));
+    let both: Vec<usize> = whole.axes.iter().copied().filter(|&axis| narrow.size(axis) != 1).collect();
+    let plain = whole.axes.len() == 3 && narrow.axes.len() == 1 && narrow.axes.last() == whole.axes.last();
+    let image = whole.axes.len() == 3 && narrow.axes == whole.axes && narrow.sizes()[..2] == [1, 1];
+    let merge = |cx: &mut Context, whole: usize, narrow: usize| {
+        let items = if first { [whole, narrow] } else { [narrow, whole] };
+        cx.layers.add(Call::layer(layer), &items)
+    };
+    if (plain || image) && narrow.size(whole.axes[2]) == whole.size(whole.axes[2]) {
+        return Ok(Known { item: merge(cx, whole.item, narrow.item), ..whole });
+    }
+    let others: Vec<usize> = whole.axes.iter().copied().filter(|axis| !both.contains(axis)).collect();
+    let axes = [&others[..], &both[..]].concat();
+    let whole = cx.ordered(whole, &axes);
+    let count = |axes: &[usize]| product(axes.iter().map(|&axis| whole.size(axis)));
+    let (pixels, channels) = (count(&others), count(&both));
+    let narrow = if both.is_empty() { narrow } else { cx.ordered(narrow, &both) };
+    let features = if narrow.axes.len() == 1 { narrow.item } else { cx.reshaped(narrow.item, &[channels]) };
+    let is_image = others.len() == 2 && both.len() == 1;
+    let pixelwise = if is_image { whole.item } else { cx.reshaped(whole.item, &[1, pixels, channels]) };
+    let mut item = merge(cx, pixelwise, features);
+    if !is_image {
+        item = cx.reshaped(item, &whole.sizes());
+    }
+    Ok(Known { item, ..whole })
 }
 
 /// A branch times its share of a gate.
@@ -91,7 +152,7 @@ fn gated_average(cx: &mut Context, node: &Node) -> Option<Known> {
     let gates = cx.known.values().find(|known| known.item == first.gate && known.axes.len() == 1)?.sizes();
     let alike = |(at, share): (usize, &Share)| {
         let same = share.branch.axes == first.branch.axes && share.branch.shape == first.branch.shape;
-        share.gate == first.gate && share.index == at as i64 && same && !share.branch.permuted
+        share.gate == first.gate && share.index == at as i64 && same && share.branch.images.is_empty()
     };
     if gates != [shares.len()] || !shares.iter().enumerate().all(alike) {
         return None;
@@ -101,16 +162,27 @@ fn gated_average(cx: &mut Context, node: &Node) -> Option<Known> {
     Some(Known { item, ..first.branch })
 }
 
-/// The same value with axes of size 1 in front of its own.
-fn with_rank(known: Known, rank: usize) -> Known {
-    let more = rank - known.shape.len();
-    if more == 0 || known.shape.is_empty() {
-        return known;
+impl Context<'_> {
+    /// The same value with axes of size 1 in front of its own.
+    fn with_rank(&self, known: Known, rank: usize) -> Known {
+        let more = rank - known.shape.len();
+        let front = self.front.min(known.shape.len());
+        if more == 0 {
+            return known;
+        }
+        let (batch, own) = known.shape.split_at(front);
+        let shape = [batch, &vec![1; more], own].concat();
+        // The batch stays in front only where its size says so; other shapes do not fit and are refused.
+        Known { axes: known.axes.iter().map(|axis| axis + more).collect(), shape, ..known }
     }
-    let mut shape = vec![1; more];
-    shape.extend(&known.shape);
-    // The batch stays in front only where its size says so; other shapes do not fit and are refused.
-    Known { axes: known.axes.iter().map(|axis| axis + more).collect(), shape, ..known }
+
+    /// The value with its axes as another of the same shape has them.
+    fn ordered_like(&mut self, known: Known, other: &Known) -> Known {
+        match known.axes == other.axes {
+            true => known,
+            false => self.ordered(known, &other.axes),
+        }
+    }
 }
 
 /// A sum or product with a number.
@@ -127,6 +199,23 @@ fn with_constant(cx: &mut Context, node: &Node, layer: &str, inputs: Vec<Known>,
         let shape = cx.constants.get(name).map(|constant| constant.shape.clone()).unwrap_or_default();
         return Err(format!("with a constant of the shape {shape:?}"));
     };
+    let bounds = match layer {
+        "Maximum" => Some((value, f64::from(f32::MAX))),
+        "Minimum" => Some((f64::from(f32::MIN), value)),
+        _ => None,
+    };
+    if let Some((least, most)) = bounds {
+        let call = match (least, most >= f64::from(f32::MAX)) {
+            (0.0, true) => Call::layer("Relu"),
+            _ => Call::layer("Clip").with("min", number(least as f32)).with("max", number(most as f32)),
+        };
+        return cx.pointwise(node, call, x.clone());
+    }
+    if (layer, index) == ("Divide", 0) {
+        let item = cx.layers.add(Call::layer("Power").with("p", number(-1.0)), &[x.item]);
+        let item = if value == 1.0 { item } else { cx.layers.add(super::activation::factor(value), &[item]) };
+        return cx.give(node, Known { item, ..x.clone() });
+    }
     let (scale, shift) = match (layer, index) {
         ("Add", _) => (1.0, value),
         ("Subtract", 0) => (-1.0, value),
@@ -138,9 +227,6 @@ fn with_constant(cx: &mut Context, node: &Node, layer: &str, inputs: Vec<Known>,
     if (scale, shift) == (1.0, 0.0) {
         return cx.give(node, x.clone());
     }
-    if x.permuted {
-        return Err("of a flattened image".into());
-    }
     needs("Affine", None).map_err(|needs| format!("with a number: {needs}"))?;
     let call = Call::layer("Affine").with("scale", number(scale as f32)).with("shift", number(shift as f32));
     cx.pointwise(node, call, x.clone())
@@ -149,6 +235,7 @@ fn with_constant(cx: &mut Context, node: &Node, layer: &str, inputs: Vec<Known>,
 /// Values that are added to each step of a sequence.
 fn positions(cx: &mut Context, node: &Node, x: Known, index: usize) -> Converted {
     let layer = cx.parameters()?;
+    cx.has_batch()?;
     let shape = cx.constant(node, index).map(|constant| constant.shape.clone()).unwrap_or_default();
     if shape != x.shape || x.axes != [1, 2] {
         return Err(format!("with a constant of the shape {shape:?}"));
@@ -161,7 +248,7 @@ fn class_token(cx: &mut Context, node: &Node) -> Converted {
     let layer = cx.parameters()?;
     let x = cx.input(node, 1)?;
     let token = layer.parameter("weight").map_or(0, |token| token.len());
-    if x.axes != [1, 2] || x.size(2) != token || x.axis(node.int("axis", 1))? != 1 {
+    if x.axes != [1, 2] || x.size(2) != token || cx.axis(&x, node.int("axis", 1))? != 1 {
         return Err("with a constant that is no step of a sequence".into());
     }
     let item = cx.layers.add(Call::layer("ClassToken").named(Some(&layer.name)), &[x.item]);
@@ -180,7 +267,7 @@ fn scale(cx: &mut Context, node: &Node, x: Known, index: usize) -> Converted {
     if shape.len() > x.shape.len()
         || x.axes.last() != Some(&axis)
         || x.size(axis) != layer.parameters[0].1.len()
-        || x.permuted
+        || !x.images.is_empty()
     {
         return Err(format!(
             "with a constant of the shape {shape:?}, which is no value for each channel of {:?}",
@@ -200,27 +287,52 @@ pub(super) fn concatenate(cx: &mut Context, node: &Node) -> Converted {
         inputs.push(cx.input(node, index)?);
     }
     let first = inputs.first().cloned().ok_or("it has no inputs")?;
-    let axis = first.axis(node.int("axis", 1))?;
-    let place = first.axes.iter().position(|&known| known == axis).ok_or("along an axis of size 1")?;
-    let mut total = 0;
-    for known in &inputs {
-        let alike = |other: usize| other == axis || known.size(other) == first.size(other);
-        if known.axes != first.axes || known.shape.len() != first.shape.len() || !(0..known.shape.len()).all(alike) {
-            return Err(format!("of {:?} and {:?}, or in different orders of axes", first.shape, known.shape));
-        }
-        total += known.size(axis);
-    }
+    let axis = cx.axis(&first, node.int("axis", 1))?;
     if let [one] = &inputs[..] {
         return cx.give(node, one.clone());
     }
-    let call = match place + 1 == first.axes.len() {
+    let alike = |other: usize, known: &Known| other == axis || known.size(other) == first.size(other);
+    let mut total = 0;
+    for known in &inputs {
+        let rank = known.shape.len();
+        if rank != first.shape.len() || !(0..rank).all(|other| alike(other, known)) {
+            return Err(format!("of {:?} and {:?}", first.shape, known.shape));
+        }
+        total += known.size(axis);
+    }
+    // All as the first has its axes, or as the model where that one lacks the axis.
+    let features = inputs.iter().all(|known| known.axes == [axis]);
+    if !features {
+        inputs = inputs.into_iter().map(|known| cx.unflattened(known)).collect();
+    }
+    let of = inputs.iter().find(|known| known.axes.contains(&axis) && known.axes.len() > 1);
+    let axes: Vec<usize> = match of {
+        _ if features => vec![axis],
+        Some(known) if (1..first.shape.len()).all(|axis| first.size(axis) == 1 || known.axes.contains(&axis)) => {
+            known.axes.clone()
+        }
+        _ => (1..first.shape.len()).collect(),
+    };
+    let place = axes.iter().position(|&known| known == axis).ok_or("along the batch")?;
+    let call = match place + 1 == axes.len() {
         true => Call::layer("Concatenate"),
         false => Call::layer("Concatenate").with("axis", Val::Int(place as i64 + 1)),
     };
-    let items: Vec<usize> = inputs.iter().map(|known| known.item).collect();
-    let permuted = inputs.iter().any(|known| known.permuted);
+    let mut images: Vec<[usize; 3]> = Vec::new();
+    if inputs.iter().any(|known| !known.images.is_empty()) {
+        for known in &inputs {
+            match known.images[..] {
+                [] => images.push([1, 1, known.size(axis)]),
+                _ => images.extend(&known.images),
+            }
+        }
+    }
+    let mut items = Vec::new();
+    for known in inputs {
+        items.push(if known.axes == axes { known.item } else { cx.ordered(known, &axes).item });
+    }
     let item = cx.layers.add(call, &items);
-    let mut shape = first.shape.clone();
+    let mut shape = first.shape;
     shape[axis] = total;
-    cx.give(node, Known { item, shape, permuted, ..first })
+    cx.give(node, Known { item, shape, axes, images })
 }

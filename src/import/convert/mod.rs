@@ -9,8 +9,10 @@ mod convolution;
 mod dense;
 mod merge;
 mod norm;
+mod order;
 mod pool;
 mod recurrent;
+mod reduce;
 mod resize;
 mod shape;
 mod views;
@@ -22,6 +24,7 @@ use super::unsupported::Unsupported;
 use crate::onnx::constants::{Constant, Constants};
 use crate::onnx::parameters::Layer;
 use crate::onnx::{Graph, Node};
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// A value of the model that a layer gives.
@@ -32,8 +35,9 @@ pub(super) struct Known {
     pub shape: Vec<usize>,
     /// The axes of ONNX in netc's order, without the batch; those that are missing have the size 1.
     pub axes: Vec<usize>,
-    /// Whether it is an image that was flattened: ONNX has its values channel by channel, netc pixel by pixel.
-    pub permuted: bool,
+    /// Of features in which images were flattened: height, width and channels of each, one after another. ONNX has their values
+    /// channel by channel, netc pixel by pixel. Empty where both have the same order.
+    pub images: Vec<[usize; 3]>,
 }
 
 impl Known {
@@ -52,11 +56,9 @@ impl Known {
         self.shape.len() == 4 && self.axes == [2, 3, 1]
     }
 
-    /// The number of an axis that may count from the end.
-    pub fn axis(&self, axis: i64) -> Result<usize, String> {
-        let rank = self.shape.len() as i64;
-        let at = if axis < 0 { axis + rank } else { axis };
-        (1..rank).contains(&at).then_some(at as usize).ok_or_else(|| format!("along axis {axis}"))
+    /// Its axes with more than one value, in the order of these.
+    fn large<'a>(&'a self, axes: &'a [usize]) -> impl Iterator<Item = usize> + 'a {
+        axes.iter().copied().filter(|&axis| self.size(axis) != 1)
     }
 }
 
@@ -87,12 +89,20 @@ static OPERATORS: &[Operator] = operators! {
     "LayerNormalization" => norm::layer,
     "LRN" => norm::local_response,
     "LpNormalization" => norm::length,
+    "RMSNormalization" => norm::root_mean_square,
     "Relu" => |cx, node| activation::plain(cx, node, "Relu"),
     "Sigmoid" => |cx, node| activation::plain(cx, node, "Sigmoid"),
     "Tanh" => |cx, node| activation::plain(cx, node, "Tanh"),
     "Softplus" => |cx, node| activation::plain(cx, node, "Softplus"),
     "HardSwish" => |cx, node| activation::plain(cx, node, "HardSwish"),
     "Swish" => activation::swish,
+    "Softsign" => activation::softsign,
+    "Mish" => activation::mish,
+    "Selu" => activation::selu,
+    "Celu" => activation::celu,
+    "LogSoftmax" => activation::log_softmax,
+    "Neg" => |cx, node| activation::affine(cx, node, -1.0),
+    "Reciprocal" => activation::reciprocal,
     "Abs" => |cx, node| activation::plain(cx, node, "Absolute"),
     "Exp" => |cx, node| activation::plain(cx, node, "Exp"),
     "Log" => |cx, node| activation::plain(cx, node, "Log"),
@@ -112,9 +122,15 @@ static OPERATORS: &[Operator] = operators! {
     "AveragePool" => pool::average,
     "GlobalAveragePool" => |cx, node| pool::global(cx, node, "avg"),
     "GlobalMaxPool" => |cx, node| pool::global(cx, node, "max"),
-    "ReduceMean" => |cx, node| pool::reduce(cx, node, "avg"),
-    "ReduceMax" => |cx, node| pool::reduce(cx, node, "max"),
-    "ReduceSum" => |cx, node| pool::reduce(cx, node, "sum"),
+    "ReduceMean" => |cx, node| reduce::reduce(cx, node, &[], "avg", &[]),
+    "ReduceMax" => |cx, node| reduce::reduce(cx, node, &[], "max", &[]),
+    "ReduceSum" => |cx, node| reduce::reduce(cx, node, &[], "sum", &[]),
+    "ReduceMin" => |cx, node| reduce::reduce(cx, node, &[activation::factor(-1.0)], "max", &[activation::factor(-1.0)]),
+    "ReduceL1" => |cx, node| reduce::reduce(cx, node, &[Call::layer("Absolute")], "sum", &[]),
+    "ReduceL2" => |cx, node| reduce::reduce(cx, node, &[Call::layer("Square")], "sum", &[Call::layer("Sqrt")]),
+    "ReduceSumSquare" => |cx, node| reduce::reduce(cx, node, &[Call::layer("Square")], "sum", &[]),
+    "ReduceLogSum" => |cx, node| reduce::reduce(cx, node, &[], "sum", &[Call::layer("Log")]),
+    "ReduceLogSumExp" => reduce::log_sum_exp,
     "Add" => |cx, node| merge::elementwise(cx, node, "Add"),
     "Sum" => |cx, node| merge::elementwise(cx, node, "Add"),
     "Mul" => |cx, node| merge::elementwise(cx, node, "Multiply"),
@@ -139,6 +155,7 @@ static OPERATORS: &[Operator] = operators! {
     "Dropout" => activation::dropout,
     "Identity" => |cx, node| { let x = cx.input(node, 0)?; cx.give(node, x) },
     "Cast" => shape::cast,
+    "CastLike" => shape::cast_like,
 };
 
 /// Operators whose output has the shape of their one input.
@@ -175,14 +192,23 @@ pub(super) struct Context<'m> {
     pub constants: Constants<'m>,
     pub layers: Layers,
     pub opset: i64,
+    /// The axes in front of those of the model: 1 where the model has no axis for the batch, else 0.
+    pub front: usize,
     known: HashMap<String, Known>,
     /// Sequences whose axes are split or moved, and the scores of attentions.
     views: HashMap<String, views::View>,
     scores: HashMap<String, attention::Scores>,
     /// Branches times their share of a gate, until their sum is known.
     shares: HashMap<String, merge::Share>,
-    /// Layers with parameters, by their nodes.
+    /// Values that nodes or the outputs read.
+    read: HashSet<String>,
+    /// Final states of several recurrent layers beside each other, by their names.
+    beside: HashMap<String, Vec<String>>,
+    /// Recurrent layers of which all states are read as well as the last.
+    whole: HashSet<usize>,
+    /// Layers with parameters, by their nodes, and the second direction of recurrent ones.
     parameters: BTreeMap<usize, &'m Layer>,
+    backwards: BTreeMap<usize, &'m Layer>,
     /// Values that nothing gives because a node before could not be expressed.
     missing: HashSet<String>,
     pub unsupported: Vec<Unsupported>,
@@ -192,17 +218,28 @@ pub(super) struct Context<'m> {
 }
 
 impl<'m> Context<'m> {
-    pub fn new(constants: Constants<'m>, layers: &'m [Layer], opset: i64) -> Self {
-        let parameters = layers.iter().map(|layer| (layer.node, layer)).collect();
+    pub fn new(constants: Constants<'m>, layers: &'m [Layer], opset: i64, front: usize) -> Self {
+        let (mut parameters, mut backwards) = (BTreeMap::new(), BTreeMap::new());
+        for layer in layers {
+            match parameters.entry(layer.node) {
+                Entry::Vacant(place) => drop(place.insert(layer)),
+                Entry::Occupied(_) => drop(backwards.insert(layer.node, layer)),
+            }
+        }
         Context {
             constants,
             layers: Layers::default(),
             opset,
+            front,
             known: HashMap::new(),
             views: HashMap::new(),
             scores: HashMap::new(),
             shares: HashMap::new(),
+            read: HashSet::new(),
+            beside: HashMap::new(),
+            whole: HashSet::new(),
             parameters,
+            backwards,
             missing: HashSet::new(),
             unsupported: Vec::new(),
             indices: HashSet::new(),
@@ -214,13 +251,17 @@ impl<'m> Context<'m> {
     pub fn convert(&mut self, graph: &Graph, needed: &[bool]) {
         let mut swallowed = HashSet::new();
         self.indices = indices(graph);
+        let nodes = graph.nodes.iter().zip(needed).filter(|(_, needed)| **needed).map(|(node, _)| node);
+        self.read = nodes.flat_map(|node| node.inputs.iter().cloned()).collect();
+        self.read.extend(graph.outputs.iter().map(|output| output.name.clone()));
         for (at, node) in graph.nodes.iter().enumerate() {
             if !needed[at] || swallowed.contains(&at) {
                 continue;
             }
-            let (known, views) = (&self.known, &self.views);
+            let (known, views, front) = (&self.known, &self.views, self.front);
             let shape_of = |value: &str| {
-                known.get(value).map(|known| known.shape.clone()).or_else(|| Some(views.get(value)?.shape.clone()))
+                let of_layer = known.get(value).map(|known| known.shape[front..].to_vec());
+                of_layer.or_else(|| Some(views.get(value)?.shape.clone()))
             };
             if self.constants.fold(node, shape_of) {
                 continue;
@@ -256,6 +297,7 @@ impl<'m> Context<'m> {
                     || self.views.contains_key(name)
                     || self.scores.contains_key(name)
                     || self.shares.contains_key(name)
+                    || self.beside.contains_key(name)
             };
             if !is_there(last) && !node.outputs.iter().any(|name| is_there(name)) {
                 self.missing.extend(node.outputs.iter().cloned());
@@ -266,8 +308,11 @@ impl<'m> Context<'m> {
 
     /// Whether a node moves the axes of a sequence, or is a part of an attention, whose values no layer gives; none if neither.
     fn seen(&mut self, node: &Node) -> Option<bool> {
-        if !node.domain.is_empty() {
+        if !node.domain.is_empty() || self.front > 0 {
             return None;
+        }
+        if recurrent::beside(self, node) {
+            return Some(false);
         }
         if let Some(views) = views::moved(self, node) {
             let named = node.outputs.iter().cloned().zip(views);
@@ -310,7 +355,7 @@ impl<'m> Context<'m> {
     fn limits(&self, node: &Node) -> Converted {
         let weight = self.constant(node, 1).map(|weight| weight.shape.len());
         match (node.op.as_str(), weight) {
-            ("Conv" | "ConvTranspose", Some(rank)) if rank != 4 => Err(convolution::axes(rank)),
+            ("Conv" | "ConvTranspose", Some(rank)) if !(3..5).contains(&rank) => Err(convolution::axes(rank)),
             _ => Ok(()),
         }
     }
@@ -323,6 +368,25 @@ impl<'m> Context<'m> {
     /// What gives a value, if it was converted.
     pub fn value(&self, name: &str) -> Option<&Known> {
         self.known.get(name)
+    }
+
+    /// What gives a value that goes out of the model, and whether it has the time before the batch there.
+    pub fn output(&mut self, name: &str) -> Option<(Known, bool)> {
+        if let Some(known) = self.value(name) {
+            return Some((known.clone(), false));
+        }
+        let view = self.views.get(name)?.clone();
+        let time_first = matches!(view.axes.first(), Some(Some(part)) if part.of == views::Of::Steps);
+        let sizes: Vec<usize> = view.parts().iter().map(|part| part.size).collect();
+        let view = view.reshaped([&[1], &sizes[..]].concat())?;
+        Some((views::settled(self, &view)?, time_first))
+    }
+
+    /// Sets that an input is a sequence whose time is before the batch in the model.
+    pub fn define_time_first(&mut self, name: &str, item: usize, steps: usize, features: usize) {
+        let view = views::View::sequence(views::Source::Layer(item), steps, features);
+        let (shape, axes) = (vec![steps, 1, features], vec![view.axes[1], None, view.axes[2]]);
+        self.views.insert(name.to_string(), views::View { shape, axes, ..view });
     }
 
     /// Sets what gives a value.
@@ -347,18 +411,30 @@ impl<'m> Context<'m> {
     }
 
     fn as_image(&mut self, known: Known) -> Result<Known, String> {
-        if known.is_image() {
-            return Ok(known);
+        self.has_batch()?;
+        match known.shape.len() {
+            4 => Ok(self.ordered(known, &[2, 3, 1])),
+            rank => Err(format!("its input has {rank} axes: only images are taken")),
         }
-        if known.shape.len() == 4 && known.axes == [1] && !known.permuted {
-            let call = Call::layer("Reshape").with("shape", Val::Sizes(vec![1, 1, known.size(1)]));
-            let item = self.layers.add(call, &[known.item]);
-            return Ok(Known { item, axes: vec![2, 3, 1], ..known });
-        }
-        Err(match known.shape.len() {
-            4 => "its input is an image with its axes in another order".into(),
-            rank => format!("its input has {rank} axes: only images are taken"),
-        })
+    }
+
+    /// The input of a layer along a sequence: the channels, which ONNX has before the steps, are the features of each.
+    fn as_sequence(&mut self, known: Known) -> Result<Known, String> {
+        self.has_batch()?;
+        Ok(self.ordered(known, &[2, 1]))
+    }
+
+    /// Whether the first axis of values is the batch, as operators on images and sequences have it.
+    fn has_batch(&self) -> Converted {
+        if self.front == 0 { Ok(()) } else { Err("it takes a batch, which the model's inputs are not".into()) }
+    }
+
+    /// An axis of a value by its number in the model, which may count from the end.
+    fn axis(&self, known: &Known, axis: i64) -> Result<usize, String> {
+        let rank = (known.shape.len() - self.front) as i64;
+        let at = if axis < 0 { axis + rank } else { axis };
+        let place = usize::try_from(at).ok().filter(|_| at < rank).map(|at| at + self.front);
+        place.filter(|&place| place > 0).ok_or_else(|| format!("along axis {axis}"))
     }
 
     /// The parameters of the present node.

@@ -1,7 +1,7 @@
 //! Padding and other sizes of images.
 
 use super::pool::zero_pad;
-use super::{Context, Converted, Known, needs};
+use super::{Context, Converted, Known, needs, number};
 use crate::import::tree::{Call, Val, pair};
 use crate::onnx::Node;
 
@@ -14,13 +14,21 @@ pub(super) fn pad(cx: &mut Context, node: &Node) -> Converted {
     }
     let x = cx.image(node, 0)?;
     let value = node.input(2).and_then(|name| cx.constants.scalar(name)).unwrap_or(f64::from(node.float("value", 0.0)));
-    if node.input(3).is_some() || pads.len() != 8 {
-        return Err("it pads some of the axes".into());
+    let axes = match node.input(3) {
+        Some(_) => cx.integers(node, 3, "axes").ok_or("its axes are not constants")?,
+        None => (0..4).collect(),
+    };
+    if pads.len() != 2 * axes.len() {
+        return Err(format!("by {pads:?}"));
     }
-    let side = |at: usize| usize::try_from(pads[at]).ok().filter(|&side| side < 1 << 30);
-    let sides = [2, 6, 3, 7].map(side);
-    let ([Some(top), Some(bottom), Some(left), Some(right)], true) =
-        (sides, [0, 1, 4, 5].iter().all(|&at| pads[at] == 0))
+    let mut all = [[0i64; 2]; 4];
+    for (at, &axis) in axes.iter().enumerate() {
+        let axis = usize::try_from(if axis < 0 { axis + 4 } else { axis }).ok().filter(|&axis| axis < 4);
+        all[axis.ok_or("along a missing axis")?] = [pads[at], pads[at + axes.len()]];
+    }
+    let side = |side: i64| usize::try_from(side).ok().filter(|&side| side < 1 << 30);
+    let [[top, bottom], [left, right]] = [all[2], all[3]].map(|sides| sides.map(side));
+    let (Some(top), Some(bottom), Some(left), Some(right), true) = (top, bottom, left, right, all[..2] == [[0; 2]; 2])
     else {
         return Err(format!("by {pads:?}: only height and width are taken, and nothing is cut off"));
     };
@@ -44,47 +52,93 @@ pub(super) fn pad(cx: &mut Context, node: &Node) -> Converted {
 pub(super) fn resize(cx: &mut Context, node: &Node) -> Converted {
     let x = cx.image(node, 0)?;
     let [.., height, width] = x.shape[..] else { return Err("its input is no image".into()) };
+    let (factors, [rows, columns]) = target(cx, node, &x)?;
+    if [rows, columns].iter().any(|side| !(1..1 << 30).contains(side)) {
+        return Err(format!("to {rows}x{columns}"));
+    }
+    if node.int("antialias", 0) != 0 || node.int("exclude_outside", 0) != 0 {
+        return Err("with a smoothed border, or smoothed before it is made smaller".into());
+    }
+    let mode = node.text("mode").unwrap_or("nearest");
+    let default = if cx.opset < 11 { "asymmetric" } else { "half_pixel" };
+    let coordinates = node.text("coordinate_transformation_mode").unwrap_or(default);
+    let nearest = node.text("nearest_mode").unwrap_or(if cx.opset < 11 { "floor" } else { "round_prefer_floor" });
+    let whole = rows % height == 0 && columns % width == 0;
+    // A scale that is not the ratio of the sizes places pixels otherwise.
+    let [by_rows, by_columns] = factors;
+    let exact = |factor: f64, from: usize, to: usize| (factor * from as f64 - to as f64).abs() < 1e-4;
+    let layer = || match (exact(by_rows, height, rows) && exact(by_columns, width, columns), by_rows == by_columns) {
+        (true, true) if by_rows.fract() == 0.0 => Ok(Call::layer("Resize").with("scale", Val::Int(by_rows as i64))),
+        (true, _) => Ok(Call::layer("Resize").with("size", Val::Sizes(vec![rows, columns]))),
+        (false, true) => Ok(Call::layer("Resize").with("scale", number(by_rows as f32))),
+        (false, false) => Err(format!("by the factors {by_rows} and {by_columns}")),
+    };
+    let call = match (mode, coordinates, nearest) {
+        ("nearest", "half_pixel" | "pytorch_half_pixel", "round_prefer_floor" | "round_prefer_ceil")
+        | ("nearest", "asymmetric", "floor")
+            if whole && exact(by_rows, height, rows) && exact(by_columns, width, columns) =>
+        {
+            Call::layer("Upscale").with("scale", pair([rows / height, columns / width]))
+        }
+        ("nearest", "asymmetric", "floor") => layer()?,
+        ("linear" | "cubic", "half_pixel" | "pytorch_half_pixel" | "align_corners", _) => {
+            needs("Resize", Some("align_corners"))?;
+            if mode == "cubic" && (node.float("cubic_coeff_a", -0.75) + 0.75).abs() > 1e-6 {
+                return Err(format!("with a kernel of its own: {}", node.float("cubic_coeff_a", -0.75)));
+            }
+            if coordinates == "pytorch_half_pixel" && (rows == 1 || columns == 1) {
+                return Err("to a single row or column, where its coordinates differ".into());
+            }
+            let name = if mode == "linear" { "bilinear" } else { "bicubic" };
+            layer()?
+                .with("mode", Val::Word(name.into()))
+                .with("align_corners", Val::Bool(coordinates == "align_corners"))
+        }
+        _ => {
+            let nearest = if mode == "nearest" { format!(", {nearest}") } else { String::new() };
+            return Err(format!("from {height}x{width} to {rows}x{columns} with mode={mode}, {coordinates}{nearest}"));
+        }
+    };
+    let item = cx.layers.add(call, &[x.item]);
+    cx.give(node, Known { item, shape: vec![x.shape[0], x.shape[1], rows, columns], ..x })
+}
+
+/// The factors of height and width, and the sizes that they give.
+fn target(cx: &Context, node: &Node, x: &Known) -> Result<([f64; 2], [usize; 2]), String> {
+    let none = "its scales or sizes are not constants for height and width";
     // Opset 9 and 10 have the scales second, before that they are an attribute.
     let scales = match (node.op.as_str(), cx.opset) {
         ("Resize", 11..) => node.input(2).and_then(|name| cx.constants.values(name)),
         _ => node.input(1).and_then(|name| cx.constants.values(name)),
     };
-    let scales = scales.filter(|scales| scales.len() == 4 && scales[..2] == [1.0, 1.0]);
-    let sizes = node.input(3).and_then(|name| cx.constants.integers(name)).filter(|sizes| sizes.len() == 4);
-    let [rows, columns] = match (&scales, &sizes) {
-        (Some(scales), _) => {
-            [(height as f64 * scales[2]).floor() as usize, (width as f64 * scales[3]).floor() as usize]
-        }
-        (None, Some(sizes)) => [sizes[2].max(0) as usize, sizes[3].max(0) as usize],
-        (None, None) => return Err("its scales or sizes are not constants for height and width".into()),
+    let sizes = node.input(3).and_then(|name| cx.constants.values(name)).filter(|sizes| !sizes.is_empty());
+    let axes: Vec<usize> = match node.ints("axes") {
+        Some(axes) => axes.iter().map(|&axis| cx.axis(x, axis)).collect::<Result<_, _>>()?,
+        None => (0..4).collect(),
     };
-    if [rows, columns].iter().any(|side| !(1..1 << 30).contains(side)) {
-        return Err(format!("to {rows}x{columns}"));
+    // Of the batch and the channels all is kept.
+    let of = |list: &[f64], kept: &dyn Fn(usize) -> f64| -> Option<[f64; 4]> {
+        let mut all = [0, 1, 2, 3].map(kept);
+        if list.len() != axes.len() {
+            return None;
+        }
+        axes.iter().zip(list).for_each(|(&axis, &value)| all[axis] = value);
+        (all[0] == kept(0) && all[1] == kept(1)).then_some(all)
+    };
+    if let Some(scales) = scales.filter(|scales| !scales.is_empty()) {
+        let [.., rows, columns] = of(&scales, &|_| 1.0).ok_or(none)?;
+        let size = |factor: f64, axis: usize| (x.size(axis) as f64 * factor).floor().clamp(0.0, 1e9) as usize;
+        return Ok(([rows, columns], [size(rows, 2), size(columns, 3)]));
     }
-    let mode = node.text("mode").unwrap_or("nearest");
-    let coordinates = node.text("coordinate_transformation_mode").unwrap_or("half_pixel");
-    let whole = rows >= height && columns >= width && rows % height == 0 && columns % width == 0 && rows > 0;
-    let call = match (mode, coordinates) {
-        ("nearest", "half_pixel" | "asymmetric" | "pytorch_half_pixel") if whole => {
-            let nearest = node.text("nearest_mode").unwrap_or("round_prefer_floor");
-            if coordinates == "asymmetric" && nearest != "floor" && cx.opset >= 11 {
-                return Err(format!("with nearest_mode={nearest}"));
-            }
-            Call::layer("Upscale").with("scale", pair([rows / height, columns / width]))
-        }
-        ("linear", "half_pixel" | "pytorch_half_pixel" | "align_corners") => {
-            needs("Resize", Some("align_corners"))?;
-            let call = match whole && rows / height == columns / width {
-                true => Call::layer("Resize").with("scale", Val::Int((rows / height) as i64)),
-                false => Call::layer("Resize").with("size", Val::Sizes(vec![rows, columns])),
-            };
-            call.with("mode", Val::Word("bilinear".into()))
-                .with("align_corners", Val::Bool(coordinates == "align_corners"))
-        }
-        _ => return Err(format!("from {height}x{width} to {rows}x{columns} with mode={mode}, {coordinates}")),
+    let [.., rows, columns] = of(&sizes.ok_or(none)?, &|axis| x.size(axis) as f64).ok_or(none)?;
+    let factors = [rows / x.size(2) as f64, columns / x.size(3) as f64];
+    let one = match node.text("keep_aspect_ratio_policy").unwrap_or("stretch") {
+        "stretch" => return Ok((factors, [rows, columns].map(|size| size.clamp(0.0, 1e9) as usize))),
+        "not_larger" => factors[0].min(factors[1]),
+        _ => factors[0].max(factors[1]),
     };
-    let item = cx.layers.add(call, &[x.item]);
-    cx.give(node, Known { item, shape: vec![x.shape[0], x.shape[1], rows, columns], ..x })
+    let size = |axis: usize| (x.size(axis) as f64 * one).round().clamp(0.0, 1e9) as usize;
+    Ok(([one, one], [size(2), size(3)]))
 }
 
 /// `DepthToSpace` and `SpaceToDepth`.

@@ -9,8 +9,9 @@ use crate::size::product;
 
 pub(super) fn flatten(cx: &mut Context, node: &Node) -> Converted {
     let x = cx.input(node, 0)?;
-    let axis = clamped(node.int("axis", 1), x.shape.len());
-    let (outer, inner) = x.shape.split_at(axis);
+    let own = &x.shape[cx.front..];
+    let axis = clamped(node.int("axis", 1), own.len());
+    let (outer, inner) = own.split_at(axis);
     let shape = vec![product(outer.iter().copied()), product(inner.iter().copied())];
     to_shape(cx, node, x, shape)
 }
@@ -19,27 +20,29 @@ pub(super) fn reshape(cx: &mut Context, node: &Node) -> Converted {
     let x = cx.input(node, 0)?;
     let target = cx.integers(node, 1, "shape").ok_or("its shape is not a constant")?;
     // Files of Caffe and Paddle have a first size of 1, or of any batch.
-    let shape = reshaped(&x.shape, &target, node.int("allowzero", 0) != 0)
-        .ok_or_else(|| format!("to {target:?}, which {:?} does not have values for", x.shape))?;
+    let own = &x.shape[cx.front..];
+    let shape = reshaped(own, &target, node.int("allowzero", 0) != 0)
+        .ok_or_else(|| format!("to {target:?}, which {own:?} does not have values for"))?;
     to_shape(cx, node, x, shape)
 }
 
 pub(super) fn squeeze(cx: &mut Context, node: &Node) -> Converted {
     let x = cx.input(node, 0)?;
     let axes = cx.integers(node, 1, "axes");
-    let shape = squeezed(&x.shape, axes.as_deref()).ok_or("its axes are not of size 1")?;
+    let shape = squeezed(&x.shape[cx.front..], axes.as_deref()).ok_or("its axes are not of size 1")?;
     to_shape(cx, node, x, shape)
 }
 
 pub(super) fn unsqueeze(cx: &mut Context, node: &Node) -> Converted {
     let x = cx.input(node, 0)?;
     let axes = cx.integers(node, 1, "axes").ok_or("its axes are not constants")?;
-    let shape = unsqueezed(&x.shape, &axes).ok_or("its axes are out of range")?;
+    let shape = unsqueezed(&x.shape[cx.front..], &axes).ok_or("its axes are out of range")?;
     to_shape(cx, node, x, shape)
 }
 
 /// Gives the same values in another shape, in ONNX's order.
 fn to_shape(cx: &mut Context, node: &Node, x: Known, shape: Vec<usize>) -> Converted {
+    let shape = [&x.shape[..cx.front], &shape[..]].concat();
     if shape.first() != x.shape.first() {
         return Err("it moves values between the images of a batch".into());
     }
@@ -61,7 +64,7 @@ fn in_shape(cx: &mut Context, x: Known, shape: Vec<usize>) -> Result<Known, Stri
         if kept.len() == x.axes.len() {
             return Ok(Known { axes: kept, shape, ..x });
         }
-        let axes = if kept.is_empty() { vec![1.min(shape.len() - 1)] } else { kept };
+        let axes = if kept.is_empty() { vec![1] } else { kept };
         let call = match axes.len() {
             1 if x.axes.len() == 1 => return Ok(Known { axes, shape, ..x }),
             1 => Call::layer("Flatten"),
@@ -69,9 +72,6 @@ fn in_shape(cx: &mut Context, x: Known, shape: Vec<usize>) -> Result<Known, Stri
         };
         let item = cx.layers.add(call, &[x.item]);
         return Ok(Known { item, axes, shape, ..x });
-    }
-    if x.permuted {
-        return Err("it reshapes an image that was flattened".into());
     }
     if new.len() <= 1 && x.axes.len() > 1 {
         return flattened(cx, x, shape, new.first().copied());
@@ -81,52 +81,51 @@ fn in_shape(cx: &mut Context, x: Known, shape: Vec<usize>) -> Result<Known, Stri
 
 /// All values of an image or a sequence as features.
 fn flattened(cx: &mut Context, x: Known, shape: Vec<usize>, axis: Option<usize>) -> Result<Known, String> {
-    let in_order = x.axes.is_sorted();
     let one_pixel = x.sizes().iter().filter(|&&size| size != 1).count() <= 1;
-    let permuted = match (x.is_image(), in_order) {
-        _ if one_pixel => false,
-        (true, _) => true,
-        // The weights of dense layers are looked up as PyTorch would have them.
-        (false, true) if x.axes.len() < 3 => false,
-        _ => return Err("it flattens an image whose channels are last".into()),
-    };
+    let axes = vec![axis.unwrap_or(1)];
+    if x.is_image() && !one_pixel {
+        let images = vec![[x.size(2), x.size(3), x.size(1)]];
+        let item = cx.layers.add(Call::layer("Flatten"), &[x.item]);
+        return Ok(Known { item, axes, shape, images });
+    }
+    // The weights of dense layers are looked up as PyTorch would have them.
+    if x.axes.len() > 2 && x.axes.is_sorted() && !one_pixel && cx.front == 0 {
+        return Err("it flattens an image whose channels are last".into());
+    }
+    let mut order = x.axes.clone();
+    order.sort_unstable();
+    let x = if one_pixel { x } else { cx.ordered(x, &order) };
     let item = cx.layers.add(Call::layer("Flatten"), &[x.item]);
-    Ok(Known { item, axes: vec![axis.unwrap_or(1)], shape, permuted })
+    Ok(Known { item, axes, shape, images: Vec::new() })
 }
 
 /// Axes that are split or joined: those of a group must stand together in netc, in ONNX's order.
 fn regrouped(cx: &mut Context, x: Known, shape: Vec<usize>) -> Result<Known, String> {
+    let x = cx.unflattened(x);
     let groups = groups(&x.shape, &shape).ok_or_else(|| format!("from {:?} to {shape:?}", x.shape))?;
     // The weights of dense layers after it would be looked up as PyTorch has them, whose channels come first.
     let joins_channels = |(old, _): &(Vec<usize>, Vec<usize>)| old.len() > 1 && old.contains(&(x.shape.len() - 1));
-    if x.axes.len() > 2 && x.axes.is_sorted() && groups.iter().any(joins_channels) {
+    if cx.front == 0 && x.axes.len() > 2 && x.axes.is_sorted() && groups.iter().any(joins_channels) {
         return Err("it reshapes an image whose channels are last".into());
     }
     // The first axis of each group in netc's order decides where the group stands.
     let group_of = |axis: usize| groups.iter().position(|(old, _)| old.contains(&axis));
     let mut order: Vec<usize> = Vec::new();
-    for &axis in &x.axes {
+    for axis in x.large(&x.axes) {
         let group = group_of(axis).ok_or("its axes are mixed")?;
         if !order.contains(&group) {
             order.push(group);
         }
     }
-    // The channels stay last, where layers that follow need them.
+    // Groups of axes of size 1 have no place.
     let wanted: Vec<usize> = order.iter().flat_map(|&group| groups[group].0.clone()).collect();
     let wanted: Vec<usize> = wanted.into_iter().filter(|axis| x.axes.contains(axis)).collect();
-    let mut item = x.item;
-    if wanted != x.axes {
-        let place = |axis: &usize| x.axes.iter().position(|known| known == axis).map(|place| place as i64 + 1);
-        let moves: Vec<i64> = std::iter::once(Some(0))
-            .chain(wanted.iter().map(place))
-            .collect::<Option<_>>()
-            .ok_or("its axes are mixed")?;
-        item = cx.layers.add(Call::layer("Transpose").with("perm", Val::List(moves)), &[item]);
-    }
+    let stands: Vec<usize> = x.axes.iter().copied().filter(|axis| wanted.contains(axis)).collect();
+    let x = if wanted == stands { x } else { cx.ordered(x, &wanted) };
     let axes: Vec<usize> = order.iter().flat_map(|&group| groups[group].1.clone()).collect();
     let sizes: Vec<usize> = axes.iter().map(|&axis| shape[axis]).collect();
-    item = cx.layers.add(Call::layer("Reshape").with("shape", Val::Sizes(sizes)), &[item]);
-    Ok(Known { item, axes, shape, permuted: false })
+    let item = cx.reshaped(x.item, &sizes);
+    Ok(Known { item, axes, shape, images: Vec::new() })
 }
 
 type Groups = Vec<(Vec<usize>, Vec<usize>)>;
@@ -162,11 +161,12 @@ fn groups(old: &[usize], new: &[usize]) -> Option<Groups> {
 /// `Transpose` counts axes anew; a layer moves values only where another one needs it.
 pub(super) fn transpose(cx: &mut Context, node: &Node) -> Converted {
     let x = cx.input(node, 0)?;
-    let rank = x.shape.len();
-    let order: Vec<usize> = match node.ints("perm") {
-        Some(list) => list.iter().map(|&axis| usize::try_from(axis).unwrap_or(rank)).collect(),
-        None => (0..rank).rev().collect(),
+    let (rank, front) = (x.shape.len(), cx.front);
+    let own: Vec<usize> = match node.ints("perm") {
+        Some(list) => list.iter().map(|&axis| usize::try_from(axis).map_or(rank, |axis| axis + front)).collect(),
+        None => (front..rank).rev().collect(),
     };
+    let order: Vec<usize> = (0..front).chain(own).collect();
     let mut sorted = order.clone();
     sorted.sort_unstable();
     if !sorted.iter().copied().eq(0..rank) || order.first() != Some(&0) {
@@ -185,13 +185,17 @@ pub(super) fn slice(cx: &mut Context, node: &Node) -> Converted {
     let ends = cx.integers(node, 2, "ends").ok_or("its ends are not constants")?;
     let axes = cx.integers(node, 3, "axes").unwrap_or_else(|| (0..starts.len() as i64).collect());
     let steps = cx.integers(node, 4, "steps").unwrap_or_default();
+    let is_given = |index: usize| node.input(index).is_none_or(|name| cx.constants.get(name).is_some());
+    if !is_given(3) || !is_given(4) {
+        return Err("its axes or steps are not constants".into());
+    }
     if steps.iter().any(|&step| step != 1) || ends.len() != starts.len() || axes.len() != starts.len() {
         return Err(format!("with the steps {steps:?}"));
     }
     for (at, &axis) in axes.iter().enumerate() {
-        let rank = x.shape.len() as i64;
+        let rank = (x.shape.len() - cx.front) as i64;
         let number = if axis < 0 { axis + rank } else { axis };
-        let number = usize::try_from(number).ok().filter(|&axis| axis < x.shape.len()).ok_or("along a missing axis")?;
+        let number = usize::try_from(number).ok().filter(|_| number < rank).ok_or("along a missing axis")? + cx.front;
         let size = x.size(number);
         let (from, to) = (clamped(starts[at], size), clamped(ends[at], size));
         if (from, to) != (0, size) {
@@ -206,17 +210,22 @@ fn part(cx: &mut Context, x: Known, axis: usize, from: usize, to: usize) -> Resu
     if from >= to || axis == 0 {
         return Err(format!("along axis {axis}, from {from} to {to}"));
     }
-    let call = match x.axes.iter().position(|&known| known == axis) {
-        Some(place) if place + 1 == x.axes.len() && !x.permuted => {
-            Call::layer("Slice").with("from", Val::Int(from as i64)).with("to", Val::Int(to as i64))
-        }
-        Some(place) if x.axes.len() == 3 && place < 2 => {
+    if (from, to) == (0, x.size(axis)) {
+        return Ok(x);
+    }
+    let mut x = cx.unflattened(x);
+    let place = x.axes.iter().position(|&known| known == axis).ok_or("along an axis of size 1")?;
+    let call = match place + 1 == x.axes.len() {
+        false if x.axes.len() == 3 => {
             super::needs("Crop", None)?;
             let mut sides = [0; 4];
             [sides[2 * place], sides[2 * place + 1]] = [from as i64, (x.size(axis) - to) as i64];
             Call::layer("Crop").with("size", Val::List(sides.to_vec()))
         }
-        _ => return Err(format!("along axis {axis}: only channels are taken")),
+        _ => {
+            x = super::norm::last(cx, x, axis);
+            Call::layer("Slice").with("from", Val::Int(from as i64)).with("to", Val::Int(to as i64))
+        }
     };
     let item = cx.layers.add(call, &[x.item]);
     let mut shape = x.shape.clone();
@@ -227,7 +236,7 @@ fn part(cx: &mut Context, x: Known, axis: usize, from: usize, to: usize) -> Resu
 /// `Split`: a slice for each part.
 pub(super) fn split(cx: &mut Context, node: &Node) -> Converted {
     let x = cx.input(node, 0)?;
-    let axis = x.axis(node.int("axis", 0))?;
+    let axis = cx.axis(&x, node.int("axis", 0))?;
     let count = node.outputs.len().max(1);
     let sizes = match cx.integers(node, 1, "split") {
         Some(list) => list.into_iter().map(|size| usize::try_from(size).unwrap_or(0)).collect(),
@@ -246,6 +255,16 @@ pub(super) fn split(cx: &mut Context, node: &Node) -> Converted {
         from += size;
     }
     Ok(())
+}
+
+/// `CastLike` of floating-point numbers, which all are here.
+pub(super) fn cast_like(cx: &mut Context, node: &Node) -> Converted {
+    let x = cx.input(node, 0)?;
+    let is_float = node.input(1).is_some_and(|name| match cx.constants.get(name) {
+        Some(constant) => constant.is_float(),
+        None => cx.value(name).is_some(),
+    });
+    if is_float { cx.give(node, x) } else { Err("to a type that is no floating-point number".into()) }
 }
 
 /// `Cast` to floating point.

@@ -57,6 +57,8 @@ pub(super) struct View {
     pub step: Option<usize>,
     /// A factor of all values.
     pub scale: f64,
+    /// Whether the layer gives features, no sequence of one step.
+    pub flat: bool,
 }
 
 impl View {
@@ -72,12 +74,21 @@ impl View {
             first: 0,
             step: None,
             scale: 1.0,
+            flat: false,
         }
+    }
+
+    /// The final states of both directions of a recurrent layer: (2, 1, units).
+    pub fn of_directions(item: usize, units: usize) -> View {
+        let part = |size: usize, stride: usize| (size != 1).then_some(Part { of: Of::Features, size, stride });
+        let all = View::sequence(Source::Layer(item), 1, 2 * units);
+        View { shape: vec![2, 1, units], axes: vec![part(2, units), None, part(units, 1)], flat: true, ..all }
     }
 
     /// The view of a value that is a sequence of a layer.
     fn of(known: &Known) -> Option<View> {
-        let is_sequence = known.shape.len() == 3 && known.shape[0] == 1 && known.axes == [1, 2] && !known.permuted;
+        let is_sequence =
+            known.shape.len() == 3 && known.shape[0] == 1 && known.axes == [1, 2] && known.images.is_empty();
         is_sequence.then(|| View::sequence(Source::Layer(known.item), known.shape[1], known.shape[2]))
     }
 
@@ -155,7 +166,7 @@ impl View {
     }
 
     /// Without an axis of size 1.
-    fn without(mut self, axis: usize) -> View {
+    pub fn without(mut self, axis: usize) -> View {
         self.shape.remove(axis);
         self.axes.remove(axis);
         self
@@ -239,32 +250,44 @@ pub(super) fn moved(cx: &Context, node: &Node) -> Option<Vec<View>> {
 /// The layers that give a view, where it is a sequence or features again: none where nothing needs to be added.
 pub(super) fn settled(cx: &mut Context, view: &View) -> Option<Known> {
     let Source::Layer(item) = view.source else { return None };
-    if !view.ends_with_features() {
+    let features = *view.shape.last()?;
+    let known = |item: usize, axes: Vec<usize>| Known { item, shape: view.shape.clone(), axes, images: Vec::new() };
+    let whole = (view.first, features) == (0, view.features);
+    // Some of the features stand together, or all of them.
+    let part = Part { of: Of::Features, size: features, stride: 1 };
+    let last = view.axes.last().copied().flatten();
+    let alone = view.parts().iter().filter(|part| part.of == Of::Features).count() <= 1;
+    if view.scale != 1.0 || !alone || !(last == Some(part) || features == 1 && (view.features == 1 || last.is_none())) {
         return None;
     }
-    match (&view.shape[..], view.step, &view.parts()[..]) {
-        (&[1, steps, features], None, _) if (steps, features) == (view.steps, view.features) => {
-            Some(Known { item, shape: view.shape.clone(), axes: vec![1, 2], permuted: false })
+    let ranged = |cx: &mut Context, item: usize| match whole {
+        true => item,
+        false => {
+            let (from, to) = (view.first as i64, (view.first + features) as i64);
+            cx.layers.add(Call::layer("Slice").with("from", Val::Int(from)).with("to", Val::Int(to)), &[item])
         }
+    };
+    match (&view.shape[..], view.step) {
+        (&[1, steps, _], None) if steps == view.steps && !view.flat => Some(known(ranged(cx, item), vec![1, 2])),
         // One step as features.
-        (&[1, features], Some(step), _) if features == view.features => {
-            let item = one_step(cx, item, step, view.steps, features);
-            Some(Known { item, shape: view.shape.clone(), axes: vec![1], permuted: false })
+        (&[1, _], Some(step)) => {
+            let item = one_step(cx, item, step, view.steps, view.features);
+            Some(known(ranged(cx, item), vec![1]))
         }
-        (&[1, features], None, _) if features == view.features && view.steps == 1 => {
-            let item = cx.layers.add(Call::layer("Flatten"), &[item]);
-            Some(Known { item, shape: view.shape.clone(), axes: vec![1], permuted: false })
+        (&[1, _], None) if view.steps == 1 => {
+            let item = if view.flat { item } else { cx.layers.add(Call::layer("Flatten"), &[item]) };
+            Some(known(ranged(cx, item), vec![1]))
         }
         _ => None,
     }
 }
 
 /// A step of a sequence as features: the last state of a recurrent layer that it returns alone, else a range of all values.
-fn one_step(cx: &mut Context, item: usize, step: usize, steps: usize, features: usize) -> usize {
+pub(super) fn one_step(cx: &mut Context, item: usize, step: usize, steps: usize, features: usize) -> usize {
     let layer = cx.layers.items[item].clone();
     let is_backwards = layer.call.argument("backwards") == Some(&Val::Bool(true));
     let last = if is_backwards { 0 } else { steps.saturating_sub(1) };
-    if layer.call.is(&["LSTM", "GRU"]) && step == last {
+    if layer.call.is(&["LSTM", "GRU"]) && step == last && !cx.whole.contains(&item) {
         return cx.layers.add(layer.call.with("only_return_final", Val::Bool(true)), &layer.inputs);
     }
     let all = cx.layers.add(Call::layer("Flatten"), &[item]);

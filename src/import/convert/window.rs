@@ -4,7 +4,7 @@ use super::Known;
 use crate::import::tree::{Val, pair};
 use crate::onnx::Node;
 
-/// A window over the height and width of an image.
+/// A window over the height and width of an image, or along a sequence as over an image of one row.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Window {
     pub size: [usize; 2],
@@ -13,42 +13,52 @@ pub(super) struct Window {
     /// Before and after, along height and width.
     pub pads: [[usize; 2]; 2],
     pub ceil: bool,
+    /// Whether it is along a sequence.
+    pub line: bool,
 }
 
-fn two(list: Option<&[i64]>, what: &str) -> Result<[usize; 2], String> {
+fn two(list: Option<&[i64]>, what: &str, line: bool) -> Result<[usize; 2], String> {
+    let fits = |side: &i64| (1..1 << 30).contains(side);
     match list {
         None => Ok([1, 1]),
-        Some(&[a, b]) if (1..1 << 30).contains(&a) && (1..1 << 30).contains(&b) => Ok([a as usize, b as usize]),
-        Some(list) if list.len() != 2 => Err(format!("along {} axes: only two are taken", list.len())),
+        Some(&[a, b]) if !line && fits(&a) && fits(&b) => Ok([a as usize, b as usize]),
+        Some(&[a]) if line && fits(&a) => Ok([1, a as usize]),
+        Some(list) if list.len() != 2 - usize::from(line) => Err(format!("along {} axes", list.len())),
         Some(list) => Err(format!("its {what} is {list:?}")),
     }
+}
+
+/// Height and width of an image, or those of a sequence as one row.
+fn extents(known: &Known) -> [usize; 2] {
+    if known.shape.len() == 3 { [1, known.size(2)] } else { [known.size(2), known.size(3)] }
+}
+
+fn side(side: i64) -> Result<usize, String> {
+    usize::try_from(side).ok().filter(|&side| side < 1 << 30).ok_or_else(|| format!("its padding is {side}"))
 }
 
 impl Window {
     /// The window of a node over an image; `size` where its weights say it.
     pub fn of(node: &Node, image: &Known, size: Option<[usize; 2]>) -> Result<Window, String> {
+        let line = image.shape.len() == 3;
         let size = match (node.ints("kernel_shape"), size) {
             (None, Some(size)) => size,
-            (list, _) => two(list, "kernel")?,
+            (list, _) => two(list, "kernel", line)?,
         };
-        let stride = two(node.ints("strides"), "stride")?;
-        let dilation = two(node.ints("dilations"), "dilation")?;
-        let mut window = Window { size, stride, dilation, pads: [[0; 2]; 2], ceil: node.int("ceil_mode", 0) != 0 };
+        let stride = two(node.ints("strides"), "stride", line)?;
+        let dilation = two(node.ints("dilations"), "dilation", line)?;
+        let ceil = node.int("ceil_mode", 0) != 0;
+        let mut window = Window { size, stride, dilation, pads: [[0; 2]; 2], ceil, line };
         window.pads = match node.text("auto_pad").unwrap_or("NOTSET") {
             "SAME_UPPER" => window.same(image),
             "SAME_LOWER" => window.same(image).map(|[before, after]| [after, before]),
             "VALID" => [[0; 2]; 2],
             _ => match node.ints("pads") {
                 None => [[0; 2]; 2],
-                Some(&[top, left, bottom, right]) => {
-                    let side = |side: i64| {
-                        usize::try_from(side)
-                            .ok()
-                            .filter(|&side| side < 1 << 30)
-                            .ok_or_else(|| format!("its padding is {side}"))
-                    };
+                Some(&[top, left, bottom, right]) if !line => {
                     [[side(top)?, side(bottom)?], [side(left)?, side(right)?]]
                 }
+                Some(&[left, right]) if line => [[0, 0], [side(left)?, side(right)?]],
                 Some(list) => return Err(format!("its padding is {list:?}")),
             },
         };
@@ -62,7 +72,7 @@ impl Window {
     /// The padding that gives ceil(size / stride), with one more at the end where it is odd: TensorFlow's `same`.
     fn same(&self, image: &Known) -> [[usize; 2]; 2] {
         [0, 1].map(|axis| {
-            let (size, stride) = (image.size(axis + 2), self.stride[axis]);
+            let (size, stride) = (extents(image)[axis], self.stride[axis]);
             let total = ((size.div_ceil(stride).max(1) - 1) * stride + self.extent(axis)).saturating_sub(size);
             [total / 2, total - total / 2]
         })
@@ -72,10 +82,28 @@ impl Window {
         self.pads != [[0; 2]; 2]
     }
 
+    /// A pair as an argument: along a sequence its second number.
+    pub fn argument(&self, of: [usize; 2]) -> Val {
+        if self.line { Val::Int(of[1] as i64) } else { pair(of) }
+    }
+
+    /// The size of the window as an argument.
+    pub fn size(&self) -> Val {
+        if self.line { Val::Int(self.size[1] as i64) } else { Val::Sizes(self.size.to_vec()) }
+    }
+
+    /// The shape of what it gives, with so many channels.
+    pub fn shape(&self, image: &Known, channels: usize) -> Result<Vec<usize>, String> {
+        let [rows, columns] = self.output(image)?;
+        let batch = image.shape[0];
+        Ok(if self.line { vec![batch, channels, columns] } else { vec![batch, channels, rows, columns] })
+    }
+
     /// The argument `padding`.
     pub fn padding(&self, image: &Known) -> Val {
         match self.pads {
             [[0, 0], [0, 0]] => Val::Word("valid".into()),
+            [_, [left, right]] if self.line && left == right => Val::Int(left as i64),
             [[top, bottom], [left, right]] if top == bottom && left == right => pair([top, left]),
             pads if pads == self.same(image) => Val::Word("same".into()),
             [[top, bottom], [left, right]] => Val::List([top, bottom, left, right].map(|side| side as i64).to_vec()),
@@ -87,7 +115,7 @@ impl Window {
         let mut out = [0; 2];
         for (axis, out) in out.iter_mut().enumerate() {
             let [before, after] = self.pads[axis];
-            let (size, stride) = (image.size(axis + 2), self.stride[axis]);
+            let (size, stride) = (extents(image)[axis], self.stride[axis]);
             let over =
                 (size + before + after).checked_sub(self.extent(axis)).ok_or("its window is larger than its input")?;
             let whole = over / stride + 1;

@@ -48,7 +48,8 @@ fn of_inputs(
     }
     let ends: Vec<(Known, bool)> = wanted.iter().filter_map(|name| context.output(name)).collect();
     if ends.len() != wanted.len() {
-        let message = format!("an output of {file} does not depend on its inputs");
+        let message =
+            format!("an output of {file} does not depend on its inputs, or no layer gives its axes in their order");
         return Err(Diagnostic::new(Code::ImportModel, message).into());
     }
     let images_last = inputs.iter().any(|input| input.channels_first);

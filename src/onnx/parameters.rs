@@ -132,18 +132,20 @@ impl<'g> Finder<'g> {
                 }
             }
             "Gemm" => {
-                let whole = node.float("alpha", 1.0) == 1.0 && node.float("beta", 1.0) == 1.0;
-                if !whole || node.int("transA", 0) != 0 {
-                    return None;
-                }
                 let weight = self.constant(node, 1).filter(|weight| weight.shape.len() == 2)?;
                 let weight = if node.int("transB", 0) != 0 { weight.clone() } else { weight.transposed() };
                 let units = weight.shape[0];
-                layer.parameters.push(("weight", weight));
+                layer.parameters.push(("weight", scaled(weight, node.float("alpha", 1.0))));
                 match node.input(2) {
-                    Some(_) => {
-                        let bias = self.constant(node, 2).filter(|bias| is_per_unit(&bias.shape, units))?;
-                        layer.parameters.push(("bias", bias.reshaped(vec![units])));
+                    Some(name) => {
+                        let bias = self.constant(node, 2)?;
+                        let bias = match self.constants.scalar(name) {
+                            Some(value) => {
+                                Constant { shape: vec![units], key: bias.key.clone(), form: Form::Filled(value) }
+                            }
+                            None => Some(bias).filter(|bias| is_per_unit(&bias.shape, units))?.reshaped(vec![units]),
+                        };
+                        layer.parameters.push(("bias", scaled(bias, node.float("beta", 1.0))));
                     }
                     None => self.add(&mut layer, "bias", |shape| is_per_unit(shape, units)),
                 }
@@ -304,6 +306,16 @@ impl<'g> Finder<'g> {
             self.takes(layer, next);
         }
     }
+}
+
+/// A constant times a number.
+fn scaled(constant: Constant, factor: f32) -> Constant {
+    if factor == 1.0 {
+        return constant;
+    }
+    let factors =
+        Constant { shape: constant.shape.clone(), key: factor.to_string(), form: Form::Filled(factor.into()) };
+    constant.times(&factors)
 }
 
 /// Whether a constant has values for each step and feature of a sequence.

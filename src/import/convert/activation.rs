@@ -135,12 +135,17 @@ pub(super) fn hard_sigmoid(cx: &mut Context, node: &Node) -> Converted {
 pub(super) fn prelu(cx: &mut Context, node: &Node) -> Converted {
     let layer = cx.parameters()?;
     let x = cx.input(node, 0)?;
-    let slopes = layer.parameter("alpha").map_or(0, |alpha| alpha.len());
-    let channels = x.axes.last().map_or(0, |&axis| x.size(axis));
-    cx.has_batch()?;
-    if slopes != 1 && (slopes != channels || x.axes.last() != Some(&1)) {
-        return Err(format!("it has {slopes} slopes for {channels} channels"));
+    let shape = cx.constant(node, 1).map(|slopes| slopes.shape.clone()).unwrap_or_default();
+    let slopes = product(shape.iter().copied());
+    if slopes == 1 {
+        return cx.pointwise(node, Call::layer("PRelu").named(Some(&layer.name)), x);
     }
+    // Shapes are compared from their last axes on.
+    let place = shape.iter().position(|&size| size != 1).unwrap_or(0);
+    let axis = (place + x.shape.len()).checked_sub(shape.len()).filter(|&axis| axis > 0 && x.size(axis) == slopes);
+    let axis = axis.ok_or_else(|| format!("its slopes have the shape {shape:?}, its input {:?}", x.shape))?;
+    let x = cx.unflattened(x);
+    let x = super::norm::last(cx, x, axis);
     cx.pointwise(node, Call::layer("PRelu").named(Some(&layer.name)), x)
 }
 

@@ -13,7 +13,14 @@ pub(super) fn dense(cx: &mut Context, node: &Node) -> Converted {
     {
         return attention::dense(cx, node, layer, &view);
     }
-    let x = cx.input(node, 0)?;
+    let mut x = cx.input(node, 0)?;
+    if node.op == "Gemm" && node.int("transA", 0) != 0 {
+        if cx.front == 0 || x.shape.len() != 3 {
+            return Err("it moves values between the images of a batch".into());
+        }
+        x.shape.swap(1, 2);
+        x.axes.iter_mut().for_each(|axis| *axis = 3 - *axis);
+    }
     let Some(layer) = cx.layer() else {
         return Err(match cx.constant(node, 1) {
             Some(matrix) => format!("its matrix has the shape {:?}, or factors", matrix.shape),

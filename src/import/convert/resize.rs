@@ -87,7 +87,9 @@ pub(super) fn resize(cx: &mut Context, node: &Node) -> Converted {
                 return Err(format!("with a kernel of its own: {}", node.float("cubic_coeff_a", -0.75)));
             }
             if coordinates == "align_corners" && !(exact(by_rows, height, rows) && exact(by_columns, width, columns)) {
-                return Err(format!("by {by_rows} and {by_columns}, which give no whole sizes, with the corners aligned"));
+                return Err(format!(
+                    "by {by_rows} and {by_columns}, which give no whole sizes, with the corners aligned"
+                ));
             }
             if coordinates == "pytorch_half_pixel" && (rows == 1 || columns == 1) {
                 return Err("to a single row or column, where its coordinates differ".into());

@@ -290,9 +290,10 @@ pub trait Operation: Debug + Send + Sync + Any {
     /// Why no plan can compute it.
     fn lower(&self, cx: &Lowering) -> Result<Lowered, String>;
 
-    /// As [`Operation::lower`], on bytes; `None` if no kernel computes it so. By default a view of bytes is one too.
-    fn lower_int8(&self, cx: &Lowering, _formats: &Int8Lowering) -> Option<Lowered> {
-        self.lower(cx).ok().filter(|lowered| matches!(lowered, Lowered::View))
+    /// As [`Operation::lower`], on bytes; `None` if no kernel computes it so. By default a view of bytes is one of the same bytes.
+    fn lower_int8(&self, cx: &Lowering, formats: &Int8Lowering) -> Option<Lowered> {
+        let is_same = formats.output.is_some() && formats.inputs == [formats.output];
+        self.lower(cx).ok().filter(|lowered| is_same && matches!(lowered, Lowered::View))
     }
 
     /// Adds its training-time form to a graph; by default the layer as it is.

@@ -3,8 +3,8 @@
 
 use super::{BufferHome, PendingStep};
 use crate::graph::{Graph, Lowered, NodeId};
-use crate::plan::steps::movement::CopyStep;
 use crate::plan::steps::int8::convert::{Conversion, ConvertStep};
+use crate::plan::steps::movement::CopyStep;
 use crate::plan::{Format, Kernel, Space};
 use std::collections::HashMap;
 
@@ -200,9 +200,7 @@ impl<'g> Placement<'g> {
             name: self.graph.node(id).name.clone(),
             kernel: match self.graph.node(id).precision.bytes() {
                 None => Kernel::Copy(CopyStep { pixels, channels }),
-                Some(bytes) => {
-                    Kernel::Convert(ConvertStep { pixels, channels, conversion: Conversion::Copy, bytes })
-                }
+                Some(bytes) => Kernel::Convert(ConvertStep { pixels, channels, conversion: Conversion::Copy, bytes }),
             },
             inputs: vec![value],
             output: target,

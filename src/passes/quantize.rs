@@ -88,10 +88,13 @@ pub fn quantize(graph: &Graph, choice: &Choice) -> Graph {
     let chosen = on_bytes(graph, choice);
     let scales = scales(graph, choice, &chosen);
     let consumers = graph.consumers();
-    let mut builder = Builder { from: graph, scales: &scales, ids: Vec::new(), converted: HashMap::new(), graph: Graph {
-        nodes: Vec::new(),
-        ..graph.clone()
-    } };
+    let mut builder = Builder {
+        from: graph,
+        scales: &scales,
+        ids: Vec::new(),
+        converted: HashMap::new(),
+        graph: Graph { nodes: Vec::new(), ..graph.clone() },
+    };
     for id in graph.ids() {
         let node = graph.node(id);
         let mut new = node.clone();

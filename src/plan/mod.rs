@@ -309,6 +309,18 @@ impl Plan {
             as u64
     }
 
+    /// Convolutions and dense layers that are computed on bytes, and all of them.
+    pub fn int8_layers(&self) -> (usize, usize) {
+        let layers = |kernel: &Kernel| match kernel {
+            Kernel::Int8Convolution(_) | Kernel::Int8Dense(_) => (1, 1),
+            Kernel::Convolution(_) | Kernel::Dense(_) | Kernel::TransposedConvolution(_) => (0, 1),
+            Kernel::FusedConvolutions(chain) => (0, chain.links.len()),
+            _ => (0, 0),
+        };
+        let add = |(a, b): (usize, usize), (c, d): (usize, usize)| (sum([a, c]), sum([b, d]));
+        self.steps.iter().map(|step| layers(&step.kernel)).fold((0, 0), add)
+    }
+
     /// Upper bound of the multiply-adds and values moved per image, limited by [`MAX_WORK`].
     pub fn work(&self) -> usize {
         sum(self.steps.iter().map(Step::work))

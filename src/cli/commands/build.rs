@@ -134,7 +134,8 @@ fn report_int8(report: &Int8Report) {
     if let Some(agreement) = report.agreement {
         let Agreement { samples, same, labelled, right_f32, right_int8 } = agreement;
         let share = |count: usize, of: usize| format!("{:.1} %", 100.0 * count as f64 / of.max(1) as f64);
-        let mut text = format!("the most likely class is that of f32 for {same} of {samples} ({})", share(same, samples));
+        let mut text =
+            format!("the most likely class is that of f32 for {same} of {samples} ({})", share(same, samples));
         if labelled > 0 {
             text += &format!("; right in f32 {}, in int8 {}", share(right_f32, labelled), share(right_int8, labelled));
         }

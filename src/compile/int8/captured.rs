@@ -66,8 +66,8 @@ impl<'a> Observed<'a> {
 pub fn step_values(step: &Step, captured: &[f32], batch: usize) -> Option<Vec<f32>> {
     let (rows, width) = step.kernel.sizes().output;
     let operand = &step.output;
-    let starts = (0..batch)
-        .flat_map(|image| (0..rows).map(move |row| image * operand.batch_stride + row * operand.row_stride));
+    let starts =
+        (0..batch).flat_map(|image| (0..rows).map(move |row| image * operand.batch_stride + row * operand.row_stride));
     let mut values = Vec::with_capacity(batch * rows * width);
     match step.kernel.output_quantization() {
         None => {

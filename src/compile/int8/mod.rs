@@ -1,7 +1,7 @@
 //! Post-training quantisation: the net runs in f32 on calibration samples, the ranges of its activations give their scales, and
 //! layers that would lose too much stay in f32.
 
-mod captured;
+pub mod captured;
 mod range;
 pub mod report;
 mod samples;
@@ -151,8 +151,10 @@ fn ranges(graph: &Graph, session: &mut Session, samples: &Samples) -> Result<Vec
             *range = values.iter().fold(*range, |(low, high), &value| (low.min(value), high.max(value)));
         }
     }
-    let mut histograms: Vec<Option<Histogram>> =
-        limits.iter().map(|range| range.filter(|(low, high)| low.is_finite() && high.is_finite()).map(Histogram::new)).collect();
+    let mut histograms: Vec<Option<Histogram>> = limits
+        .iter()
+        .map(|range| range.filter(|(low, high)| low.is_finite() && high.is_finite()).map(Histogram::new))
+        .collect();
     for sample in 0..samples.len() {
         run(session, samples, sample)?;
         let mut observed = Observed::new(graph, session, samples.of(sample));
@@ -249,8 +251,6 @@ fn computed(
     })?;
     Ok(match step.output_quantization() {
         None => output,
-        Some(bytes) => {
-            bytemuck::cast_slice::<f32, u8>(&output)[..len].iter().map(|&byte| bytes.number(byte)).collect()
-        }
+        Some(bytes) => bytemuck::cast_slice::<f32, u8>(&output)[..len].iter().map(|&byte| bytes.number(byte)).collect(),
     })
 }

@@ -21,6 +21,8 @@ pub enum CalibrationSource {
     Folder(PathBuf),
     /// These photos, with the class of each where it is known.
     Photos(Vec<(PathBuf, Option<usize>)>),
+    /// The values of each input of the net, for each sample.
+    Values(Vec<Vec<Vec<f32>>>),
 }
 
 /// Calibration samples: the values of the net's inputs.
@@ -52,8 +54,14 @@ impl Samples {
     }
 
     /// Samples of values.
-    pub fn of_values(inputs: Vec<Vec<Vec<f32>>>) -> Self {
-        Samples { classes: vec![None; inputs.len()], inputs }
+    fn of_values(inputs: Vec<Vec<Vec<f32>>>, graph: &Graph) -> Result<Self> {
+        let lens: Vec<_> = graph.inputs().into_iter().map(|id| graph.node(id).output.len()).collect();
+        let fits = |sample: &Vec<Vec<f32>>| sample.iter().map(|values| Some(values.len())).eq(lens.iter().copied());
+        if inputs.is_empty() || !inputs.iter().all(fits) {
+            let message = format!("the calibration samples do not have the sizes of the inputs of `{}`", graph.name);
+            return Err(Diagnostic::new(Code::Calibration, message).into());
+        }
+        Ok(Samples { classes: vec![None; inputs.len()], inputs })
     }
 
     /// Reads the samples of a net: evenly spread ones if there are more than [`MAX_SAMPLES`].
@@ -65,12 +73,15 @@ impl Samples {
             CalibrationSource::Nothing => return Err(missing(&graph.name).into()),
             CalibrationSource::Folder(folder) => of_folder(folder)?,
             CalibrationSource::Photos(photos) => photos.clone(),
+            CalibrationSource::Values(samples) => return Self::of_values(samples.clone(), graph),
         };
         let (inputs, preprocessing) = (graph.inputs(), preprocessing(graph));
         let size = |input| graph.node(input).output.known();
         let ([input], [Some(preprocessing)]) = (&inputs[..], &preprocessing[..]) else {
             let message = format!("`{}` takes no photos, by which it could be calibrated", graph.name);
-            return Err(Diagnostic::new(Code::Calibration, message).help("write `Input(…, image=…)` in the spec").into());
+            return Err(Diagnostic::new(Code::Calibration, message)
+                .help("write `Input(…, image=…)` in the spec")
+                .into());
         };
         let Some(&[height, width, channels]) = size(*input).as_deref() else {
             let message = format!("the input of `{}` has an open size", graph.name);

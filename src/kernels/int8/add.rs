@@ -30,7 +30,7 @@ impl Sum {
 
 /// y = a + b
 pub fn add(threads: &ThreadPool, a: Bytes<'_>, b: Bytes<'_>, y: BytesMut<'_>, size: Size, sum: Sum) {
-    let (ld, channels, dot, factors) = (y.ld, size.channels, threads.isa().byte_dot(), sum.factors());
+    let (ld, channels, dot, factors) = (y.ld, size.channels, threads.byte_dot(), sum.factors());
     bands(threads, y, size, &|band, out| {
         let [a, b] = [a, b].map(|x| Bytes { data: &x.data[band.image * x.image + band.first * x.ld..], ..x });
         let dense = a.ld == channels && b.ld == channels && ld == channels;
@@ -72,6 +72,35 @@ impl LanesOp for Add<'_> {
             let value = L::mul_add(L::bytes(a.as_ptr()), of_a, bias);
             L::store_bytes(L::mul_add(L::bytes(b.as_ptr()), of_b, value), bounds, bytes.as_mut_ptr());
             out_rest.copy_from_slice(&bytes[..out_rest.len()]);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{ByteTensor, bytes, rounded};
+    use super::*;
+    use crate::kernels::simd::isa::ByteDot;
+
+    #[test]
+    fn sums_of_different_scales() {
+        let sum = Sum { a: bytes(0.02, 3), b: bytes(0.05, 120), output: bytes(0.06, 99), low: 99, high: 240 };
+        let (of_a, of_b, bias) = sum.factors();
+        for (pixels, channels, gap) in [(1, 1, 0), (7, 16, 0), (5, 37, 3), (300, 64, 0)] {
+            let size = Size { images: 2, pixels, channels };
+            let a = ByteTensor::random(1, 2, pixels, channels, gap);
+            let b = ByteTensor::random(2, 2, pixels, channels, 0);
+            for &dot in ByteDot::available() {
+                for count in [1, 3] {
+                    let mut y = ByteTensor::new(2, pixels, channels, gap);
+                    let threads = ThreadPool::with_byte_dot(count, dot);
+                    add(&threads, a.view(), b.view(), y.view_mut(), size, sum);
+                    y.check(&format!("{dot:?}"), |n, p, c| {
+                        let value = f32::from(a.at(n, p, c)).mul_add(of_a, bias);
+                        rounded(f32::from(b.at(n, p, c)).mul_add(of_b, value), 99, 240)
+                    });
+                }
+            }
         }
     }
 }

@@ -9,7 +9,7 @@ use super::product::{Product, Rows};
 use super::weights::{Columns, Panels};
 use crate::kernels::parallel::thread_pool::ThreadPool;
 use crate::kernels::tensor_view::{Bytes, BytesMut, Convolution};
-use crate::size::{product, round_up, span, sum};
+use crate::size::{product, round_up, span};
 
 /// Whether a convolution can be computed: its groups have whole panels' groups of inputs, or it is depthwise.
 pub fn supports(conv: &Convolution) -> bool {
@@ -18,7 +18,7 @@ pub fn supports(conv: &Convolution) -> bool {
 
 /// How the windows of a convolution lie in memory.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Layout {
+struct Layout {
     /// Whether the image is copied first.
     pub copied: bool,
     /// Rows and columns of the copy.
@@ -33,21 +33,14 @@ pub(super) struct Layout {
 impl Layout {
     pub fn of(conv: &Convolution) -> Self {
         let window = &conv.window;
-        let (reach_h, reach_w) = (
-            span(window.kernel_h, window.dilation_h, 1),
-            span(window.kernel_w, window.dilation_w, 1),
-        );
+        let (reach_h, reach_w) =
+            (span(window.kernel_h, window.dilation_h, 1), span(window.kernel_w, window.dilation_w, 1));
         let (height, width) =
             (span(window.out_h, window.stride_h, reach_h), span(window.out_w, window.stride_w, reach_w));
         let is_single = (window.kernel_h, window.kernel_w, window.pad_top, window.pad_left) == (1, 1, 0, 0);
         let inside = height <= window.in_h && width <= window.in_w;
-        let depthwise = is_depthwise(conv);
-        let copied = depthwise || !(is_single && inside && (conv.in_c / conv.groups.max(1)).is_multiple_of(GROUP));
-        let pixel = match () {
-            () if depthwise => round_up(conv.in_c, LANES),
-            () if conv.groups == 1 => round_up(conv.in_c, GROUP),
-            () => conv.in_c,
-        };
+        let copied = !(is_single && inside && (conv.in_c / conv.groups.max(1)).is_multiple_of(GROUP));
+        let pixel = if conv.groups == 1 { round_up(conv.in_c, GROUP) } else { conv.in_c };
         Layout { copied, height, width, pixel, merged: conv.groups == 1 && window.dilation_w == 1 }
     }
 
@@ -79,7 +72,7 @@ pub fn packed_len(conv: &Convolution) -> usize {
 /// The number of multipliers and biases: whole panels for each group.
 pub fn columns_len(conv: &Convolution) -> usize {
     match is_depthwise(conv) {
-        true => round_up(conv.out_c, LANES),
+        true => depthwise::columns_len(conv),
         false => product([round_up(conv.out_c / conv.groups.max(1), LANES), conv.groups]),
     }
 }
@@ -106,23 +99,23 @@ pub fn pack(conv: &Convolution, weights: &Columns) -> Vec<i8> {
 
 /// Values of output channels in the order of the panels: each group filled up to whole panels.
 pub fn in_panels(conv: &Convolution, values: &[f32]) -> Vec<f32> {
-    let columns = if is_depthwise(conv) { conv.out_c } else { conv.out_c / conv.groups.max(1) };
+    let groups = if is_depthwise(conv) { 1 } else { conv.groups.max(1) };
     let filled = |group: &[f32]| {
         let mut group = group.to_vec();
-        group.resize(columns.next_multiple_of(LANES), 0.0);
+        group.resize(columns_len(conv) / groups, 0.0);
         group
     };
-    values.chunks(columns.max(1)).flat_map(filled).collect()
+    values.chunks((conv.out_c / groups).max(1)).flat_map(filled).collect()
 }
 
-/// Bytes of scratch for a batch.
-pub fn scratch_len(conv: &Convolution, batch: usize) -> usize {
+/// Floats (words) of scratch for a batch on this number of threads.
+pub fn scratch_len(conv: &Convolution, batch: usize, workers: usize) -> usize {
     let layout = Layout::of(conv);
-    if !layout.copied {
-        return 0;
+    match () {
+        () if is_depthwise(conv) => depthwise::scratch_len(conv, workers),
+        () if layout.copied => product([layout.copy_len(), batch]).div_ceil(size_of::<f32>()),
+        () => 0,
     }
-    // Depthwise tiles read whole vectors.
-    sum([product([layout.copy_len(), batch]), LANES])
 }
 
 /// The operands of a convolution.
@@ -138,8 +131,8 @@ pub struct ConvCall<'a> {
     pub weights: &'a [i8],
     /// In the order of [`in_panels`].
     pub rescale: Rescale<'a>,
-    /// [`scratch_len`] bytes.
-    pub scratch: &'a mut [u8],
+    /// [`scratch_len`] floats.
+    pub scratch: &'a mut [f32],
     pub output: Output<'a>,
 }
 
@@ -153,6 +146,11 @@ pub fn convolve(call: ConvCall<'_>) {
     if batch == 0 {
         return;
     }
+    if is_depthwise(conv) {
+        depthwise::convolve(threads, conv, batch, input, zero_point, weights, rescale, scratch, &mut output);
+        return;
+    }
+    let scratch: &mut [u8] = bytemuck::cast_slice_mut(scratch);
     let (data, image, pixel, width) = match layout.copied {
         true => {
             copy_padded(threads, conv, &layout, batch, input, zero_point, scratch);
@@ -160,10 +158,6 @@ pub fn convolve(call: ConvCall<'_>) {
         }
         false => (input.data, input.image, input.ld, window.in_w),
     };
-    if is_depthwise(conv) {
-        depthwise::convolve(threads, conv, &layout, batch, data, weights, rescale, &mut output);
-        return;
-    }
     let rows = Rows {
         data,
         images: batch,
@@ -254,4 +248,163 @@ fn copy_padded(
             }
         }
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::quantization::Quantization;
+    use super::super::testing::{ByteTensor, bytes, floats, rounded};
+    use super::super::weights::Rescaling;
+    use super::*;
+    use crate::kernels::guarded::Floats;
+    use crate::kernels::simd::isa::ByteDot;
+    use crate::kernels::tensor_view::{ViewMut, Window};
+
+    fn geometry(
+        (height, width): (usize, usize),
+        (in_c, out_c, groups): (usize, usize, usize),
+        (kernel_h, kernel_w): (usize, usize),
+        (stride, dilation, pad): (usize, usize, usize),
+    ) -> Convolution {
+        let out = |size: usize, kernel: usize| (size + 2 * pad - ((kernel - 1) * dilation + 1)) / stride + 1;
+        let window = Window {
+            in_h: height,
+            in_w: width,
+            out_h: out(height, kernel_h),
+            out_w: out(width, kernel_w),
+            kernel_h,
+            kernel_w,
+            stride_h: stride,
+            stride_w: stride,
+            dilation_h: dilation,
+            dilation_w: dilation,
+            pad_top: pad,
+            pad_left: pad,
+        };
+        Convolution { window, in_c, out_c, groups }
+    }
+
+    /// The sum of an output by plain integers.
+    fn sum(conv: &Convolution, x: &ByteTensor, zero: u8, weights: &[i8], at: (usize, usize, usize)) -> i32 {
+        let (window, (image, pixel, column)) = (&conv.window, at);
+        let (y, x_of) = (pixel / window.out_w, pixel % window.out_w);
+        let (depth, group) = (conv.in_c / conv.groups, column / (conv.out_c / conv.groups));
+        let mut sum = 0;
+        for tap in 0..window.kernel_h * window.kernel_w {
+            let (tap_y, tap_x) = (tap / window.kernel_w, tap % window.kernel_w);
+            let at_y = (y * window.stride_h + tap_y * window.dilation_h).wrapping_sub(window.pad_top);
+            let at_x = (x_of * window.stride_w + tap_x * window.dilation_w).wrapping_sub(window.pad_left);
+            for channel in 0..depth {
+                let is_inside = at_y < window.in_h && at_x < window.in_w;
+                let byte = match is_inside {
+                    true => x.at(image, at_y * window.in_w + at_x, group * depth + channel),
+                    false => zero,
+                };
+                sum += i32::from(byte) * i32::from(weights[(tap * depth + channel) * conv.out_c + column]);
+            }
+        }
+        sum
+    }
+
+    fn check(conv: &Convolution, batch: usize, gap: usize, residual: Option<Quantization>, zero: u8) {
+        let window = &conv.window;
+        let (pixels, out_pixels) = (window.in_h * window.in_w, window.out_h * window.out_w);
+        let x = ByteTensor::random(1, batch, pixels, conv.in_c, gap);
+        let added = ByteTensor::random(2, batch, out_pixels, conv.out_c, gap);
+        let columns = Columns::of(&floats(3, conv.weights()), conv.out_c);
+        let terms = (conv.weights() / conv.out_c) as f32;
+        let output = bytes(0.02 * terms.sqrt(), 90);
+        let bias = floats(4, conv.out_c);
+        let weights: Vec<i8> = pack(conv, &columns);
+        assert_eq!(weights.len(), packed_len(conv));
+        for output_bytes in [Some(output), None] {
+            let rescaling = Rescaling { input: bytes(0.02, zero), output: output_bytes, residual };
+            let (multipliers, biases) = rescaling.of_columns(&columns, Some(&bias));
+            let scale = rescaling.residual_scale();
+            let value = |image, pixel, column| {
+                let sum = sum(conv, &x, zero, &columns.bytes, (image, pixel, column));
+                let value = (sum as f32).mul_add(multipliers[column], biases[column]);
+                let added = f32::from(added.at(image, pixel, column));
+                if residual.is_some() { added.mul_add(scale, value) } else { value }
+            };
+            let (packed_multipliers, packed_biases) =
+                (Floats::from(in_panels(conv, &multipliers)), Floats::from(in_panels(conv, &biases)));
+            assert_eq!(packed_biases.len(), columns_len(conv));
+            for &dot in ByteDot::available() {
+                for count in [1, 3] {
+                    let threads = ThreadPool::with_byte_dot(count, dot);
+                    let mut y = ByteTensor::new(batch, out_pixels, conv.out_c, gap);
+                    let mut numbers = Floats::filled(-7.0, batch * out_pixels * conv.out_c);
+                    let mut scratch = Floats::filled(f32::NAN, scratch_len(conv, batch, count));
+                    convolve(ConvCall {
+                        threads: &threads,
+                        conv,
+                        batch,
+                        input: x.view(),
+                        zero_point: zero,
+                        weights: &weights,
+                        rescale: Rescale {
+                            multipliers: &packed_multipliers,
+                            biases: &packed_biases,
+                            residual: residual.map(|_| (added.view(), scale)),
+                        },
+                        scratch: &mut scratch,
+                        output: match output_bytes {
+                            Some(_) => Output::Bytes { to: y.view_mut(), low: 3, high: 250 },
+                            None => Output::Floats(ViewMut {
+                                data: &mut numbers,
+                                ld: conv.out_c,
+                                image: out_pixels * conv.out_c,
+                            }),
+                        },
+                    });
+                    let what = format!("{dot:?} {count} threads {conv:?}");
+                    match output_bytes {
+                        Some(_) => y.check(&what, |n, p, c| rounded(value(n, p, c), 3, 250)),
+                        None => numbers.iter().enumerate().for_each(|(at, number)| {
+                            let (pixel, column) = (at / conv.out_c, at % conv.out_c);
+                            let wanted = value(pixel / out_pixels, pixel % out_pixels, column);
+                            assert_eq!(number.to_bits(), wanted.to_bits(), "{what} {at}");
+                        }),
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn products_of_pixels() {
+        for (channels, size) in
+            [((4, 1, 1), (1, 1)), ((20, 70, 1), (3, 5)), ((64, 48, 1), (4, 7)), ((6, 33, 1), (2, 3))]
+        {
+            for (batch, gap) in [(1, 0), (3, 0), (2, 5)] {
+                check(&geometry(size, channels, (1, 1), (1, 1, 0)), batch, gap, None, 0);
+                check(&geometry(size, channels, (1, 1), (1, 1, 0)), batch, gap, Some(bytes(0.03, 11)), 77);
+            }
+        }
+        check(&geometry((7, 9), (8, 20, 1), (1, 1), (2, 1, 0)), 2, 3, None, 5);
+    }
+
+    #[test]
+    fn windows_with_padding_strides_and_dilation() {
+        for zero in [0, 77] {
+            check(&geometry((6, 5), (3, 20, 1), (3, 3), (2, 1, 1)), 2, 0, None, zero);
+            check(&geometry((9, 16), (8, 130, 1), (3, 3), (1, 1, 1)), 1, 3, Some(bytes(0.1, 3)), zero);
+            check(&geometry((7, 8), (5, 7, 1), (5, 3), (1, 2, 3)), 1, 1, None, zero);
+            check(&geometry((11, 11), (3, 64, 1), (7, 7), (2, 1, 3)), 1, 0, None, zero);
+        }
+    }
+
+    #[test]
+    fn groups_and_depthwise() {
+        for zero in [0, 77] {
+            check(&geometry((5, 6), (16, 40, 2), (3, 3), (1, 1, 1)), 2, 2, Some(bytes(0.1, 3)), zero);
+            check(&geometry((5, 6), (8, 8, 2), (1, 1), (1, 1, 0)), 2, 0, None, zero);
+            for (channels, kernel, stride) in [(3, (3, 3), 1), (64, (3, 3), 1), (70, (3, 3), 2), (130, (5, 5), 1)] {
+                let channels = (channels, channels, channels);
+                check(&geometry((13, 9), channels, kernel, (stride, 1, 1)), 2, 3, None, zero);
+            }
+            check(&geometry((12, 12), (18, 18, 18), (5, 2), (2, 2, 2)), 1, 0, Some(bytes(0.1, 3)), zero);
+        }
+    }
 }

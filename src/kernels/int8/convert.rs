@@ -4,14 +4,14 @@ use super::bands::{Size, bands};
 use super::lanes::{LANES, Lanes, LanesOp, dispatch};
 use super::quantization::Quantization;
 use super::tile::padded;
-use crate::kernels::parallel::image_batches::{Images, bands as float_bands};
 use crate::kernels::parallel::disjoint::Scratch;
+use crate::kernels::parallel::image_batches::{Images, bands as float_bands};
 use crate::kernels::parallel::thread_pool::ThreadPool;
 use crate::kernels::tensor_view::{Bytes, BytesMut, View, ViewMut};
 
 /// Rounds f32 to bytes; numbers out of range are clamped, NaN becomes the lowest.
 pub fn quantize(threads: &ThreadPool, x: View<'_>, y: BytesMut<'_>, size: Size, to: Quantization) {
-    let (ld, channels, dot) = (y.ld, size.channels, threads.isa().byte_dot());
+    let (ld, channels, dot) = (y.ld, size.channels, threads.byte_dot());
     bands(threads, y, size, &|band, out| {
         let from = &x.data[band.image * x.image + band.first * x.ld..];
         // Pixels without gaps are one long row.
@@ -55,7 +55,7 @@ impl LanesOp for Quantize<'_> {
 
 /// Converts bytes to the f32 that they stand for.
 pub fn dequantize(threads: &ThreadPool, x: Bytes<'_>, y: ViewMut<'_>, size: Size, from: Quantization) {
-    let (ld, channels, dot) = (y.ld, size.channels, threads.isa().byte_dot());
+    let (ld, channels, dot) = (y.ld, size.channels, threads.byte_dot());
     let images = Images { n: size.images, pixels: size.pixels, channels };
     float_bands(threads, y, images, Scratch::none(), &|band, out, _| {
         let bytes = &x.data[band.image * x.image + band.first * x.ld..];
@@ -105,4 +105,45 @@ pub fn copy(threads: &ThreadPool, x: Bytes<'_>, y: BytesMut<'_>, size: Size) {
             out[pixel * ld..][..size.channels].copy_from_slice(from);
         }
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{ByteTensor, bytes, floats};
+    use super::*;
+    use crate::kernels::guarded::Floats;
+    use crate::kernels::simd::isa::ByteDot;
+
+    #[test]
+    fn there_and_back() {
+        let format = bytes(0.007, 101);
+        for (pixels, channels, gap) in [(1, 1, 0), (7, 16, 0), (5, 37, 3), (300, 64, 0)] {
+            let size = Size { images: 2, pixels, channels };
+            let mut numbers = Floats::from(floats(8, 2 * pixels * channels));
+            numbers[0] = f32::NAN;
+            let x = View { data: &numbers, ld: channels, image: pixels * channels };
+            for &dot in ByteDot::available() {
+                let threads = ThreadPool::with_byte_dot(2, dot);
+                let mut y = ByteTensor::new(2, pixels, channels, gap);
+                quantize(&threads, x, y.view_mut(), size, format);
+                let number = |n: usize, p: usize, c: usize| numbers[(n * pixels + p) * channels + c];
+                y.check(&format!("{dot:?}"), |n, p, c| {
+                    let value = number(n, p, c).mul_add(1.0 / format.scale, 101.0);
+                    if value.is_nan() { 0 } else { value.clamp(0.0, 255.0).round_ties_even() as u8 }
+                });
+                let mut copied = ByteTensor::new(2, pixels, channels, 2);
+                copy(&threads, y.view(), copied.view_mut(), size);
+                copied.check("copy", |n, p, c| y.at(n, p, c));
+                let mut back = Floats::filled(0.0, numbers.len());
+                let to = ViewMut { data: &mut back, ld: channels, image: pixels * channels };
+                dequantize(&threads, y.view(), to, size, format);
+                for (at, found) in back.iter().enumerate() {
+                    let (pixel, c) = (at / channels, at % channels);
+                    let byte = f32::from(y.at(pixel / pixels, pixel % pixels, c));
+                    let wanted = byte.mul_add(format.scale, -format.scale * 101.0);
+                    assert_eq!(found.to_bits(), wanted.to_bits(), "{dot:?} {at}");
+                }
+            }
+        }
+    }
 }

@@ -1,37 +1,76 @@
-//! Depthwise convolutions of bytes: four taps at a time, sixteen channels side by side.
+//! Depthwise convolutions of bytes: up to four rows of taps at a time, 64 channels side by side. Bands of rows are copied into the
+//! middle of the zero point first, in the cache of the thread that computes them.
 
-use super::conv::{Layout, Output, Rescale};
-use super::lanes::{GROUP, LANES, Lanes, LanesOp, STEP, dispatch};
-use super::tile::padded;
+use super::conv::{Output, Rescale};
+use super::lanes::{GROUP, Lanes, LanesOp, QUAD, dispatch};
 use super::weights::Columns;
-use crate::kernels::parallel::thread_pool::ThreadPool;
-use crate::kernels::tensor_view::Convolution;
-use crate::size::{product, round_up};
+use crate::kernels::parallel::thread_pool::{ThreadPool, WorkerScratch};
+use crate::kernels::tensor_view::{Bytes, Convolution, Window};
+use crate::size::{product, round_up, span, sum};
 use smallvec::SmallVec;
+
+/// Rows of the output that are computed from one copy.
+const BAND: usize = 8;
+/// Bytes of the inputs of 64 channels' taps of a group.
+const STEP: usize = QUAD * GROUP;
 
 /// Whether each channel has a filter of its own.
 pub fn is_depthwise(conv: &Convolution) -> bool {
     conv.groups > 1 && conv.groups == conv.in_c && conv.out_c == conv.in_c
 }
 
-fn taps(conv: &Convolution) -> usize {
-    product([conv.window.kernel_h, conv.window.kernel_w])
+/// The number of multipliers and biases.
+pub fn columns_len(conv: &Convolution) -> usize {
+    round_up(conv.out_c, QUAD)
 }
 
-/// Bytes of the packed weights: for each sixteen channels, groups of four taps.
+/// Groups of four taps, which lie below each other.
+fn groups(window: &Window) -> usize {
+    product([window.kernel_w, window.kernel_h.div_ceil(GROUP)])
+}
+
+/// Bytes of the packed weights: for each 64 channels, group by group, four taps of each channel.
 pub fn packed_len(conv: &Convolution) -> usize {
-    product([round_up(conv.in_c, LANES), round_up(taps(conv), GROUP)])
+    product([columns_len(conv), groups(&conv.window), GROUP])
 }
 
 /// Packs quantised weights (height, width, 1, channels).
 pub fn pack(conv: &Convolution, weights: &Columns) -> Vec<i8> {
-    let (taps, groups) = (taps(conv), taps(conv).div_ceil(GROUP));
+    let (window, groups) = (&conv.window, groups(&conv.window));
     let weight = |index: usize| {
-        let (step, lane, at) = (index / STEP, index / GROUP % LANES, index % GROUP);
-        let (channel, tap) = (step / groups * LANES + lane, step % groups * GROUP + at);
-        if channel < conv.in_c && tap < taps { weights.bytes[tap * conv.in_c + channel] } else { 0 }
+        let (step, lane, at) = (index / STEP, index / GROUP % QUAD, index % GROUP);
+        let (channel, group) = (step / groups * QUAD + lane, step % groups);
+        let (tap_x, tap_y) = (group % window.kernel_w, group / window.kernel_w * GROUP + at);
+        let is_tap = channel < conv.in_c && tap_y < window.kernel_h;
+        if is_tap { weights.bytes[(tap_y * window.kernel_w + tap_x) * conv.in_c + channel] } else { 0 }
     };
     (0..packed_len(conv)).map(weight).collect()
+}
+
+/// The copy of the rows under a band.
+struct Copy {
+    rows: usize,
+    width: usize,
+}
+
+impl Copy {
+    fn of(window: &Window) -> Self {
+        let rows = BAND.min(window.out_h);
+        Copy {
+            rows: span(rows, window.stride_h, span(window.kernel_h, window.dilation_h, 1)),
+            width: span(window.out_w, window.stride_w, span(window.kernel_w, window.dilation_w, 1)),
+        }
+    }
+
+    /// Floats (words) of memory. The last pixel is read as whole vectors.
+    fn words(&self, channels: usize) -> usize {
+        sum([product([self.rows, self.width, channels]), QUAD]).div_ceil(size_of::<f32>())
+    }
+}
+
+/// Floats (words) of scratch for this number of threads.
+pub fn scratch_len(conv: &Convolution, workers: usize) -> usize {
+    WorkerScratch::len(Copy::of(&conv.window).words(conv.in_c), workers)
 }
 
 #[derive(Clone, Copy)]
@@ -40,7 +79,7 @@ struct Target<T>(*mut T);
 // SAFETY: tasks write disjoint rows.
 unsafe impl<T> Sync for Target<T> {}
 
-/// Computes a depthwise convolution of padded images, whose pixels are whole vectors apart.
+/// Computes a depthwise convolution.
 ///
 /// # Panics
 /// If a slice is too short for the sizes.
@@ -48,18 +87,19 @@ unsafe impl<T> Sync for Target<T> {}
 pub(super) fn convolve(
     threads: &ThreadPool,
     conv: &Convolution,
-    layout: &Layout,
     batch: usize,
-    data: &[u8],
+    input: Bytes<'_>,
+    zero_point: u8,
     weights: &[i8],
     rescale: Rescale<'_>,
+    scratch: &mut [f32],
     output: &mut Output<'_>,
 ) {
     let (window, channels) = (&conv.window, conv.in_c);
-    let all_channels = channels.next_multiple_of(LANES);
-    assert!(data.len() >= batch * layout.copy_len() && layout.pixel >= all_channels, "inputs");
+    let copy = Copy::of(window);
     assert!(weights.len() >= packed_len(conv), "packed weights");
-    assert!(rescale.multipliers.len() >= all_channels && rescale.biases.len() >= all_channels);
+    let columns = columns_len(conv);
+    assert!(rescale.multipliers.len() >= columns && rescale.biases.len() >= columns, "multipliers and biases");
     let pixels = window.out_h * window.out_w;
     let check = |len: usize, ld: usize, image: usize| {
         let span = (pixels - 1) * ld + channels;
@@ -80,44 +120,98 @@ pub(super) fn convolve(
     if let Some((from, _)) = rescale.residual {
         check(from.data.len(), from.ld, from.image);
     }
-    let row = layout.width * layout.pixel;
-    let mut taps: SmallVec<[usize; 32]> = (0..taps(conv))
-        .map(|tap| {
-            let (y, x) = (tap / window.kernel_w, tap % window.kernel_w);
-            y * window.dilation_h * row + x * window.dilation_w * layout.pixel
+    let row = copy.width * channels;
+    // For each group, the offsets of its rows of taps; those that fill it up have no weight.
+    let taps: SmallVec<[[usize; GROUP]; 16]> = (0..groups(window))
+        .map(|group| {
+            let (x, y) = (group % window.kernel_w, group / window.kernel_w * GROUP);
+            [0, 1, 2, 3].map(|at| {
+                let y = if y + at < window.kernel_h { y + at } else { y };
+                y * window.dilation_h * row + x * window.dilation_w * channels
+            })
         })
         .collect();
-    // The weights of taps that fill up a group are zero.
-    taps.resize(taps.len().next_multiple_of(GROUP), 0);
-    let dot = threads.isa().byte_dot();
-    threads.run_in_parts(batch * window.out_h, &|task, _| {
+    let dot = threads.byte_dot();
+    let words = copy.words(channels);
+    let scratch = WorkerScratch::new(scratch, words, threads.count());
+    let bands = window.out_h.div_ceil(BAND);
+    threads.run_in_parts(batch * bands, &|task, worker| {
         let (bytes_to, floats_to) = (&bytes_to, &floats_to);
-        let (index, y) = (task / window.out_h, task % window.out_h);
-        let pixel = y * window.out_w;
-        // SAFETY: the assertions above have shown that all windows and results are within their slices; tasks have
-        // different rows.
-        unsafe {
-            let row = Row {
-                inputs: data.as_ptr().add(index * layout.copy_len() + y * window.stride_h * row),
-                step: window.stride_w * layout.pixel,
-                pixels: window.out_w,
-                channels,
-                taps: &taps,
-                weights: weights.as_ptr(),
-                multipliers: rescale.multipliers.as_ptr(),
-                biases: rescale.biases.as_ptr(),
-                residual: rescale.residual.map(|(from, scale)| {
-                    (from.data.as_ptr().add(index * from.image + pixel * from.ld), from.ld, scale)
-                }),
-                bytes: if bytes_to.0.is_null() { bytes_to.0 } else { bytes_to.0.add(index * image + pixel * ld) },
-                floats: if floats_to.0.is_null() { floats_to.0 } else { floats_to.0.add(index * image + pixel * ld) },
-                ld,
-                low,
-                high,
-            };
-            dispatch(dot, row);
+        let (index, first) = (task / bands, task % bands * BAND);
+        let rows = BAND.min(window.out_h - first);
+        // SAFETY: a worker runs one task at a time.
+        let piece: &mut [u8] = bytemuck::cast_slice_mut(&mut unsafe { scratch.piece(worker) }[..words]);
+        let needed = span(rows, window.stride_h, span(window.kernel_h, window.dilation_h, 1));
+        let image_of = &input.data[index * input.image..];
+        copy_rows(
+            window,
+            channels,
+            image_of,
+            input.ld,
+            first * window.stride_h,
+            zero_point,
+            &mut piece[..needed * row],
+        );
+        for y in 0..rows {
+            let pixel = (first + y) * window.out_w;
+            // SAFETY: the assertions above have shown that all results are within their slices, and the copy has all windows
+            // and the rest of the last vector; tasks have different rows.
+            unsafe {
+                let row = Row {
+                    inputs: piece.as_ptr().add(y * window.stride_h * row),
+                    step: window.stride_w * channels,
+                    pixels: window.out_w,
+                    channels,
+                    taps: &taps,
+                    slides: window.kernel_w == 3
+                        && window.kernel_h <= GROUP
+                        && window.stride_w == 1
+                        && window.dilation_w == 1,
+                    weights: weights.as_ptr(),
+                    multipliers: rescale.multipliers.as_ptr(),
+                    biases: rescale.biases.as_ptr(),
+                    residual: rescale.residual.map(|(from, scale)| {
+                        (from.data.as_ptr().add(index * from.image + pixel * from.ld), from.ld, scale)
+                    }),
+                    bytes: if bytes_to.0.is_null() { bytes_to.0 } else { bytes_to.0.add(index * image + pixel * ld) },
+                    floats: if floats_to.0.is_null() {
+                        floats_to.0
+                    } else {
+                        floats_to.0.add(index * image + pixel * ld)
+                    },
+                    ld,
+                    low,
+                    high,
+                };
+                dispatch(dot, row);
+            }
         }
     });
+}
+
+/// Copies rows of an image, from row `first` of the padded image on, into the middle of the zero point.
+fn copy_rows(window: &Window, channels: usize, image: &[u8], ld: usize, first: usize, zero_point: u8, copy: &mut [u8]) {
+    let width = Copy::of(window).width;
+    for (at, row) in copy.chunks_exact_mut(width * channels).enumerate() {
+        let y = (first + at).wrapping_sub(window.pad_top);
+        if y >= window.in_h {
+            row.fill(zero_point);
+            continue;
+        }
+        let columns = window.in_w.min(width.saturating_sub(window.pad_left));
+        let (left, rest) = row.split_at_mut(window.pad_left.min(width) * channels);
+        let (middle, right) = rest.split_at_mut(columns * channels);
+        left.fill(zero_point);
+        right.fill(zero_point);
+        let from = &image[y * window.in_w * ld..];
+        if ld == channels {
+            middle.copy_from_slice(&from[..middle.len()]);
+        } else {
+            for (to, from) in middle.chunks_exact_mut(channels).zip(from.chunks(ld)) {
+                to.copy_from_slice(&from[..channels]);
+            }
+        }
+    }
 }
 
 /// A row of results.
@@ -126,7 +220,9 @@ struct Row<'a> {
     step: usize,
     pixels: usize,
     channels: usize,
-    taps: &'a [usize],
+    taps: &'a [[usize; GROUP]],
+    /// Whether its three groups of a pixel are those of the next, one further.
+    slides: bool,
     weights: *const i8,
     multipliers: *const f32,
     biases: *const f32,
@@ -140,44 +236,106 @@ struct Row<'a> {
     high: u8,
 }
 
+/// Groups whose weights are kept in the order of the lanes.
+const MAX_GROUPS: usize = 16;
+
 impl LanesOp for Row<'_> {
     #[inline(always)]
     unsafe fn run<L: Lanes>(self) {
-        let groups = self.taps.len() / GROUP;
         // SAFETY: `convolve` has checked all sizes.
         unsafe {
-            let bounds = L::bounds(self.low, self.high);
-            for first in (0..self.channels).step_by(LANES) {
-                let channels = LANES.min(self.channels - first);
-                let weights = self.weights.add(first * groups * GROUP);
-                let (multiplier, bias) = (L::load(self.multipliers.add(first)), L::load(self.biases.add(first)));
-                for pixel in 0..self.pixels {
+            // Without rare cases, the loops call nothing and keep everything in registers.
+            match self.residual.is_none() && !self.bytes.is_null() {
+                true => self.compute::<L, true>(),
+                false => self.compute::<L, false>(),
+            }
+        }
+    }
+}
+
+impl Row<'_> {
+    /// Computes the row; `PLAIN` if its results are bytes to which nothing is added.
+    #[inline(always)]
+    unsafe fn compute<L: Lanes, const PLAIN: bool>(&self) {
+        let groups = self.taps.len();
+        // SAFETY: `convolve` has checked all sizes.
+        unsafe {
+            for first in (0..self.channels).step_by(QUAD) {
+                let packed = self.weights.add(first * groups * GROUP);
+                let weights_of = |group: usize| L::quad_weights(packed.add(group * STEP));
+                let inputs_of = |pixel: usize, taps: &[usize; GROUP]| {
                     let from = self.inputs.add(pixel * self.step + first);
-                    let mut sums = L::zero();
-                    for (group, taps) in self.taps.chunks_exact(GROUP).enumerate() {
-                        let inputs = L::each([0, 1, 2, 3].map(|at| from.add(taps[at])));
-                        sums = L::dot_each(sums, inputs, L::weights(weights.add(group * STEP)));
+                    L::quad(taps.map(|tap| from.add(tap)))
+                };
+                let scales = (L::quad_floats(self.multipliers.add(first)), L::quad_floats(self.biases.add(first)));
+                if self.slides {
+                    let weights = [weights_of(0), weights_of(1), weights_of(2)];
+                    let mut columns = [inputs_of(0, &self.taps[0]), inputs_of(0, &self.taps[1])];
+                    for pixel in 0..self.pixels {
+                        let next = inputs_of(pixel, &self.taps[2]);
+                        let mut sums = L::quad_dot(L::quad_zero(), columns[0], weights[0]);
+                        sums = L::quad_dot(sums, columns[1], weights[1]);
+                        sums = L::quad_dot(sums, next, weights[2]);
+                        self.finish::<L, PLAIN>(sums, scales, pixel, first);
+                        columns = [columns[1], next];
                     }
-                    let mut value = L::mul_add(L::to_floats(sums), multiplier, bias);
-                    if let Some((residual, ld, scale)) = self.residual {
-                        let from = padded(residual.add(pixel * ld + first), channels);
-                        value = L::mul_add(L::bytes(from.as_ptr()), L::splat(scale), value);
-                    }
-                    let at = pixel * self.ld + first;
-                    if !self.bytes.is_null() {
-                        if channels == LANES {
-                            L::store_bytes(value, bounds, self.bytes.add(at));
-                        } else {
-                            let mut all = [0; LANES];
-                            L::store_bytes(value, bounds, all.as_mut_ptr());
-                            self.bytes.add(at).copy_from_nonoverlapping(all.as_ptr(), channels);
-                        }
-                    } else {
-                        let mut all = [0.0; LANES];
-                        L::store(value, all.as_mut_ptr());
-                        self.floats.add(at).copy_from_nonoverlapping(all.as_ptr(), channels);
-                    }
+                    continue;
                 }
+                let mut kept = [weights_of(0); MAX_GROUPS];
+                for (group, kept) in kept.iter_mut().enumerate().take(groups).skip(1) {
+                    *kept = weights_of(group);
+                }
+                for pixel in 0..self.pixels {
+                    let mut sums = L::quad_zero();
+                    for (group, taps) in self.taps.iter().enumerate() {
+                        let weights = if group < MAX_GROUPS { kept[group] } else { weights_of(group) };
+                        sums = L::quad_dot(sums, inputs_of(pixel, taps), weights);
+                    }
+                    self.finish::<L, PLAIN>(sums, scales, pixel, first);
+                }
+            }
+        }
+    }
+
+    /// Rescales and stores 64 sums, or fewer at the end of a pixel.
+    #[inline(always)]
+    unsafe fn finish<L: Lanes, const PLAIN: bool>(
+        &self,
+        sums: [L::Sums; 4],
+        (multipliers, biases): ([L::Floats; 4], [L::Floats; 4]),
+        pixel: usize,
+        first: usize,
+    ) {
+        let channels = QUAD.min(self.channels - first);
+        // SAFETY: `convolve` has checked all sizes.
+        unsafe {
+            let mut values = [0, 1, 2, 3].map(|at| L::mul_add(L::to_floats(sums[at]), multipliers[at], biases[at]));
+            if PLAIN {
+                let (to, bounds) = (self.bytes.add(pixel * self.ld + first), L::bounds(self.low, self.high));
+                match channels {
+                    QUAD => L::store_quad(values, bounds, to),
+                    _ => L::store_quad_start(values, bounds, to, channels),
+                }
+                return;
+            }
+            if let Some((from, ld, scale)) = self.residual {
+                let mut bytes = [0u8; QUAD];
+                bytes.as_mut_ptr().copy_from_nonoverlapping(from.add(pixel * ld + first), channels);
+                let mut added = [0f32; QUAD];
+                for at in 0..4 {
+                    L::store(L::bytes(bytes.as_ptr().add(at * 16)), added.as_mut_ptr().add(at * 16));
+                }
+                let added = L::quad_floats(added.as_ptr());
+                values = [0, 1, 2, 3].map(|at| L::mul_add(added[at], L::splat(scale), values[at]));
+            }
+            let at = pixel * self.ld + first;
+            if !self.bytes.is_null() {
+                let bounds = L::bounds(self.low, self.high);
+                L::store_quad_start(values, bounds, self.bytes.add(at), channels);
+            } else {
+                let mut all = [0f32; QUAD];
+                L::store_quad_floats(values, all.as_mut_ptr());
+                self.floats.add(at).copy_from_nonoverlapping(all.as_ptr(), channels);
             }
         }
     }

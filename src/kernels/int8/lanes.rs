@@ -9,6 +9,8 @@ mod avx_vnni;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 mod portable;
+#[cfg(target_arch = "x86_64")]
+mod ymm;
 
 use crate::kernels::simd::isa::ByteDot;
 
@@ -18,6 +20,9 @@ pub const LANES: usize = 16;
 pub const GROUP: usize = 4;
 /// Bytes of a panel's weights for a group of inputs.
 pub const STEP: usize = LANES * GROUP;
+
+/// Channels of a depthwise step: four vectors.
+pub const QUAD: usize = 4 * LANES;
 
 /// Sixteen lanes. All operations have the same results on every instruction set.
 ///
@@ -70,6 +75,74 @@ pub trait Lanes {
     unsafe fn store_bytes(values: Self::Floats, bounds: Self::Bounds, to: *mut u8);
     /// Stores sixteen f32.
     unsafe fn store(values: Self::Floats, to: *mut f32);
+
+    /// As [`Lanes::store_bytes`], one vector after the other.
+    #[inline(always)]
+    unsafe fn store_rows<const PANELS: usize>(values: [Self::Floats; PANELS], bounds: Self::Bounds, to: *mut u8) {
+        for (at, values) in values.into_iter().enumerate() {
+            // SAFETY: as the caller promises.
+            unsafe { Self::store_bytes(values, bounds, to.add(at * LANES)) };
+        }
+    }
+
+    // Four vectors of 64 channels, in an order that an instruction set chooses: the same for inputs, weights, factors and results.
+
+    /// 64 bytes from each of four addresses: a lane gets its byte of each.
+    #[inline(always)]
+    unsafe fn quad(from: [*const u8; GROUP]) -> [Self::Each; 4] {
+        // SAFETY: as the caller promises.
+        [0, 1, 2, 3].map(|at| unsafe { Self::each(from.map(|from| from.add(at * LANES))) })
+    }
+    /// Four signed bytes for each lane.
+    #[inline(always)]
+    unsafe fn quad_weights(from: *const i8) -> [Self::Weights; 4] {
+        // SAFETY: as the caller promises.
+        [0, 1, 2, 3].map(|at| unsafe { Self::weights(from.add(at * STEP)) })
+    }
+    /// 64 f32.
+    #[inline(always)]
+    unsafe fn quad_floats(from: *const f32) -> [Self::Floats; 4] {
+        // SAFETY: as the caller promises.
+        [0, 1, 2, 3].map(|at| unsafe { Self::load(from.add(at * LANES)) })
+    }
+    /// Zeros.
+    #[inline(always)]
+    unsafe fn quad_zero() -> [Self::Sums; 4] {
+        // SAFETY: as the caller promises.
+        unsafe { [Self::zero(); 4] }
+    }
+    /// Adds the four products of each lane.
+    #[inline(always)]
+    unsafe fn quad_dot(sums: [Self::Sums; 4], inputs: [Self::Each; 4], weights: [Self::Weights; 4]) -> [Self::Sums; 4] {
+        // SAFETY: as the caller promises.
+        [0, 1, 2, 3].map(|at| unsafe { Self::dot_each(sums[at], inputs[at], weights[at]) })
+    }
+    /// As [`Lanes::store_bytes`], for 64 bytes.
+    #[inline(always)]
+    unsafe fn store_quad(values: [Self::Floats; 4], bounds: Self::Bounds, to: *mut u8) {
+        for (at, values) in values.into_iter().enumerate() {
+            // SAFETY: as the caller promises.
+            unsafe { Self::store_bytes(values, bounds, to.add(at * LANES)) };
+        }
+    }
+    /// As [`Lanes::store_quad`], for the first `count` of 64 bytes.
+    #[inline(always)]
+    unsafe fn store_quad_start(values: [Self::Floats; 4], bounds: Self::Bounds, to: *mut u8, count: usize) {
+        let mut all = [0u8; QUAD];
+        // SAFETY: as the caller promises.
+        unsafe {
+            Self::store_quad(values, bounds, all.as_mut_ptr());
+            to.copy_from_nonoverlapping(all.as_ptr(), count.min(QUAD));
+        }
+    }
+    /// Stores 64 f32.
+    #[inline(always)]
+    unsafe fn store_quad_floats(values: [Self::Floats; 4], to: *mut f32) {
+        for (at, values) in values.into_iter().enumerate() {
+            // SAFETY: as the caller promises.
+            unsafe { Self::store(values, to.add(at * LANES)) };
+        }
+    }
 }
 
 /// A kernel that is compiled for every instruction set.

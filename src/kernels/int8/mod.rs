@@ -14,5 +14,7 @@ mod lanes;
 pub mod pool;
 mod product;
 pub mod quantization;
+#[cfg(test)]
+mod testing;
 mod tile;
 pub mod weights;

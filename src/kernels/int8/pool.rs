@@ -66,14 +66,7 @@ pub fn max_pool(threads: &ThreadPool, x: Bytes<'_>, y: BytesMut<'_>, size: Size,
 }
 
 /// The average over the pixels of windows that are inside the image, rounded half up; `zero_point` where there is none.
-pub fn average_pool(
-    threads: &ThreadPool,
-    x: Bytes<'_>,
-    y: BytesMut<'_>,
-    size: Size,
-    window: &Window,
-    zero_point: u8,
-) {
+pub fn average_pool(threads: &ThreadPool, x: Bytes<'_>, y: BytesMut<'_>, size: Size, window: &Window, zero_point: u8) {
     let (ld, channels) = (y.ld, size.channels);
     bands(threads, y, size, &|band, out| {
         for (pixel, image, out) in pixels(x, band, out, ld, channels) {
@@ -152,4 +145,66 @@ pub fn global_average_floats(threads: &ThreadPool, x: Bytes<'_>, y: ViewMut<'_>,
         let first = chunk.inner * BLOCK;
         average.of(image, x.ld, size.pixels, first..first + out.len(), |at, value| out[at] = value);
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{ByteTensor, bytes, rounded};
+    use super::*;
+
+    #[test]
+    fn windows_and_whole_images() {
+        for (kernel, stride, pad, channels, gap) in [(2, 2, 0, 16, 0), (3, 2, 1, 33, 4), (3, 1, 1, 300, 0)] {
+            let out = (9 + 2 * pad - kernel) / stride + 1;
+            let window = Window {
+                in_h: 9,
+                in_w: 9,
+                out_h: out,
+                out_w: out,
+                kernel_h: kernel,
+                kernel_w: kernel,
+                stride_h: stride,
+                stride_w: stride,
+                dilation_h: 1,
+                dilation_w: 1,
+                pad_top: pad,
+                pad_left: pad,
+            };
+            let (x, size) =
+                (ByteTensor::random(5, 2, 81, channels, gap), Size { images: 2, pixels: out * out, channels });
+            let under = |n: usize, pixel: usize, c: usize| {
+                let mut list = Vec::new();
+                taps(&window, pixel, |tap| list.push(u32::from(x.at(n, tap, c))));
+                list
+            };
+            for count in [1, 3] {
+                let threads = ThreadPool::new(count);
+                let mut y = ByteTensor::new(2, out * out, channels, gap);
+                max_pool(&threads, x.view(), y.view_mut(), size, &window);
+                y.check("max", |n, p, c| under(n, p, c).into_iter().max().unwrap_or(0) as u8);
+                let mut y = ByteTensor::new(2, out * out, channels, gap);
+                average_pool(&threads, x.view(), y.view_mut(), size, &window, 9);
+                y.check("average", |n, p, c| {
+                    let list = under(n, p, c);
+                    (f64::from(list.iter().sum::<u32>()) / list.len() as f64 + 0.5).floor() as u8
+                });
+                let all = Size { images: 2, pixels: 81, channels };
+                let (input, output) = (bytes(0.02, 7), bytes(0.01, 30));
+                let average = GlobalAverage::new(81, input, Some(output));
+                let total = |n: usize, c: usize| (0..81).map(|p| u32::from(x.at(n, p, c))).sum::<u32>() as f32;
+                let mut y = ByteTensor::new(2, 1, channels, gap);
+                global_average(&threads, x.view(), y.view_mut(), all, average);
+                y.check("global", |n, _, c| rounded(total(n, c) * average.scale + average.bias, 0, 255));
+                let average = GlobalAverage::new(81, input, None);
+                let mut numbers = vec![0.0; 2 * channels];
+                let to = ViewMut { data: &mut numbers, ld: channels, image: channels };
+                global_average_floats(&threads, x.view(), to, all, average);
+                for (at, found) in numbers.iter().enumerate() {
+                    let mean = f64::from(total(at / channels, at % channels)) / 81.0;
+                    let wanted = f64::from(input.scale) * (mean - f64::from(input.zero_point));
+                    assert!((f64::from(*found) - wanted).abs() < 1e-5, "{found} {wanted}");
+                }
+            }
+        }
+    }
 }

@@ -15,7 +15,11 @@ const INPUT_BYTES: usize = 1 << 18;
 #[derive(Debug)]
 pub enum Output<'a> {
     /// Bytes from `low` to `high`.
-    Bytes { to: BytesMut<'a>, low: u8, high: u8 },
+    Bytes {
+        to: BytesMut<'a>,
+        low: u8,
+        high: u8,
+    },
     Floats(ViewMut<'a>),
 }
 
@@ -90,7 +94,7 @@ impl Product<'_> {
             Output::Bytes { to, low, high } => (to.ld, to.image, *low, *high, true),
             Output::Floats(to) => (to.ld, to.image, 0, 0, false),
         };
-        let dot = threads.isa().byte_dot();
+        let dot = threads.byte_dot();
         threads.run(chunks * strips, &|task, _| {
             let (bytes_to, floats_to) = (&bytes_to, &floats_to);
             let (chunk, strip) = (task / strips, task % strips);
@@ -106,9 +110,7 @@ impl Product<'_> {
                 // different rows or columns.
                 unsafe {
                     let store = match is_bytes {
-                        true => {
-                            Store::Bytes { to: bytes_to.0.add(index * image + pixel * ld + column), ld, low, high }
-                        }
+                        true => Store::Bytes { to: bytes_to.0.add(index * image + pixel * ld + column), ld, low, high },
                         false => Store::Floats { to: floats_to.0.add(index * image + pixel * ld + column), ld },
                     };
                     let residual = self.rescale.residual.map(|(from, scale)| Residual {

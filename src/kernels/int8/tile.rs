@@ -78,7 +78,13 @@ impl LanesOp for Block<'_> {
             let mut row = 0;
             // Few rows are multiplied by more panels at once: enough sums to hide the latency of the products.
             let wide = left >= 4 && L::TILE >= 4 && self.rows * 4 <= L::TILE;
-            let count = if wide { 4 } else if left >= 2 && L::TILE >= 12 { 2 } else { 1 };
+            let count = if wide {
+                4
+            } else if left >= 2 && L::TILE >= 12 {
+                2
+            } else {
+                1
+            };
             while row < self.rows {
                 let rows = (self.rows - row).min(L::TILE / count);
                 // SAFETY: rows and panels are within the block, whose pointers the caller vouches for.
@@ -123,6 +129,24 @@ impl Block<'_> {
                     bases = bases.map(|base| base.wrapping_add(GROUP));
                     weights = weights.add(STEP);
                 }
+            }
+            let is_plain = self.residual.is_none() && (panel + PANELS) * LANES <= self.columns;
+            if let (Store::Bytes { to, ld, low, high }, true) = (self.store, is_plain) {
+                let first = panel * LANES;
+                let (to, bounds) = (to.add(row * ld + first), L::bounds(low, high));
+                let mut scales = [(L::load(self.multipliers.add(first)), L::load(self.biases.add(first))); PANELS];
+                each!(PANELS panels, PANEL => {
+                    let first = first + PANEL * LANES;
+                    scales[PANEL] = (L::load(self.multipliers.add(first)), L::load(self.biases.add(first)));
+                });
+                each!(ROWS rows, ROW => {
+                    let mut values = [scales[0].0; PANELS];
+                    each!(PANELS panels, PANEL => {
+                        values[PANEL] = L::mul_add(L::to_floats(sums[ROW][PANEL]), scales[PANEL].0, scales[PANEL].1);
+                    });
+                    L::store_rows(values, bounds, to.add(ROW * ld));
+                });
+                return;
             }
             each!(PANELS panels, PANEL => {
                 let first = (panel + PANEL) * LANES;

@@ -27,9 +27,8 @@ impl Columns {
         }
         let scale = |largest: f32| (largest / MAX_WEIGHT).is_normal().then_some(largest / MAX_WEIGHT).unwrap_or(1.0);
         let scales: Vec<f32> = largest.into_iter().map(scale).collect();
-        let round = |(weight, scale): (&f32, &f32)| {
-            (weight / scale).round_ties_even().clamp(-MAX_WEIGHT, MAX_WEIGHT) as i8
-        };
+        let round =
+            |(weight, scale): (&f32, &f32)| (weight / scale).round_ties_even().clamp(-MAX_WEIGHT, MAX_WEIGHT) as i8;
         let bytes = weights.chunks_exact(columns.max(1)).flat_map(|row| row.iter().zip(&scales).map(round)).collect();
         Columns { bytes, scales }
     }
@@ -127,4 +126,33 @@ pub fn words(bytes: &[i8]) -> Vec<f32> {
 pub fn to_panels(mut values: Vec<f32>) -> Vec<f32> {
     values.resize(values.len().next_multiple_of(LANES), 0.0);
     values
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_have_scales_of_their_own() {
+        let columns = Columns::of(&[1.0, -0.01, 0.0, -0.5, 0.02, 0.0], 3);
+        assert_eq!(columns.bytes, [127, -64, 0, -64, 127, 0]);
+        assert_eq!(columns.scales, [1.0 / 127.0, 0.02 / 127.0, 1.0]);
+    }
+
+    /// The numbers that rescaled sums stand for are those of f32, up to the rounding of the weights.
+    #[test]
+    fn rescaling_accounts_for_zero_points() {
+        let weights = [0.5, -0.25, 0.125, 1.0];
+        let columns = Columns::of(&weights, 1);
+        let input = Quantization { scale: 0.1, zero_point: 50 };
+        let output = Quantization { scale: 0.2, zero_point: 100 };
+        let rescaling = Rescaling { input, output: Some(output), residual: Some(input) };
+        let (multipliers, biases) = rescaling.of_columns(&columns, Some(&[0.7]));
+        let (bytes, residual) = ([0u8, 60, 200, 90], 33u8);
+        let sum: i32 = bytes.iter().zip(&columns.bytes).map(|(&a, &b)| i32::from(a) * i32::from(b)).sum();
+        let found = sum as f32 * multipliers[0] + biases[0] + f32::from(residual) * rescaling.residual_scale();
+        let dot: f32 = bytes.iter().zip(&weights).map(|(&byte, weight)| input.number(byte) * weight).sum();
+        let wanted = (dot + 0.7 + input.number(residual)) / output.scale + 100.0;
+        assert!((found - wanted).abs() < 0.5, "{found} {wanted}");
+    }
 }

@@ -10,8 +10,8 @@ use crate::diagnostics::Code;
 use crate::graph::signature::definition::Default;
 use crate::graph::training::Backward;
 use crate::graph::{
-    Argument, AxisRule, Category, Definition, Initializer, Int8Lowering, Lowered, Lowering, Operation, ParameterKind, ParameterSpec,
-    ShapeError, Supports,
+    Argument, AxisRule, Category, Definition, Initializer, Int8Lowering, Lowered, Lowering, Operation, ParameterKind,
+    ParameterSpec, ShapeError, Supports,
 };
 use crate::kernels::gemm::Backend;
 use crate::kernels::tensor_view::{Convolution as Geometry, Window};

@@ -9,8 +9,8 @@ use crate::graph::signature::definition::Default;
 use crate::graph::signature::value::number_text;
 use crate::graph::training::{Backward, Forward};
 use crate::graph::{
-    Argument, Arguments, AxisRule, Category, Definition, FusionRole, Initializer, Int8Lowering, Lowered, Lowering, NodeId, Operation,
-    ParameterSpec, Part, PartInput, ShapeError, Supports, reference,
+    Argument, Arguments, AxisRule, Category, Definition, FusionRole, Initializer, Int8Lowering, Lowered, Lowering,
+    NodeId, Operation, ParameterSpec, Part, PartInput, ShapeError, Supports, reference,
 };
 use crate::kernels::elementwise::activation::Activation;
 use crate::kernels::elementwise::activation_gradient::is_slope_from_output;

@@ -3,7 +3,9 @@
 use crate::diagnostics::Code;
 use crate::graph::signature::definition::Default;
 use crate::graph::training::Backward;
-use crate::graph::{Argument, Arity, AxisRule, Category, Definition, Int8Lowering, Lowered, Lowering, Operation, ShapeError};
+use crate::graph::{
+    Argument, Arity, AxisRule, Category, Definition, Int8Lowering, Lowered, Lowering, Operation, ShapeError,
+};
 use crate::plan::Format;
 use crate::tensor::{Size, TensorType};
 use ndarray::{ArrayD, Axis};
@@ -113,7 +115,8 @@ impl Operation for Concatenate {
         let Ok(Lowered::Concatenate { rows }) = self.lower(cx) else { return None };
         let bytes = formats.output?;
         let same = formats.inputs.iter().all(|input| *input == Some(bytes));
-        let is_whole = |sizes: &Vec<usize>| (sizes.iter().product::<usize>() / rows).is_multiple_of(Format::U8.per_word());
+        let is_whole =
+            |sizes: &Vec<usize>| (sizes.iter().product::<usize>() / rows).is_multiple_of(Format::U8.per_word());
         (same && rows > 0 && cx.inputs.iter().all(is_whole)).then_some(Lowered::Concatenate { rows })
     }
 

@@ -7,8 +7,8 @@ use crate::diagnostics::Code;
 use crate::graph::signature::definition::Default;
 use crate::graph::training::Backward;
 use crate::graph::{
-    Argument, Arity, AxisRule, Category, Definition, FusionRole, Int8Lowering, Lowered, Lowering, NodeId, Operation, ShapeError,
-    Supports,
+    Argument, Arity, AxisRule, Category, Definition, FusionRole, Int8Lowering, Lowered, Lowering, NodeId, Operation,
+    ShapeError, Supports,
 };
 use crate::kernels::elementwise::combine::Merge;
 use crate::plan::kernel::Kernel;

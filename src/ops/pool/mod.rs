@@ -7,7 +7,8 @@ use super::convolution::window::{PADDING, Padding, Sliding, image_sizes};
 use crate::graph::signature::definition::Default;
 use crate::graph::training::Backward;
 use crate::graph::{
-    Argument, Arguments, AxisRule, Category, Definition, FusionRole, Int8Lowering, Lowered, Lowering, Operation, ShapeError,
+    Argument, Arguments, AxisRule, Category, Definition, FusionRole, Int8Lowering, Lowered, Lowering, Operation,
+    ShapeError,
 };
 use crate::kernels::tensor_view::Window;
 use crate::plan::kernel::Kernel;

@@ -54,7 +54,7 @@ impl KernelStep for Int8ConvolutionStep {
                     biases: constants[2],
                     residual: self.residual.map(|_| (inputs[1].bytes(), residual_scale)),
                 },
-                scratch: bytemuck::cast_slice_mut(scratch),
+                scratch,
                 output,
             });
         };
@@ -113,8 +113,8 @@ impl KernelStep for Int8ConvolutionStep {
         constants(parameters, conv.out_c, &self.rescaling(), |weights| conv::pack(conv, weights), in_panels)
     }
 
-    fn scratch_len(&self, batch: usize, _: usize) -> usize {
-        conv::scratch_len(&self.geometry, batch).div_ceil(size_of::<f32>())
+    fn scratch_len(&self, batch: usize, workers: usize) -> usize {
+        conv::scratch_len(&self.geometry, batch, workers)
     }
 
     fn executed_macs(&self) -> u64 {
@@ -137,7 +137,7 @@ impl CheckedKernel for Int8ConvolutionStep {
     }
 
     fn work(&self) -> usize {
-        sum([self.geometry.macs(), conv::scratch_len(&self.geometry, 1)])
+        sum([self.geometry.macs(), conv::scratch_len(&self.geometry, 1, 1)])
     }
 }
 

@@ -72,7 +72,7 @@ impl KernelStep for Int8DenseStep {
                 zero_point: self.input.zero_point,
                 weights: bytemuck::cast_slice(constants[0]),
                 rescale: Rescale { multipliers: constants[1], biases: constants[2], residual: None },
-                scratch: bytemuck::cast_slice_mut(scratch),
+                scratch,
                 output,
             });
         };
@@ -127,8 +127,8 @@ impl KernelStep for Int8DenseStep {
         constants(parameters, self.outputs, &self.rescaling(), |weights| conv::pack(&conv, weights), in_panels)
     }
 
-    fn scratch_len(&self, batch: usize, _: usize) -> usize {
-        conv::scratch_len(&self.geometry(), batch).div_ceil(size_of::<f32>())
+    fn scratch_len(&self, batch: usize, workers: usize) -> usize {
+        conv::scratch_len(&self.geometry(), batch, workers)
     }
 
     fn executed_macs(&self) -> u64 {

@@ -1,7 +1,7 @@
 //! Steps on bytes: see [`kernels::int8`](crate::kernels::int8).
 
-pub mod convolution;
 pub mod convert;
+pub mod convolution;
 pub mod dense;
 pub mod merge;
 pub mod pool;

@@ -1,6 +1,7 @@
 //! No kernel uses more scratch than it declares, and the scratch for a batch is sufficient for every smaller one: all kernels run
 //! with guards, for every batch up to the largest, with several numbers of threads, in memory that is allocated once.
 
+use netc::compile::int8::CalibrationSource;
 use netc::compile::{self, BuildOptions, Values};
 use netc::elaborate::load;
 use netc::elaborate::project::source_files::from_disk;
@@ -21,16 +22,35 @@ fn values(len: usize, tokens: bool) -> Vec<f32> {
     (0..len).map(|at| if tokens { (at % 5) as f32 } else { value(at) }).collect()
 }
 
+/// The number format of a build.
+#[derive(Clone, Copy, PartialEq)]
+enum Precision {
+    F32,
+    Half,
+    Int8,
+}
+
 /// Runs all plans of a net, for prediction and for training, for batches from the largest to one image. Returns the
 /// kernels that they have.
-fn run(net: &str, largest: usize, workers: usize, half_weights: bool) -> BTreeSet<&'static str> {
+fn run(net: &str, largest: usize, workers: usize, precision: Precision) -> BTreeSet<&'static str> {
     let spec = load(net, &from_disk).unwrap_or_else(|errors| panic!("{net}: {errors:?}"));
-    let options = BuildOptions { allow_untrained: true, half_weights, ..BuildOptions::default() };
+    let mut options = BuildOptions { allow_untrained: true, ..BuildOptions::default() };
+    match precision {
+        Precision::F32 => {}
+        Precision::Half => options.half_weights = true,
+        Precision::Int8 => {
+            let (graph, _) = compile::graph(&spec, None).expect("a net");
+            let len = |id| graph.node(id).output.len().expect("a size");
+            let sample = graph.inputs().into_iter().map(|id| values(len(id), false)).collect();
+            options.int8 = Some(CalibrationSource::Values(vec![sample]));
+        }
+    }
     let (build, _) = compile::build(&spec, &options).unwrap_or_else(|errors| panic!("{net}: {errors:?}"));
     let mut sessions = vec![(Arc::new(build.in_memory().expect("weights")), Vec::new(), 1)];
     let (graph, _) = compile::graph(&spec, None).expect("a net");
     let (bindings, _) = bind(&graph, &[]).expect("no weights");
-    if graph.parameters.iter().any(|parameter| parameter.trainable && !parameter.frozen) {
+    if precision != Precision::Int8 && graph.parameters.iter().any(|parameter| parameter.trainable && !parameter.frozen)
+    {
         let outputs = vec![Loss::Mse; graph.outputs.len()];
         let settings = Settings {
             penalty: Some((Regularizer::L2(0.001), Vec::new())),
@@ -119,15 +139,27 @@ const NETS: &[&str] = &[
     "Input(64x64x8) >> Conv(1x1, 48) >> Relu >> DepthwiseConv(3x3, stride=2, padding=same) >> Relu >> Conv(1x1, 8) >> GlobalPool(avg)",
 ];
 
+/// Nets that have every kernel on bytes.
+const INT8: &[&str] = &[
+    "Input(13x12x3) >> Conv(3x3, 20, stride=2, padding=same) >> Relu >> MaxPool(2x2) >> Conv(1x1, 33) >> Relu6 >> GlobalPool(avg) >> Dense(10)",
+    "Input(9x9x16) >> Conv(1x1, 16) >> (Conv(3x3, 16, padding=same) | MaxPool(3x3, stride=1, padding=same)) >> Add >> Relu >> Flatten >> Relu(30) >> Dense(5)",
+    "Input(19x14x8) >> Conv(1x1, 24) >> Relu6 >> DepthwiseConv(3x3, padding=same) >> Relu6 >> Conv(1x1, 70) >> DepthwiseConv(5x5, stride=2) >> GlobalPool(avg)",
+];
+
 #[test]
 fn every_kernel_keeps_to_its_scratch_for_every_batch_and_team() {
     let mut seen = BTreeSet::new();
     for net in NETS {
         for workers in [1, 3] {
-            seen.extend(run(net, 9, workers, false));
+            seen.extend(run(net, 9, workers, Precision::F32));
         }
     }
-    seen.extend(run("Input(3000) >> Dense(10) >> Dense(2)", 9, 2, true));
+    for net in INT8 {
+        for workers in [1, 3] {
+            seen.extend(run(net, 9, workers, Precision::Int8));
+        }
+    }
+    seen.extend(run("Input(3000) >> Dense(10) >> Dense(2)", 9, 2, Precision::Half));
     let missing: Vec<_> = Kernel::NAMES.iter().filter(|&name| !seen.contains(name)).collect();
     assert!(missing.is_empty(), "no net here has these kernels: {missing:?}");
 }
@@ -147,7 +179,8 @@ proptest! {
             "Input({height}x{width}x{channels}) >> Conv({kernel}x{kernel}, {filters}, stride={stride}, padding={padding}) \
              >> Relu >> Conv(1x1, 5) >> GlobalPool(avg) >> Softmax(3)"
         );
-        run(&net, largest, workers, false);
+        run(&net, largest, workers, Precision::F32);
+        run(&net, largest, workers, Precision::Int8);
     }
 
     #[test]
@@ -155,6 +188,6 @@ proptest! {
         (inputs, hidden, outputs) in (1usize..6000, 1usize..300, 1usize..40),
         (largest, workers) in (1usize..40, 1usize..5),
     ) {
-        run(&format!("Input({inputs}) >> PRelu({hidden}) >> Dense({outputs})"), largest, workers, false);
+        run(&format!("Input({inputs}) >> PRelu({hidden}) >> Dense({outputs})"), largest, workers, Precision::F32);
     }
 }

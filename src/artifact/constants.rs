@@ -31,7 +31,7 @@ impl Values<'_> {
     }
 
     /// The values of a parameter of a graph after passes.
-    fn derived(&self, graph: &Graph, id: ParameterId) -> std::result::Result<Vec<f32>, StoreError> {
+    pub(crate) fn derived(&self, graph: &Graph, id: ParameterId) -> std::result::Result<Vec<f32>, StoreError> {
         if graph.parameters[id.0].derived.is_none() {
             return self.read(&graph.parameters[id.0]);
         }

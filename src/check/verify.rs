@@ -1,5 +1,6 @@
 //! Compares a compiled net with the f64 reference of its graph before the passes.
 
+use crate::compile::int8::captured::step_values;
 use crate::compile::{self, Build, Values};
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, Result};
 use crate::graph::{Graph, Initializer, NodeId, Parameter, reference};
@@ -15,6 +16,9 @@ pub const TOLERANCE: f64 = 1e-4;
 /// The maximum error with weights in bf16, which has 8 bits of precision.
 pub const HALF_TOLERANCE: f64 = 2e-2;
 
+/// The least signal-to-noise ratio of an int8 net's outputs, in dB.
+pub const INT8_SNR: f64 = 10.0;
+
 /// The maximum of values that the reference may keep, over all layers of a batch.
 const MAX_VALUES: usize = 1 << 30;
 
@@ -23,6 +27,8 @@ const MAX_VALUES: usize = 1 << 30;
 pub struct Comparison {
     pub steps: Vec<StepDeviation>,
     pub outputs: Vec<Deviation>,
+    /// Whether the net is computed on bytes.
+    pub int8: bool,
 }
 
 /// The deviation of a step's output, which includes the errors of all steps before it.
@@ -34,6 +40,8 @@ pub struct StepDeviation {
     pub description: String,
     /// As [`Deviation::error`].
     pub error: f64,
+    /// As [`Deviation::snr`].
+    pub snr: f64,
 }
 
 /// The deviation of an output of the net.
@@ -43,16 +51,22 @@ pub struct Deviation {
     /// The maximum difference, divided by the range of the reference over the batch (maximum minus minimum, or the maximum
     /// magnitude if that is larger).
     pub error: f64,
+    /// The signal-to-noise ratio over the batch, in dB.
+    pub snr: f64,
     /// Whether the top 5 of each image are those of the reference, in the same order.
     pub same_top5: bool,
 }
 
 impl Comparison {
-    /// Checks that the outputs deviate by no more than the rounding of f32, or of weights in bf16 if they are stored so.
+    /// Checks that the outputs deviate by no more than the rounding of f32, or of weights in bf16 if they are stored so. Those of an
+    /// int8 net must have [`INT8_SNR`].
     ///
     /// # Errors
     /// [`Code::Deviation`], with the first step that deviates more.
     pub fn check(&self, half_weights: bool) -> std::result::Result<(), Diagnostic> {
+        if self.int8 {
+            return self.check_snr();
+        }
         let worst = self.outputs.iter().map(|deviation| deviation.error).fold(0.0, f64::max);
         let tolerance = if half_weights { HALF_TOLERANCE } else { TOLERANCE };
         if worst <= tolerance {
@@ -69,7 +83,25 @@ impl Comparison {
     }
 }
 
-/// Runs plan and reference on the same random inputs, with a fixed seed.
+impl Comparison {
+    fn check_snr(&self) -> std::result::Result<(), Diagnostic> {
+        let worst = self.outputs.iter().map(|deviation| deviation.snr).fold(f64::INFINITY, f64::min);
+        if worst >= INT8_SNR {
+            return Ok(());
+        }
+        let message =
+            format!("the signal-to-noise ratio of the compiled net is {worst:.1} dB, less than {INT8_SNR} dB");
+        let diagnostic = Diagnostic::new(Code::Deviation, message);
+        Err(match self.steps.iter().find(|step| step.snr < INT8_SNR) {
+            Some(first) => {
+                diagnostic.note(format!("the first step below it is `{}`: {}", first.step, first.description))
+            }
+            None => diagnostic,
+        })
+    }
+}
+
+/// Runs plan and reference on the same random inputs, with a fixed seed, or on calibration samples.
 ///
 /// # Errors
 /// Weights that cannot be read, a plan that cannot be run, or a batch that does not fit in memory.
@@ -101,8 +133,8 @@ pub fn verify(build: &Build, batch: usize, threads: usize) -> Result<Comparison>
     let mut errors = vec![None; plan.steps.len()];
     let mut expected = reference::evaluate(&graph, &arrays, &mut parameter, &mut |node, value| {
         for (index, _) in last_layers.iter().enumerate().filter(|(_, layer)| **layer == Some(node)) {
-            errors[index] =
-                values(&plan.steps[index], &session.captured()[index], value).map(|found| distance(&found, value));
+            errors[index] = values(&plan.steps[index], &session.captured()[index], value)
+                .map(|found| (distance(&found, value), snr(&found, value)));
         }
     });
     if graph.nodes.len() != build.graph.nodes.len() {
@@ -114,9 +146,10 @@ pub fn verify(build: &Build, batch: usize, threads: usize) -> Result<Comparison>
     let compared = plan.outputs.iter().zip(&outputs).zip(&expected);
     let outputs = compared.map(|((port, found), wanted)| deviation(&port.name, found, wanted, batch)).collect();
     let steps = plan.steps.iter().zip(errors).filter_map(|(step, error)| {
-        Some(StepDeviation { step: step.name.clone(), description: step.kernel.describe(), error: error? })
+        let (error, snr) = error?;
+        Some(StepDeviation { step: step.name.clone(), description: step.kernel.describe(), error, snr })
     });
-    Ok(Comparison { steps: steps.collect(), outputs })
+    Ok(Comparison { steps: steps.collect(), outputs, int8: build.int8.is_some() })
 }
 
 /// The last of the layers that a step computes, whose output it gives.
@@ -128,14 +161,9 @@ fn last_layer(graph: &Graph, step: &Step) -> Option<NodeId> {
 /// A step's output in the order of the reference, by the rows of its kernel (one for each sample where axes are reordered); none if it
 /// has another shape.
 fn values(step: &Step, kept: &[f32], wanted: &ArrayD<f64>) -> Option<Vec<f32>> {
-    let (batch, operand) = (wanted.len_of(Axis(0)), &step.output);
+    let batch = wanted.len_of(Axis(0));
     let (rows, width) = step.kernel.sizes().output;
-    if product([batch, rows, width]) != wanted.len() {
-        return None;
-    }
-    let image = |image: usize| (0..rows).map(move |row| image * operand.batch_stride + row * operand.row_stride);
-    let rows = (0..batch).flat_map(image).map(|at| kept.get(at..at + width));
-    rows.collect::<Option<Vec<&[f32]>>>().map(|rows| rows.concat())
+    if product([batch, rows, width]) != wanted.len() { None } else { step_values(step, kept, batch) }
 }
 
 /// Refuses a batch that does not fit in memory: the reference keeps the outputs of all layers.
@@ -173,7 +201,15 @@ pub fn compare_with_f32(build: &Build, batch: usize, threads: usize) -> Result<V
 
 /// Random values of the net's inputs.
 fn probe_inputs(build: &Build, batch: usize) -> Vec<Vec<f32>> {
-    build.graph.inputs().into_iter().map(|id| probe(&build.graph, id, batch)).collect()
+    let inputs = build.graph.inputs().into_iter();
+    match &build.int8 {
+        // Bytes stand for the range of such values only.
+        Some((_, samples)) => {
+            let sample = |at: usize| samples.of(at % samples.len());
+            inputs.enumerate().map(|(input, _)| (0..batch).flat_map(|at| sample(at)[input].clone()).collect()).collect()
+        }
+        None => inputs.map(|id| probe(&build.graph, id, batch)).collect(),
+    }
 }
 
 /// Values of an input from a normal distribution with a fixed seed; for embeddings random indices.
@@ -207,7 +243,7 @@ fn deviation(name: &str, found: &[f32], wanted: &ArrayD<f64>, batch: usize) -> D
     let found_f64: Vec<f64> = found.iter().map(|&value| f64::from(value)).collect();
     let image = (values.len() / batch.max(1)).max(1);
     let same_top5 = found_f64.chunks(image).zip(values.chunks(image)).all(|(a, b)| top5(a) == top5(b));
-    Deviation { output: name.to_string(), error: distance(found, wanted), same_top5 }
+    Deviation { output: name.to_string(), error: distance(found, wanted), snr: snr(found, wanted), same_top5 }
 }
 
 /// The maximum difference, relative to the reference's range; infinite if one of two values is NaN, or they are different
@@ -231,6 +267,17 @@ fn distance(found: &[f32], wanted: &ArrayD<f64>) -> f64 {
         }
     };
     found.iter().zip(wanted).map(difference).fold(0.0, f64::max)
+}
+
+/// The signal-to-noise ratio in dB.
+fn snr(found: &[f32], wanted: &ArrayD<f64>) -> f64 {
+    let noise: f64 = found.iter().zip(wanted).map(|(&found, wanted)| (f64::from(found) - wanted).powi(2)).sum();
+    let signal: f64 = wanted.iter().map(|wanted| wanted * wanted).sum();
+    match noise {
+        0.0 => f64::INFINITY,
+        noise if noise.is_finite() => 10.0 * (signal / noise).log10(),
+        _ => f64::NEG_INFINITY,
+    }
 }
 
 fn top5(values: &[f64]) -> Vec<usize> {

@@ -1,5 +1,6 @@
 //! Compilation of a spec to an artifact, one function per stage.
 
+pub mod int8;
 pub mod output_guard;
 pub mod rebuild;
 pub mod tuning_cache;
@@ -22,10 +23,12 @@ use crate::ops::output_kind::OutputKind;
 use crate::passes::optimize;
 use crate::plan::Plan;
 use crate::request::LabelsRequest;
+use crate::runtime::thread_count;
 use crate::weights::bind::report::Report;
 use crate::weights::bind::{self, Bindings};
 use crate::weights::file_of;
 use crate::weights::store::StoreError;
+use int8::{CalibrationSource, Int8Report, Samples, quantized};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -52,6 +55,8 @@ pub struct BuildOptions {
     pub max_memory: Option<u64>,
     /// Weights of dense layers are stored in bf16.
     pub half_weights: bool,
+    /// Layers are computed on bytes, whose scales are calibrated on samples from here.
+    pub int8: Option<CalibrationSource>,
 }
 
 /// The weights file that training has written for a net, if its spec has a recipe and names no other file for it: next to the
@@ -77,6 +82,8 @@ pub struct Build {
     pub fused: Graph,
     pub compiled: Compiled,
     pub bindings: Bindings,
+    /// What an int8 build reports, and the samples that it was calibrated on.
+    pub int8: Option<(Int8Report, Arc<Samples>)>,
     pub labels: Option<Vec<String>>,
     /// The loss of each output, if the spec has a recipe; the caller sets it.
     pub losses: Vec<Loss>,
@@ -180,11 +187,20 @@ pub fn build(spec: &Spec, options: &BuildOptions) -> Result<(Build, Diagnostics)
             None
         }
     };
-    let fused = optimize(graph.clone());
-    let compiled = planned(&fused, options, None).and_then(|compiled| checked(&graph, compiled));
+    let mut fused = optimize(graph.clone());
+    let plan = |fused: &Graph| planned(fused, options, None).and_then(|compiled| checked(&graph, compiled));
+    let (mut int8, compiled) = (None, plan(&fused));
     let (bindings, compiled) = match (bound, compiled) {
-        (Ok((bindings, more)), Ok(compiled)) if !errors.has_errors() => {
+        (Ok((bindings, more)), Ok(mut compiled)) if !errors.has_errors() => {
             diagnostics.extend(more);
+            if let Some(source) = &options.int8 {
+                let samples = Arc::new(Samples::read(source, &graph)?);
+                let values = Values { graph: &graph, bindings: &bindings };
+                let result = quantized(&graph, &values, samples, thread_count::available())?;
+                compiled = plan(&result.graph)?;
+                fused = result.graph;
+                int8 = Some((result.report, result.samples));
+            }
             (bindings, compiled)
         }
         (bound, compiled) => {
@@ -202,7 +218,7 @@ pub fn build(spec: &Spec, options: &BuildOptions) -> Result<(Build, Diagnostics)
     }
     let source = spec.sources.file(spec.root()).text.clone();
     Ok((
-        Build { graph, fused, compiled, bindings, labels, losses: Vec::new(), tuned: None, source, files },
+        Build { graph, fused, compiled, bindings, int8, labels, losses: Vec::new(), tuned: None, source, files },
         diagnostics,
     ))
 }

@@ -226,6 +226,9 @@ codes! {
     NoNumber = "E0707", "the net predicts NaN",
         "A prediction contains NaN: the sample or the weights contain it, or a value overflowed on the way. The message names the first such sample and the first layer whose output is not finite. No metrics are computed then: leaving the sample out would make them look better than they are.",
         "$ netc eval bird.netb --x x.npy --y y.npy   # a row of x.npy contains NaN";
+    Calibration = "E0708", "an int8 build cannot be calibrated",
+        "`--precision int8` rounds activations to bytes. The ranges that the bytes stand for are measured by running the net in f32 on photos like those that it will see, a few dozen are enough: name a folder of them with `--calibrate`. A net with a recipe is calibrated on the photos that it is trained on.",
+        "$ netc build squeezenet1_1 --precision int8";
     Memory = "E0801", "there is not enough memory",
         "Either `--max-memory`, which limits the arena and the constants, is less than any plan of the net needs, or the system refuses memory (`ulimit -v`, the limit of a container). A smaller batch and fewer threads need less. Unfinished files never replace complete ones.",
         "$ netc build vgg16 --max-memory 1MB";

@@ -4,6 +4,7 @@
 pub mod axis;
 pub mod initializer;
 pub mod operation;
+pub mod precision;
 pub mod reference;
 pub mod signature;
 mod text;
@@ -16,6 +17,7 @@ pub use initializer::Initializer;
 pub use operation::{
     Affine, Arity, FusionRole, Lowered, Lowering, Operation, ParameterSpec, Part, PartInput, ShapeError, Supports,
 };
+pub use precision::{Int8Lowering, Precision};
 pub use signature::argument::Argument;
 pub use signature::call::Arguments;
 pub use signature::category::Category;
@@ -74,6 +76,7 @@ pub struct Node {
     /// The output type.
     pub output: TensorType,
     pub epilogue: Epilogue,
+    pub precision: Precision,
     /// Not trained, and computed as at inference during training.
     pub frozen: bool,
     pub origin: Origin,
@@ -258,6 +261,7 @@ impl Graph {
             parameters,
             output,
             epilogue,
+            precision: Precision::default(),
             frozen,
             origin,
             fused_layers,

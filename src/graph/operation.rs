@@ -1,7 +1,7 @@
 //! [`Operation`]: the semantics of a layer, one trait that each type in `ops` implements.
 
 use super::training::{Backward, Forward};
-use super::{AxisRule, Category, Definition, Epilogue, Initializer, NodeId, ParameterId, ParameterKind};
+use super::{AxisRule, Category, Definition, Epilogue, Initializer, Int8Lowering, NodeId, ParameterId, ParameterKind};
 use crate::diagnostics::Code;
 use crate::kernels::elementwise::activation::Activation;
 use crate::plan::kernel::Kernel;
@@ -289,6 +289,12 @@ pub trait Operation: Debug + Send + Sync + Any {
     /// # Errors
     /// Why no plan can compute it.
     fn lower(&self, cx: &Lowering) -> Result<Lowered, String>;
+
+    /// As [`Operation::lower`], on bytes; `None` if no kernel computes it so. By default a view of bytes is one of the same bytes.
+    fn lower_int8(&self, cx: &Lowering, formats: &Int8Lowering) -> Option<Lowered> {
+        let is_same = formats.output.is_some() && formats.inputs == [formats.output];
+        self.lower(cx).ok().filter(|lowered| is_same && matches!(lowered, Lowered::View))
+    }
 
     /// Adds its training-time form to a graph; by default the layer as it is.
     ///

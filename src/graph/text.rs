@@ -1,6 +1,6 @@
 //! The text form of a graph: `netc build --emit graph` and `fused`, and snapshots.
 
-use super::{Graph, NodeId};
+use super::{Graph, NodeId, Precision};
 use std::fmt::{self, Write};
 
 impl Graph {
@@ -31,6 +31,12 @@ impl Graph {
             line.push_str(", then softmax");
         }
         let _ = write!(line, " : {}", node.output);
+        if let Precision::Int8 { output } = node.precision {
+            let _ = match output {
+                Some(bytes) => write!(line, " in {bytes}"),
+                None => write!(line, " from bytes"),
+            };
+        }
         if node.frozen {
             line.push_str(" frozen");
         }

@@ -8,6 +8,7 @@ pub mod epilogue;
 pub mod gemm;
 #[cfg(test)]
 mod guarded;
+pub mod int8;
 pub mod movement;
 pub mod norm;
 pub mod parallel;

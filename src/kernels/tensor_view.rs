@@ -29,6 +29,42 @@ pub struct ViewMut<'a> {
     pub image: usize,
 }
 
+/// A read-only view of a batch of images or rows of bytes; see [`View`].
+#[derive(Clone, Copy, Debug)]
+pub struct Bytes<'a> {
+    /// The data, from the first byte of the first image.
+    pub data: &'a [u8],
+    /// Bytes from one pixel (or row) to the next.
+    pub ld: usize,
+    /// Bytes from one image to the next.
+    pub image: usize,
+}
+
+/// A mutable view of a batch of images or rows of bytes; see [`View`].
+#[derive(Debug)]
+pub struct BytesMut<'a> {
+    /// The data, from the first byte of the first image.
+    pub data: &'a mut [u8],
+    /// Bytes from one pixel (or row) to the next.
+    pub ld: usize,
+    /// Bytes from one image to the next.
+    pub image: usize,
+}
+
+impl<'a> View<'a> {
+    /// The bytes of a tensor of bytes: its memory is given in words of four, its strides in bytes.
+    pub fn bytes(self) -> Bytes<'a> {
+        Bytes { data: bytemuck::cast_slice(self.data), ld: self.ld, image: self.image }
+    }
+}
+
+impl<'a> ViewMut<'a> {
+    /// As [`View::bytes`].
+    pub fn bytes(self) -> BytesMut<'a> {
+        BytesMut { data: bytemuck::cast_slice_mut(self.data), ld: self.ld, image: self.image }
+    }
+}
+
 /// The geometry of a kernel window that slides over an image with zero padding (minus infinity for max pooling), in pixels.
 /// `out_h` and `out_w` are resolved, so the padding at the bottom and right is implied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -48,7 +48,7 @@ pub fn plan(steps: &[PendingStep], placement: &Placement, stages: &[(Range<usize
     let stage_of = |step: usize| stages.partition_point(|(steps, _)| steps.end <= step);
     for (index, steps) in lives(steps, placement).into_iter().enumerate() {
         let (Some(steps), buffer) = (steps, &placement.buffers[index]) else { continue };
-        let floats = buffer.floats.next_multiple_of(CONSTANT_ALIGNMENT);
+        let floats = buffer.floats().next_multiple_of(CONSTANT_ALIGNMENT);
         let (first, last) = (stage_of(*steps.start()), stage_of(*steps.end()));
         let (list, steps) = match stages.get(first) {
             _ if buffer.is_unbatched => (&mut whole, steps),
@@ -174,14 +174,16 @@ impl Overlaps {
 }
 
 impl Arena {
-    /// The operand of a tensor that is read in rows of `width` floats.
+    /// The operand of a tensor that is read in rows of `width` values.
     pub fn operand(&self, placement: &Placement, value: &TensorRef, width: usize) -> Operand {
         let (space, offset) = self.spaces[value.buffer.0].unwrap_or((Space::MicroBatch, 0));
-        let floats = placement.buffers[value.buffer.0].floats;
+        let buffer = &placement.buffers[value.buffer.0];
         // Only buffers of the arena are padded to cache lines; the caller's have no gaps.
         let batch_stride = match space {
-            Space::MicroBatch | Space::Batch => floats.next_multiple_of(CONSTANT_ALIGNMENT),
-            Space::Input(_) | Space::Output(_) | Space::Unbatched | Space::State => floats,
+            Space::MicroBatch | Space::Batch => {
+                buffer.floats().next_multiple_of(CONSTANT_ALIGNMENT) * buffer.format.per_word()
+            }
+            Space::Input(_) | Space::Output(_) | Space::Unbatched | Space::State => buffer.values,
         };
         Operand {
             space,
@@ -189,6 +191,7 @@ impl Arena {
             batch_stride,
             channel_offset: value.channel_offset,
             row_stride: value.row_stride.unwrap_or(width),
+            format: buffer.format,
         }
     }
 }

@@ -3,8 +3,9 @@
 
 use super::{BufferHome, PendingStep};
 use crate::graph::{Graph, Lowered, NodeId};
+use crate::plan::steps::int8::convert::{Conversion, ConvertStep};
 use crate::plan::steps::movement::CopyStep;
-use crate::plan::{Kernel, Space};
+use crate::plan::{Format, Kernel, Space};
 use std::collections::HashMap;
 
 /// Names a buffer.
@@ -14,19 +15,27 @@ pub struct BufferId(pub usize);
 /// A buffer of one image.
 #[derive(Clone, Copy, Debug)]
 pub struct Buffer {
-    pub floats: usize,
+    pub values: usize,
+    pub format: Format,
     pub home: BufferHome,
     /// Whether it has no batch.
     pub is_unbatched: bool,
+}
+
+impl Buffer {
+    /// The floats (words) of memory that it takes.
+    pub fn floats(&self) -> usize {
+        self.format.words(self.values)
+    }
 }
 
 /// A tensor in a buffer.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct TensorRef {
     pub buffer: BufferId,
-    /// Floats before its first one in a row of the buffer.
+    /// Values before its first one in a row of the buffer.
     pub channel_offset: usize,
-    /// Floats from one row to the next; `None` if there are no gaps, so that it may be split into rows of any length.
+    /// Values from one row to the next; `None` if there are no gaps, so that it may be split into rows of any length.
     pub row_stride: Option<usize>,
 }
 
@@ -89,25 +98,26 @@ impl<'g> Placement<'g> {
         }
     }
 
-    fn buffer(&mut self, floats: usize, home: BufferHome) -> BufferId {
-        self.buffers.push(Buffer { floats, home, is_unbatched: false });
+    fn buffer(&mut self, values: usize, format: Format) -> BufferId {
+        self.buffers.push(Buffer { values, format, home: BufferHome::Arena, is_unbatched: false });
         BufferId(self.buffers.len() - 1)
     }
 
     /// A buffer for a node's output.
     fn buffer_of(&mut self, id: NodeId, home: BufferHome) -> BufferId {
         let is_unbatched = !self.graph.node(id).output.batched;
-        self.buffers.push(Buffer { floats: self.floats(id), home, is_unbatched });
+        let format = Format::of(self.graph.node(id).precision.bytes());
+        self.buffers.push(Buffer { values: self.len(id), format, home, is_unbatched });
         BufferId(self.buffers.len() - 1)
     }
 
     /// Scratch of some floats, independent of the batch.
     pub fn scratch(&mut self, floats: usize) -> TensorRef {
-        self.buffers.push(Buffer { floats, home: BufferHome::Arena, is_unbatched: true });
+        self.buffers.push(Buffer { values: floats, format: Format::F32, home: BufferHome::Arena, is_unbatched: true });
         TensorRef { buffer: BufferId(self.buffers.len() - 1), channel_offset: 0, row_stride: None }
     }
 
-    fn floats(&self, id: NodeId) -> usize {
+    fn len(&self, id: NodeId) -> usize {
         self.graph.node(id).output.len().unwrap_or(0)
     }
 
@@ -121,7 +131,7 @@ impl<'g> Placement<'g> {
             None => TensorRef { buffer: self.buffer_of(id, BufferHome::Arena), channel_offset: 0, row_stride: None },
             Some(Destination { concatenation, channel_offset, rows }) => {
                 let target = self.concatenation(concatenation);
-                let row_stride = target.row_stride.or((rows > 1).then(|| self.floats(concatenation) / rows));
+                let row_stride = target.row_stride.or((rows > 1).then(|| self.len(concatenation) / rows));
                 TensorRef { buffer: target.buffer, channel_offset: target.channel_offset + channel_offset, row_stride }
             }
         }
@@ -175,7 +185,7 @@ impl<'g> Placement<'g> {
     /// A step that copies a node's rows.
     fn copy(&self, id: NodeId, from: NodeId, value: TensorRef, target: TensorRef) -> PendingStep {
         let channels = self.graph.node(from).output.channels().known().unwrap_or(1);
-        self.copy_rows(id, value, target, self.floats(from) / channels.max(1), channels)
+        self.copy_rows(id, value, target, self.len(from) / channels.max(1), channels)
     }
 
     fn copy_rows(
@@ -188,7 +198,10 @@ impl<'g> Placement<'g> {
     ) -> PendingStep {
         PendingStep {
             name: self.graph.node(id).name.clone(),
-            kernel: Kernel::Copy(CopyStep { pixels, channels }),
+            kernel: match self.graph.node(id).precision.bytes() {
+                None => Kernel::Copy(CopyStep { pixels, channels }),
+                Some(bytes) => Kernel::Convert(ConvertStep { pixels, channels, conversion: Conversion::Copy, bytes }),
+            },
             inputs: vec![value],
             output: target,
             in_place: false,
@@ -202,11 +215,11 @@ impl<'g> Placement<'g> {
     /// Places a concatenation. Returns copies of the inputs that did not write into it directly.
     pub fn concatenate(&mut self, id: NodeId, rows: usize) -> Vec<PendingStep> {
         let joint = self.concatenation(id);
-        let row = joint.row_stride.unwrap_or(self.floats(id) / rows.max(1));
+        let row = joint.row_stride.unwrap_or(self.len(id) / rows.max(1));
         let mut steps = Vec::new();
         let mut channel_offset = joint.channel_offset;
         for &input in &self.graph.node(id).inputs.clone() {
-            let part = self.floats(input) / rows.max(1);
+            let part = self.len(input) / rows.max(1);
             let value = self.value(input);
             let row_stride = (rows > 1 || joint.row_stride.is_some()).then_some(row);
             let target = TensorRef { buffer: joint.buffer, channel_offset, row_stride };
@@ -216,7 +229,7 @@ impl<'g> Placement<'g> {
                 let channels = self.graph.node(input).output.channels().known().unwrap_or(1);
                 let value = if value.buffer == target.buffer || value.row_stride.is_some() && part != channels {
                     let separate = TensorRef {
-                        buffer: self.buffer(rows * part, BufferHome::Arena),
+                        buffer: self.buffer(rows * part, self.buffers[value.buffer.0].format),
                         channel_offset: 0,
                         row_stride: None,
                     };
@@ -304,7 +317,7 @@ impl<'g> Placement<'g> {
         for (index, &id) in self.graph.outputs.iter().enumerate() {
             let value = self.value(id);
             let buffer = self.buffers[value.buffer.0];
-            let is_entire = value.channel_offset == 0 && value.row_stride.is_none() && buffer.floats == self.floats(id);
+            let is_entire = value.channel_offset == 0 && value.row_stride.is_none() && buffer.values == self.len(id);
             let home = BufferHome::Fixed(Space::Output(index));
             if is_entire && buffer.home == BufferHome::Arena {
                 self.buffers[value.buffer.0].home = home;

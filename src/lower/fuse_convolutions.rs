@@ -23,7 +23,7 @@ pub fn fuse(steps: Vec<PendingStep>, placement: &Placement, costs: &ConvolutionC
     let is_internal = |value: &TensorRef| {
         let buffer = &placement.buffers[value.buffer.0];
         let is_single = uses[value.buffer.0] == 2 && buffer.home == BufferHome::Arena && !buffer.is_unbatched;
-        let large = 4 * buffer.floats > target::L2_BYTES;
+        let large = 4 * buffer.floats() > target::L2_BYTES;
         is_single && large && value.channel_offset == 0 && value.row_stride.is_none()
     };
     let mut all: Vec<PendingStep> = Vec::with_capacity(steps.len());

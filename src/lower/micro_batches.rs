@@ -65,7 +65,7 @@ impl Work {
         let (mut live, mut crossing) = (Changes::new(rows), Changes::new(rows));
         for (buffer, life) in placement.buffers.iter().zip(lives(pending, placement)) {
             let Some(life) = life.filter(|_| !buffer.is_unbatched) else { continue };
-            let floats = buffer.floats.next_multiple_of(CONSTANT_ALIGNMENT);
+            let floats = buffer.floats().next_multiple_of(CONSTANT_ALIGNMENT);
             live.add(*life.start()..life.end() + 1, floats);
             crossing.add(life.start() + 1..life.end() + 1, floats);
         }

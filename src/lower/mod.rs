@@ -11,11 +11,11 @@ pub mod memory_budget;
 mod micro_batches;
 
 use crate::diagnostics::{Code, Diagnostic, Result};
-use crate::graph::{Graph, Lowered, Lowering, NodeId, ParameterId};
+use crate::graph::{Graph, Int8Lowering, Lowered, Lowering, NodeId, ParameterId, Precision};
 use crate::plan::kernel::RepackStep;
 use crate::plan::kernel_step::CONSTANT_ALIGNMENT;
 use crate::plan::steps::dense::Storage;
-use crate::plan::{Constant, Kernel, Operand, Plan, Port, Source, Space, Stage, Step};
+use crate::plan::{Constant, Format, Kernel, Operand, Plan, Port, Source, Space, Stage, Step};
 pub use algorithm_overrides::AlgorithmOverrides;
 use buffers::{BufferId, Placement, TensorRef};
 use cost_model::ConvolutionCosts;
@@ -36,6 +36,8 @@ pub struct Options<'a> {
     pub overrides: Option<&'a AlgorithmOverrides>,
     /// Weights of dense layers are stored in bf16.
     pub half_weights: bool,
+    /// Each layer is a step of its own, so that a session can capture its output.
+    pub separate: bool,
 }
 
 impl Options<'_> {
@@ -134,6 +136,7 @@ pub fn lower(graph: &Graph, options: Options<'_>) -> Result<Compiled> {
     steps.extend(placement.outputs());
     steps = match options.state {
         Some(state) => pack_state(graph, steps, &mut placement, state, &costs),
+        None if options.separate => steps,
         None => fuse_convolutions::fuse(steps, &placement, &costs),
     };
     Ok(assemble(graph, steps, &placement, &costs, options))
@@ -182,13 +185,34 @@ fn graph_lengths(graph: &Graph, parameters: &[ParameterId]) -> Vec<usize> {
     parameters.iter().map(|id| graph.parameters[id.0].len()).collect()
 }
 
+/// What a node becomes in a plan; `None` if it has no kernel for its settings.
+pub(crate) fn lowered(graph: &Graph, id: NodeId) -> Option<Lowered> {
+    lower_node(graph, id, Options::default()).ok()
+}
+
+/// The kernel of a node's step, if it has one of its own.
+pub(crate) fn kernel(graph: &Graph, id: NodeId) -> Option<Kernel> {
+    match lowered(graph, id)? {
+        Lowered::Step(kernel) | Lowered::InPlace(kernel) => Some(kernel),
+        _ => None,
+    }
+}
+
 fn lower_node(graph: &Graph, id: NodeId, options: Options<'_>) -> std::result::Result<Lowered, String> {
     let node = graph.node(id);
     let mut inputs: Vec<Vec<usize>> = graph.input_types(id).into_iter().filter_map(|ty| ty.known()).collect();
     if node.epilogue.residual {
         inputs.pop();
     }
-    node.operation.lower(&Lowering { inputs, epilogue: node.epilogue, exact: options.exact })
+    let cx = Lowering { inputs, epilogue: node.epilogue, exact: options.exact };
+    match node.precision {
+        Precision::F32 => node.operation.lower(&cx),
+        Precision::Int8 { output } => {
+            let inputs = node.inputs.iter().map(|&input| graph.node(input).precision.bytes()).collect();
+            let formats = Int8Lowering { inputs, output };
+            node.operation.lower_int8(&cx, &formats).ok_or_else(|| "it cannot be computed on bytes".into())
+        }
+    }
 }
 
 /// Checks that all sizes are known, as a plan needs.
@@ -325,7 +349,7 @@ fn packed_constants(kernel: &Kernel, packed: Operand) -> Vec<Source> {
 }
 
 fn unbatched_operand(space: Space, offset: usize, len: usize) -> Operand {
-    Operand { space, offset, batch_stride: len, channel_offset: 0, row_stride: len }
+    Operand { space, offset, batch_stride: len, channel_offset: 0, row_stride: len, format: Format::F32 }
 }
 
 /// The indices of the packings of the same parameters.

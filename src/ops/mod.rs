@@ -11,6 +11,7 @@ pub mod named_axis;
 pub mod norm;
 pub mod output_kind;
 pub mod pool;
+pub mod quantize;
 pub mod scale;
 pub mod sequence;
 pub mod shape;

@@ -57,6 +57,7 @@ fn parts(graph: &mut Graph, node: &Node) -> Option<NodeId> {
             parameters: part.parameter_ids(&node.parameters),
             output,
             epilogue: Epilogue::default(),
+            precision: node.precision,
             frozen: node.frozen,
             origin: node.origin.clone(),
             fused_layers: Vec::new(),

@@ -7,6 +7,7 @@ mod decompose;
 mod fold_batch_norm;
 mod fuse_epilogue;
 mod fuse_residual;
+pub mod quantize;
 mod remove_identity;
 
 use crate::graph::{Graph, Node, NodeId};
@@ -42,6 +43,18 @@ pub static INFERENCE: &[Pass] = &[
     fuse_epilogue::SOFTMAX,
 ];
 
+/// The passes before quantisation: those for inference, with pools as steps of their own, as bytes are pooled after they are rounded.
+pub static INT8: &[Pass] = &[
+    decompose::PASS,
+    dead_code::PASS,
+    remove_identity::PASS,
+    common_subgraphs::PASS,
+    fold_batch_norm::PASS,
+    fuse_residual::PASS,
+    fuse_epilogue::ACTIVATION,
+    fuse_epilogue::SOFTMAX,
+];
+
 /// The passes for a training step and for evaluating its loss: trained parameters are not folded.
 pub static TRAINING: &[Pass] = &[
     decompose::PASS,
@@ -65,6 +78,11 @@ pub fn optimize_training(graph: Graph) -> Graph {
 /// Applies the passes for inference.
 pub fn optimize(graph: Graph) -> Graph {
     INFERENCE.iter().fold(graph, |graph, pass| pass.apply(graph))
+}
+
+/// Applies the passes before quantisation.
+pub fn optimize_int8(graph: Graph) -> Graph {
+    INT8.iter().fold(graph, |graph, pass| pass.apply(graph))
 }
 
 /// Replaces uses of nodes: `equal` is asked for each node, in order, for an earlier node with the same output, which its

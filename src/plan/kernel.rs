@@ -26,6 +26,11 @@ use super::steps::gradient::recurrent_gradient::{
 };
 use super::steps::gradient::reduce_gradient::{ReduceGradientStep, SoftmaxAlongGradientStep};
 use super::steps::gradient::resize_gradient::{PadGradientStep, ResizeGradientStep};
+use super::steps::int8::convert::ConvertStep;
+use super::steps::int8::convolution::Int8ConvolutionStep;
+use super::steps::int8::dense::Int8DenseStep;
+use super::steps::int8::merge::Int8AddStep;
+use super::steps::int8::pool::{Int8GlobalPoolStep, Int8PoolStep};
 use super::steps::merge::{BroadcastStep, GatedAverageStep, MergeStep};
 use super::steps::movement::{CopyStep, TransposeStep};
 use super::steps::norm::layer_norm::{LayerNormGradientStep, LayerNormStep, LayerScaleGradientStep};
@@ -137,6 +142,12 @@ kernels! {
     AddPositions(AddPositionsStep),
     Lstm(LstmStep),
     Gru(GruStep),
+    Convert(ConvertStep),
+    Int8Convolution(Int8ConvolutionStep),
+    Int8Dense(Int8DenseStep),
+    Int8Pool(Int8PoolStep),
+    Int8GlobalPool(Int8GlobalPoolStep),
+    Int8Add(Int8AddStep),
     }
     train {
     Repack(RepackStep),

@@ -1,6 +1,7 @@
 //! The trait of kernel descriptions, and the arguments of a kernel call.
 
 use crate::kernels::gemm::{Backend, Shape};
+use crate::kernels::int8::quantization::Quantization;
 use crate::kernels::parallel::thread_pool::ThreadPool;
 use crate::kernels::tensor_view::{View, ViewMut};
 use crate::size::{product, sum};
@@ -52,6 +53,16 @@ pub trait KernelStep {
 
     /// The sizes of the inputs and of the output per image, by which a plan is verified before it runs.
     fn sizes(&self) -> Sizes;
+
+    /// How an input is stored in bytes; `None` for f32.
+    fn input_quantization(&self, _index: usize) -> Option<Quantization> {
+        None
+    }
+
+    /// How the output is stored in bytes; `None` for f32.
+    fn output_quantization(&self) -> Option<Quantization> {
+        None
+    }
 
     /// Lengths of the constants in floats, as they are stored.
     fn constants(&self) -> Vec<usize> {

@@ -52,20 +52,67 @@ impl Space {
     }
 }
 
+/// The number format of a tensor in memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Format {
+    #[default]
+    F32,
+    /// Unsigned bytes; the kernels that write and read them know their scale.
+    U8,
+}
+
+impl Format {
+    /// How many values a word of memory holds: the size of an f32, in which all memory is counted.
+    pub fn per_word(self) -> usize {
+        match self {
+            Format::F32 => 1,
+            Format::U8 => size_of::<f32>(),
+        }
+    }
+
+    /// The words that so many values take.
+    pub fn words(self, values: usize) -> usize {
+        values.div_ceil(self.per_word())
+    }
+
+    /// The format of a tensor that is stored in bytes or not.
+    pub fn of<Q>(quantization: Option<Q>) -> Self {
+        if quantization.is_some() { Format::U8 } else { Format::F32 }
+    }
+
+    fn is_f32(&self) -> bool {
+        *self == Format::F32
+    }
+}
+
 /// The location and strides of a tensor. `offset` is per image: with n images, the buffer starts `offset * n` floats into its
-/// space; its images are `batch_stride` floats apart and its pixels `row_stride`. A tensor without a batch axis is one image,
+/// space; its images are `batch_stride` values apart and its pixels `row_stride`. A tensor without a batch axis is one image,
 /// whatever the batch size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Operand {
     pub space: Space,
     /// Floats per image before the buffer.
     pub offset: usize,
-    /// Floats from one image of the buffer to the next.
+    /// Values from one image of the buffer to the next; whole words.
     pub batch_stride: usize,
-    /// Floats from the start of the buffer to the start of the tensor: the channels before it in a concatenation.
+    /// Values from the start of the buffer to the start of the tensor: the channels before it in a concatenation. Whole words.
     pub channel_offset: usize,
-    /// Floats from one pixel (or row) to the next.
+    /// Values from one pixel (or row) to the next.
     pub row_stride: usize,
+    #[serde(default, skip_serializing_if = "Format::is_f32")]
+    pub format: Format,
+}
+
+impl Operand {
+    /// Floats (words) from one image of the buffer to the next.
+    pub fn image_floats(&self) -> usize {
+        self.format.words(self.batch_stride)
+    }
+
+    /// Floats (words) from the start of the buffer to the start of the tensor.
+    pub fn floats_before(&self) -> usize {
+        self.format.words(self.channel_offset)
+    }
 }
 
 /// A kernel and its operands.
@@ -261,6 +308,18 @@ impl Plan {
         let scratch = (1..=Self::MEMORY_THREADS).map(scratch_on).max().unwrap_or(0);
         product([size_of::<f32>(), sum([self.constant_floats(), micro_batch, batch, self.unbatched_floats, scratch])])
             as u64
+    }
+
+    /// Convolutions and dense layers that are computed on bytes, and all of them.
+    pub fn int8_layers(&self) -> (usize, usize) {
+        let layers = |kernel: &Kernel| match kernel {
+            Kernel::Int8Convolution(_) | Kernel::Int8Dense(_) => (1, 1),
+            Kernel::Convolution(_) | Kernel::Dense(_) | Kernel::TransposedConvolution(_) => (0, 1),
+            Kernel::FusedConvolutions(chain) => (0, chain.links.len()),
+            _ => (0, 0),
+        };
+        let add = |(a, b): (usize, usize), (c, d): (usize, usize)| (sum([a, c]), sum([b, d]));
+        self.steps.iter().map(|step| layers(&step.kernel)).fold((0, 0), add)
     }
 
     /// Upper bound of the multiply-adds and values moved per image, limited by [`MAX_WORK`].

@@ -1,6 +1,6 @@
 //! The text form of a plan, for `netc build --emit plan` and snapshots.
 
-use super::{Operand, Plan, Source, Space};
+use super::{Format, Operand, Plan, Source, Space};
 use std::fmt;
 
 /// Max width of the column of names.
@@ -18,6 +18,9 @@ impl fmt::Display for Operand {
         }
         if self.channel_offset > 0 {
             write!(f, "+{}", self.channel_offset)?;
+        }
+        if self.format == Format::U8 {
+            write!(f, ":u8")?;
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 use super::error::PlanError;
 use super::kernel::Kernel;
 use super::kernel_step::{CONSTANT_ALIGNMENT, Inputs};
-use super::{Constant, MAX_FLOATS, MAX_WORK, Operand, Plan, Source, Space, Stage, Step};
+use super::{Constant, Format, MAX_FLOATS, MAX_WORK, Operand, Plan, Source, Space, Stage, Step};
 use crate::size::{is_tensor, span, sum};
 
 impl Plan {
@@ -78,8 +78,15 @@ impl Plan {
                 return Err("it cannot run in place".into());
             }
             expected.remove(0);
+            if step.kernel.input_quantization(0).is_some() || step.kernel.output_quantization().is_some() {
+                return Err("bytes cannot be changed in place".into());
+            }
         }
-        for (operand, size) in step.inputs.iter().zip(expected) {
+        let first = usize::from(step.in_place);
+        for (index, (operand, size)) in step.inputs.iter().zip(expected).enumerate() {
+            if operand.format != Format::of(step.kernel.input_quantization(sum([first, index]))) {
+                return Err("an input has another number format than its kernel reads".into());
+            }
             self.verify_operand(operand, size, stage)?;
             let is_output = matches!(operand.space, Space::Output(_));
             if operand.space == step.output.space && (is_output || overlap(operand, &step.output)) {
@@ -88,6 +95,9 @@ impl Plan {
         }
         if matches!(step.output.space, Space::Input(_)) {
             return Err("it writes to an input of the plan".into());
+        }
+        if step.output.format != Format::of(step.kernel.output_quantization()) {
+            return Err("the output has another number format than its kernel writes".into());
         }
         self.verify_operand(&step.output, sizes.output, stage)?;
         let lengths = step.kernel.constants();
@@ -100,7 +110,7 @@ impl Plan {
                 Source::Constant(_) => return Err(format!("a constant of {len} floats is missing")),
                 Source::Memory(operand) => {
                     self.verify_operand(operand, (1, len), stage)?;
-                    if !operand.space.is_unbatched() {
+                    if !operand.space.is_unbatched() || operand.format != Format::F32 {
                         return Err("a parameter is in memory of the batch".into());
                     }
                     if operand.space == step.output.space && overlap(operand, &step.output) {
@@ -145,18 +155,22 @@ impl Plan {
         };
         let floats = floats.ok_or("an input or output of the plan is missing")?;
         let (pixels, channels) = size;
-        let Operand { offset, batch_stride, channel_offset, row_stride, .. } = *operand;
+        let Operand { offset, batch_stride, channel_offset, row_stride, format, .. } = *operand;
+        let is_whole = |values: usize| values.is_multiple_of(format.per_word());
+        if port.is_some() && format != Format::F32 || !is_whole(batch_stride) || !is_whole(channel_offset) {
+            return Err("bytes do not fill whole words".into());
+        }
         let end = sum([channel_offset, span(pixels, row_stride, channels)]);
         let fits = floats <= MAX_FLOATS
             && (channels..=batch_stride).contains(&row_stride)
             && end <= batch_stride
-            && sum([offset, batch_stride]) <= floats;
+            && sum([offset, operand.image_floats()]) <= floats;
         if fits { Ok(()) } else { Err("an operand is out of bounds".into()) }
     }
 }
 
 fn overlap(a: &Operand, b: &Operand) -> bool {
-    a.offset < sum([b.offset, b.batch_stride]) && b.offset < sum([a.offset, a.batch_stride])
+    a.offset < sum([b.offset, b.image_floats()]) && b.offset < sum([a.offset, a.image_floats()])
 }
 
 /// Whether the tensors are aligned to cache lines, in order and disjoint.

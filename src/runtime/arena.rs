@@ -155,8 +155,8 @@ impl<'a> Parts<'a> {
             Space::State => (self.state, operand.offset, 1, 0),
             _ => (self.batch, operand.offset * batch, batch, images.start),
         };
-        let (from, to) =
-            (before + first * operand.batch_stride + operand.channel_offset, before + count * operand.batch_stride);
+        let image = operand.image_floats();
+        let (from, to) = (before + first * image + operand.floats_before(), before + count * image);
         assert!(from <= to && to <= part.1, "an operand lies outside the arena");
         // SAFETY: `from` is within the allocation, by the assertion.
         Located { start: unsafe { part.0.add(from) }, len: to - from }

@@ -192,8 +192,9 @@ fn step_time(plan: &Plan, index: usize, time: Duration, batch: usize, runs: usiz
         Kernel::Embedding(table) => all.min(table.positions * table.features * batch) / micro_batches.max(1),
         _ => all,
     };
-    let floats = (step.kernel.sizes().floats(step.inputs.len() + usize::from(step.in_place))) * batch
-        + constants * micro_batches;
+    let values = step.kernel.sizes().floats(step.inputs.len() + usize::from(step.in_place));
+    // A step on bytes reads or writes f32 at the borders only.
+    let floats = step.output.format.words(values) * batch + constants * micro_batches;
     StepTime {
         step: step.name.clone(),
         kernel: step.kernel.describe(),

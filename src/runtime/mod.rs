@@ -133,8 +133,8 @@ impl Session {
         self.captured = Some(vec![Vec::new(); self.checked.len()]);
     }
 
-    /// The output of each step in the last run since [`Session::capture`]: its buffer from the step's first float on, with the
-    /// strides of its operand.
+    /// The output of each step in the last run since [`Session::capture`]: its buffer from the step's first float (or word of
+    /// bytes) on, with the strides of its operand.
     pub fn captured(&self) -> &[Vec<f32>] {
         self.captured.as_deref().unwrap_or(&[])
     }
@@ -322,8 +322,8 @@ impl Session {
                 },
             };
             let all = &mut captured[index];
-            all.resize(batch * operand.batch_stride, 0.0);
-            let room = &mut all[images.start * operand.batch_stride..images.end * operand.batch_stride];
+            all.resize(batch * operand.image_floats(), 0.0);
+            let room = &mut all[images.start * operand.image_floats()..images.end * operand.image_floats()];
             let len = room.len().min(data.len());
             room[..len].copy_from_slice(&data[..len]);
         }

@@ -2,6 +2,7 @@
 
 use super::{RunError, Session};
 use crate::diagnostics::{Code, Diagnostic};
+use crate::plan::Format;
 use std::fmt;
 
 /// The tensor with the first infinite value or NaN.
@@ -73,7 +74,9 @@ impl Session {
         let ran = self.run_with(1, &given, &mut room, state);
         let outputs = std::mem::replace(&mut self.captured, captured).unwrap_or_default();
         ran?;
-        let first = plan.steps.iter().zip(&outputs).find(|(step, values)| {
+        // Bytes are always finite.
+        let mut floats = plan.steps.iter().zip(&outputs).filter(|(step, _)| step.output.format == Format::F32);
+        let first = floats.find(|(step, values)| {
             let (pixels, channels) = step.kernel.sizes().output;
             let row = |pixel: usize| values.get(pixel * step.output.row_stride..).and_then(|row| row.get(..channels));
             (0..pixels).filter_map(row).any(is_non_finite)

@@ -20,7 +20,7 @@ const MAX_WORK: usize = 1 << 26;
 const GUARD: usize = 1 << 10;
 
 /// In addition to [`NETS`], so that every kind of step that an artifact may contain is covered.
-const MORE: [&str; 8] = [
+const MORE: [&str; 10] = [
     "Input(4x4x3) >> (Identity | Relu) >> Concatenate",
     "Input(6x5x4) >> (Upscale(2) >> ZeroPad([1, 0, 2, 1]) | Upscale(2) >> ZeroPad([0, 1, 1, 2])) >> Add >> GroupNorm(2) >> Swish >> LocalResponseNorm >> Normalize >> Transpose([0, 3, 1, 2])",
     "Input(6x5x4) >> Resize(7x9, mode=bicubic) >> Pad(2, mode=reflect) >> Crop([1, 0, 2, 1]) >> Resize(scale=0.5, mode=bilinear)",
@@ -29,6 +29,8 @@ const MORE: [&str; 8] = [
     "Input(5x6) >> ClassToken >> PositionEmbedding >> LayerNorm >> Attention(2) >> (Dense(4) | Dense(6) | Flatten >> Slice(0, 6)) >> Attention(2, causal=true)",
     "Input(128x128x8) >> DepthwiseConv(3x3, padding=same) >> Conv(1x1, 16) >> DepthwiseConv(3x3, padding=same) >> Relu >> Conv(1x1, 4) >> GlobalPool(avg)",
     "Input(4x5x3) >> Softmax(axis=width) >> (Mean(height) >> Flatten | Max(channels) >> Flatten | Sum([width, channels]) >> Flatten) >> Concatenate",
+    "int8 Input(9x8x3) >> Conv(3x3, 8, stride=2, padding=same) >> Relu >> (Conv(1x1, 8) | MaxPool(3x3, stride=1, padding=same)) >> Add >> Relu6 >> GlobalPool(avg) >> Relu(5) >> Dense(4)",
+    "int8 Input(8x8x4) >> Conv(1x1, 20) >> DepthwiseConv(3x3) >> Relu >> (Conv(1x1, 8) | AvgPool(2x2, stride=1, padding=same)) >> Concatenate >> Tanh",
 ];
 
 /// Numbers that an attacker might write.

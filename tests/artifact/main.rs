@@ -4,7 +4,8 @@ mod changed;
 mod forged;
 
 use netc::artifact::{Artifact, ArtifactError, VERSION};
-use netc::compile::{Build, BuildOptions, build};
+use netc::compile::int8::CalibrationSource;
+use netc::compile::{Build, BuildOptions, build, graph};
 use netc::diagnostics::Code;
 use netc::elaborate::project::source_files::from_disk;
 use netc::elaborate::{load, load_text};
@@ -26,8 +27,19 @@ const NETS: [&str; 4] = [
 ];
 
 fn compiled(expression: &str) -> Build {
+    let (expression, int8) = match expression.strip_prefix("int8 ") {
+        Some(expression) => (expression, true),
+        None => (expression, false),
+    };
     let spec = load(expression, &from_disk).expect("a spec");
-    let options = BuildOptions { allow_untrained: true, ..BuildOptions::default() };
+    let mut options = BuildOptions { allow_untrained: true, ..BuildOptions::default() };
+    if int8 {
+        let (graph, _) = graph(&spec, None).expect("a net");
+        let normal = Initializer::Normal { mean: 0.0, std: 1.0 };
+        let len = |id| graph.node(id).output.len().expect("a size");
+        let sample = graph.inputs().into_iter().map(|id| normal.sample(&[len(id)], "sample", 1)).collect();
+        options.int8 = Some(CalibrationSource::Values(vec![sample]));
+    }
     build(&spec, &options).expect("a build").0
 }
 

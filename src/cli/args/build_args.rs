@@ -1,6 +1,7 @@
 //! The arguments that decide how a spec is compiled.
 
 use crate::compile::BuildOptions;
+use crate::compile::int8::CalibrationSource;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -28,6 +29,9 @@ pub struct BuildArgs {
     /// The number format of stored weights
     #[arg(long, value_enum, default_value = "f32")]
     pub precision: Precision,
+    /// The photos by which `--precision int8` measures the ranges of activations: a folder, at any depth
+    #[arg(long, value_name = "FOLDER")]
+    pub calibrate: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -35,6 +39,8 @@ pub enum Precision {
     F32,
     /// Dense weights in bf16, half the size; computed in f32
     Bf16Weights,
+    /// Weights and activations in 8 bits, a quarter of the size; layers that would lose too much stay in f32
+    Int8,
 }
 
 /// A size of at least one byte, as [`byte_count`] reads it.
@@ -87,6 +93,10 @@ impl BuildArgs {
             fresh: self.fresh,
             max_memory: self.max_memory,
             half_weights: self.precision == Precision::Bf16Weights,
+            int8: (self.precision == Precision::Int8).then(|| match &self.calibrate {
+                Some(folder) => CalibrationSource::Folder(folder.clone()),
+                None => CalibrationSource::Nothing,
+            }),
         }
     }
 }

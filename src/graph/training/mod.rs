@@ -6,7 +6,7 @@ mod lowered_op;
 pub use lowered_op::LoweredOp;
 
 use super::type_inference::infer;
-use super::{Epilogue, Graph, Lowered, Lowering, Node, NodeId, Operation, Origin, ParameterId, Part};
+use super::{Epilogue, Graph, Lowered, Lowering, Node, NodeId, Operation, Origin, ParameterId, Part, Precision};
 use crate::plan::kernel::Kernel;
 use crate::tensor::{Size, TensorType};
 use std::sync::Arc;
@@ -34,6 +34,7 @@ impl Graph {
             parameters: parameters.to_vec(),
             output,
             epilogue: Epilogue::default(),
+            precision: Precision::default(),
             frozen: false,
             origin,
             fused_layers: Vec::new(),

@@ -2,7 +2,7 @@
 
 use super::affinity::{PinGuard, PinPolicy};
 use super::worker_pool::WorkerPool;
-use crate::kernels::simd::isa::Isa;
+use crate::kernels::simd::isa::{ByteDot, Isa};
 use crate::size::{product, round_up, sum};
 use std::fmt;
 use std::marker::PhantomData;
@@ -17,6 +17,7 @@ const MEETING: Duration = Duration::from_millis(50);
 pub struct ThreadPool {
     pool: WorkerPool<Option<PinGuard>>,
     isa: Isa,
+    byte_dot: ByteDot,
 }
 
 impl ThreadPool {
@@ -45,7 +46,13 @@ impl ThreadPool {
         // The maker's last, as threads begin where their maker may run.
         let pool =
             WorkerPool::new(count, move |worker| cores.get(worker).and_then(|&core| PinGuard::on(core, pinning)));
-        Self { pool, isa }
+        Self { pool, isa, byte_dot: isa.byte_dot() }
+    }
+
+    /// A pool whose kernels multiply bytes in this way.
+    #[cfg(test)]
+    pub(crate) fn with_byte_dot(count: usize, byte_dot: ByteDot) -> Self {
+        Self { byte_dot, ..Self::new(count) }
     }
 
     /// How many threads work.
@@ -56,6 +63,11 @@ impl ThreadPool {
     /// The instruction set that kernels on this pool use; the machine has it.
     pub fn isa(&self) -> Isa {
         self.isa
+    }
+
+    /// How kernels on this pool multiply bytes; the machine can.
+    pub fn byte_dot(&self) -> ByteDot {
+        self.byte_dot
     }
 
     /// Calls `work(task, worker)` once for each task below `tasks`; `worker` is below [`ThreadPool::count`] and no two

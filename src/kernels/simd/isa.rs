@@ -69,6 +69,20 @@ impl Isa {
         self != Self::Portable
     }
 
+    /// The best way to multiply bytes with this set and its extensions that the machine has.
+    pub fn byte_dot(self) -> ByteDot {
+        let is_allowed = |dot: &ByteDot| match dot {
+            ByteDot::Portable => true,
+            #[cfg(target_arch = "x86_64")]
+            ByteDot::Avx2 | ByteDot::AvxVnni => !matches!(self, Self::Portable),
+            #[cfg(target_arch = "x86_64")]
+            ByteDot::Avx512Vnni => self == Self::Avx512,
+            #[cfg(target_arch = "aarch64")]
+            ByteDot::Neon => self == Self::Neon,
+        };
+        ByteDot::available().iter().rev().copied().find(is_allowed).unwrap_or(ByteDot::Portable)
+    }
+
     /// Runs the kernel compiled for this set.
     ///
     /// # Safety
@@ -92,6 +106,56 @@ impl Isa {
                 Self::Wide => kernel.run::<super::portable::Wide>(),
             }
         }
+    }
+}
+
+/// How products of unsigned and signed bytes are added to sums of 32 bits. All ways give the same sums.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ByteDot {
+    /// Plain integers.
+    Portable,
+    /// AVX2: products of 16 bits, added in pairs.
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    /// AVX-VNNI: four products of each of 8 lanes.
+    #[cfg(target_arch = "x86_64")]
+    AvxVnni,
+    /// AVX-512 VNNI: four products of each of 16 lanes.
+    #[cfg(target_arch = "x86_64")]
+    Avx512Vnni,
+    /// NEON: products of 16 bits.
+    #[cfg(target_arch = "aarch64")]
+    Neon,
+}
+
+impl ByteDot {
+    /// The ways that this machine has, in ascending order: the best is last.
+    pub fn available() -> &'static [Self] {
+        static AVAILABLE: OnceLock<Vec<ByteDot>> = OnceLock::new();
+        AVAILABLE.get_or_init(Self::detect)
+    }
+
+    fn detect() -> Vec<Self> {
+        let mut ways = vec![Self::Portable];
+        #[cfg(target_arch = "x86_64")]
+        {
+            let has_avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+            if has_avx2 {
+                ways.push(Self::Avx2);
+            }
+            if has_avx2 && is_x86_feature_detected!("avxvnni") {
+                ways.push(Self::AvxVnni);
+            }
+            let has_avx512 = is_x86_feature_detected!("avx512f")
+                && is_x86_feature_detected!("avx512bw")
+                && is_x86_feature_detected!("avx512vl");
+            if has_avx2 && has_avx512 && is_x86_feature_detected!("avx512vnni") {
+                ways.push(Self::Avx512Vnni);
+            }
+        }
+        #[cfg(target_arch = "aarch64")]
+        ways.push(Self::Neon);
+        ways
     }
 }
 

@@ -10,8 +10,8 @@ use crate::diagnostics::Code;
 use crate::graph::signature::definition::Default;
 use crate::graph::training::Backward;
 use crate::graph::{
-    Argument, AxisRule, Category, Definition, Initializer, Lowered, Lowering, Operation, ParameterKind, ParameterSpec,
-    ShapeError, Supports,
+    Argument, AxisRule, Category, Definition, Initializer, Int8Lowering, Lowered, Lowering, Operation, ParameterKind,
+    ParameterSpec, ShapeError, Supports,
 };
 use crate::kernels::gemm::Backend;
 use crate::kernels::tensor_view::{Convolution as Geometry, Window};
@@ -19,6 +19,7 @@ use crate::plan::kernel::Kernel;
 use crate::plan::steps::convolution::ConvolutionStep;
 use crate::plan::steps::gradient::convolution_gradient::{InputGradientStep, WeightGradientStep};
 use crate::plan::steps::gradient::dense_gradient::BiasGradientStep;
+use crate::plan::steps::int8::convolution::Int8ConvolutionStep;
 use crate::size::product;
 use crate::tensor::{Size, TensorType};
 use ndarray::{Array4, ArrayD, ArrayView4, Ix1, Ix4};
@@ -230,6 +231,16 @@ impl Operation for Convolution {
     fn lower(&self, cx: &Lowering) -> Result<Lowered, String> {
         let step = ConvolutionStep::new(self.geometry(cx)?, self.bias.is_some(), cx.epilogue);
         Ok(Lowered::Step(Kernel::Convolution(step)))
+    }
+
+    fn lower_int8(&self, cx: &Lowering, formats: &Int8Lowering) -> Option<Lowered> {
+        let geometry = self.geometry(cx).ok()?;
+        let (activation, output) = (cx.epilogue.activation, formats.output);
+        let residual = if cx.epilogue.residual { Some((*formats.inputs.last()?)?) } else { None };
+        let supported = Int8ConvolutionStep::supports(&geometry, activation, output) && !cx.epilogue.pool;
+        let input = (*formats.inputs.first()?)?;
+        let step = Int8ConvolutionStep { geometry, activation, input, residual, output };
+        supported.then_some(Lowered::Step(Kernel::Int8Convolution(step)))
     }
 
     fn differentiate(&self, cx: &mut Backward<'_>) -> Result<(), String> {

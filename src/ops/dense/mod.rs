@@ -9,8 +9,8 @@ use crate::graph::signature::definition::Default;
 use crate::graph::signature::value::number_text;
 use crate::graph::training::{Backward, Forward};
 use crate::graph::{
-    Argument, Arguments, AxisRule, Category, Definition, FusionRole, Initializer, Lowered, Lowering, NodeId, Operation,
-    ParameterSpec, Part, PartInput, ShapeError, Supports, reference,
+    Argument, Arguments, AxisRule, Category, Definition, FusionRole, Initializer, Int8Lowering, Lowered, Lowering,
+    NodeId, Operation, ParameterSpec, Part, PartInput, ShapeError, Supports, reference,
 };
 use crate::kernels::elementwise::activation::Activation;
 use crate::kernels::elementwise::activation_gradient::is_slope_from_output;
@@ -20,6 +20,7 @@ use crate::plan::steps::dense::DenseStep;
 use crate::plan::steps::gradient::dense_gradient::{BiasGradientStep, DenseInputGradientStep, DenseWeightGradientStep};
 use crate::plan::steps::gradient::pointwise_gradient::{ActivationGradientStep, SoftmaxGradientStep};
 use crate::plan::steps::gradient::reduce_gradient::SoftmaxAlongGradientStep;
+use crate::plan::steps::int8::dense::Int8DenseStep;
 use crate::plan::steps::pointwise::{ActivationStep, SoftmaxStep};
 use crate::plan::steps::reduce::SoftmaxAlongStep;
 use crate::size::product;
@@ -264,6 +265,15 @@ impl Operation for Dense {
             }
         }
         y
+    }
+
+    fn lower_int8(&self, cx: &Lowering, formats: &Int8Lowering) -> Option<Lowered> {
+        let Lowered::Step(Kernel::Dense(DenseStep { inputs, outputs, epilogue, .. })) = self.lower(cx).ok()? else {
+            return None;
+        };
+        let (input, output) = ((*formats.inputs.first()?)?, formats.output);
+        let step = Int8DenseStep { inputs, outputs, epilogue, input, output };
+        Int8DenseStep::supports(&epilogue, output).then_some(Lowered::Step(Kernel::Int8Dense(step)))
     }
 
     fn lower(&self, cx: &Lowering) -> Result<Lowered, String> {

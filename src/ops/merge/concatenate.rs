@@ -3,7 +3,10 @@
 use crate::diagnostics::Code;
 use crate::graph::signature::definition::Default;
 use crate::graph::training::Backward;
-use crate::graph::{Argument, Arity, AxisRule, Category, Definition, Lowered, Lowering, Operation, ShapeError};
+use crate::graph::{
+    Argument, Arity, AxisRule, Category, Definition, Int8Lowering, Lowered, Lowering, Operation, ShapeError,
+};
+use crate::plan::Format;
 use crate::tensor::{Size, TensorType};
 use ndarray::{ArrayD, Axis};
 use std::any::Any;
@@ -105,6 +108,16 @@ impl Operation for Concatenate {
     fn lower(&self, cx: &Lowering) -> Result<Lowered, String> {
         let axis = self.axis_of(cx.inputs[0].len() + 1).ok_or("its input does not have its axis")?;
         Ok(Lowered::Concatenate { rows: cx.inputs[0][..axis].iter().product() })
+    }
+
+    /// All inputs have the output's scale, and their parts fill whole words.
+    fn lower_int8(&self, cx: &Lowering, formats: &Int8Lowering) -> Option<Lowered> {
+        let Ok(Lowered::Concatenate { rows }) = self.lower(cx) else { return None };
+        let bytes = formats.output?;
+        let same = formats.inputs.iter().all(|input| *input == Some(bytes));
+        let is_whole =
+            |sizes: &Vec<usize>| (sizes.iter().product::<usize>() / rows).is_multiple_of(Format::U8.per_word());
+        (same && rows > 0 && cx.inputs.iter().all(is_whole)).then_some(Lowered::Concatenate { rows })
     }
 
     fn differentiate(&self, cx: &mut Backward<'_>) -> Result<(), String> {

@@ -7,12 +7,14 @@ use crate::diagnostics::Code;
 use crate::graph::signature::definition::Default;
 use crate::graph::training::Backward;
 use crate::graph::{
-    Argument, Arity, AxisRule, Category, Definition, FusionRole, Lowered, Lowering, NodeId, Operation, ShapeError,
-    Supports,
+    Argument, Arity, AxisRule, Category, Definition, FusionRole, Int8Lowering, Lowered, Lowering, NodeId, Operation,
+    ShapeError, Supports,
 };
 use crate::kernels::elementwise::combine::Merge;
 use crate::plan::kernel::Kernel;
 use crate::plan::steps::gradient::merge_gradient::{BroadcastGradientStep, MergeGradientStep};
+use crate::plan::steps::int8::clamped;
+use crate::plan::steps::int8::merge::Int8AddStep;
 use crate::plan::steps::merge::{BroadcastStep, MergeStep};
 use crate::tensor::TensorType;
 use ndarray::{ArrayD, IxDyn};
@@ -189,6 +191,18 @@ impl Operation for Elementwise {
         let pixels = cx.inputs[0].iter().product::<usize>() / channels.max(1);
         let (merge, activation) = (self.merge, cx.epilogue.activation);
         Ok(Lowered::InPlace(Kernel::Merge(MergeStep { pixels, channels, merge, activation })))
+    }
+
+    fn lower_int8(&self, cx: &Lowering, formats: &Int8Lowering) -> Option<Lowered> {
+        let Lowered::InPlace(Kernel::Merge(MergeStep { pixels, channels, merge: Merge::Add, activation })) =
+            self.lower(cx).ok()?
+        else {
+            return None;
+        };
+        let ([Some(a), Some(b)], output) = (&formats.inputs[..], formats.output?) else { return None };
+        clamped(activation, output)?;
+        let step = Int8AddStep { pixels, channels, activation, inputs: [*a, *b], output };
+        Some(Lowered::Step(Kernel::Int8Add(step)))
     }
 
     fn differentiate(&self, cx: &mut Backward<'_>) -> Result<(), String> {

@@ -7,11 +7,13 @@ use super::convolution::window::{PADDING, Padding, Sliding, image_sizes};
 use crate::graph::signature::definition::Default;
 use crate::graph::training::Backward;
 use crate::graph::{
-    Argument, Arguments, AxisRule, Category, Definition, FusionRole, Lowered, Lowering, Operation, ShapeError,
+    Argument, Arguments, AxisRule, Category, Definition, FusionRole, Int8Lowering, Lowered, Lowering, Operation,
+    ShapeError,
 };
 use crate::kernels::tensor_view::Window;
 use crate::plan::kernel::Kernel;
 use crate::plan::steps::gradient::pool_gradient::{GlobalPoolGradientStep, PoolGradientStep};
+use crate::plan::steps::int8::pool::{Int8GlobalPoolStep, Int8PoolStep};
 use crate::plan::steps::pool::{GlobalPoolStep, PoolStep, Reduction};
 use crate::tensor::TensorType;
 use ndarray::{ArrayD, Axis, IxDyn};
@@ -143,6 +145,13 @@ impl Operation for Pool {
         Ok(Lowered::Step(Kernel::Pool(PoolStep { window, channels, reduction: self.reduction() })))
     }
 
+    /// The output has the input's scale.
+    fn lower_int8(&self, cx: &Lowering, formats: &Int8Lowering) -> Option<Lowered> {
+        let (window, channels) = resolve(&self.window, &cx.inputs[0])?;
+        let bytes = formats.output.filter(|bytes| formats.inputs == [Some(*bytes)])?;
+        Some(Lowered::Step(Kernel::Int8Pool(Int8PoolStep { window, channels, reduction: self.reduction(), bytes })))
+    }
+
     fn differentiate(&self, cx: &mut Backward<'_>) -> Result<(), String> {
         let Lowered::Step(Kernel::Pool(pool)) = self.lower(&cx.lowering())? else { return Ok(()) };
         let chooses = pool.reduction.gradient_needs_input();
@@ -265,6 +274,16 @@ impl Operation for GlobalPool {
             })),
             _ => Lowered::View,
         })
+    }
+
+    fn lower_int8(&self, cx: &Lowering, formats: &Int8Lowering) -> Option<Lowered> {
+        match self.lower(cx).ok()? {
+            Lowered::Step(Kernel::GlobalPool(GlobalPoolStep { pixels, channels, reduction: Reduction::Average })) => {
+                let (input, output) = ((*formats.inputs.first()?)?, formats.output);
+                Some(Lowered::Step(Kernel::Int8GlobalPool(Int8GlobalPoolStep { pixels, channels, input, output })))
+            }
+            _ => None,
+        }
     }
 
     fn differentiate(&self, cx: &mut Backward<'_>) -> Result<(), String> {

@@ -6,6 +6,8 @@ pub mod convolution;
 #[deny(clippy::arithmetic_side_effects)]
 pub mod dense;
 pub mod gradient;
+#[deny(clippy::arithmetic_side_effects)]
+pub mod int8;
 pub mod merge;
 pub mod movement;
 pub mod norm;

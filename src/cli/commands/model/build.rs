@@ -5,9 +5,11 @@ use crate::cli::args::build_args::BuildArgs;
 use crate::cli::model::{artifact_path, report_build};
 use crate::cli::output::{messages, output_guard};
 use crate::cli::result::CommandResult;
+use crate::compile::int8::Int8Report;
+use crate::compile::int8::report::Agreement;
 use crate::compile::tuning_cache::tune_build;
 use crate::compile::{self, Build, BuildOptions};
-use crate::diagnostics::{Code, Diagnostic, suggest};
+use crate::diagnostics::{Code, Diagnostic, counted, suggest};
 use crate::elaborate::Spec;
 use crate::runtime::thread_count;
 use crate::train::recorded_loss;
@@ -69,6 +71,11 @@ fn emit(spec: &Spec, stage: Stage, args: &BuildArgs) -> CommandResult {
             syntax::ast_text(&tree)
         }
         Stage::Graph => graph()?.to_string(),
+        // The scales of bytes are measured with the weights.
+        Stage::Fused | Stage::Plan if options.int8.is_some() => {
+            let build = messages::unwrap_or_report(recorded_loss::build(spec, &options), &spec.sources)?;
+            if matches!(stage, Stage::Fused) { build.fused.to_string() } else { build.compiled.plan.to_string() }
+        }
         Stage::Fused => compile::fused_text(graph()?),
         Stage::Plan => {
             compile::plan(graph()?, &options).map_err(|errors| messages::fail(&errors, &spec.sources))?.to_string()
@@ -84,8 +91,12 @@ fn emit(spec: &Spec, stage: Stage, args: &BuildArgs) -> CommandResult {
 
 fn explain_choice(spec: &Spec, step: &str, args: &BuildArgs) -> CommandResult {
     let options = args.options();
-    let graph = messages::unwrap_or_report(compile::graph(spec, options.net.as_deref()), &spec.sources)?;
-    let plan = compile::plan(graph, &options).map_err(|errors| messages::fail(&errors, &spec.sources))?;
+    let plan = if options.int8.is_some() {
+        messages::unwrap_or_report(recorded_loss::build(spec, &options), &spec.sources)?.compiled.plan
+    } else {
+        let graph = messages::unwrap_or_report(compile::graph(spec, options.net.as_deref()), &spec.sources)?;
+        compile::plan(graph, &options).map_err(|errors| messages::fail(&errors, &spec.sources))?
+    };
     let Some(text) = lower::explain(&plan, step, options.exact) else {
         let names: Vec<&str> = plan.steps.iter().map(|step| step.name.as_str()).collect();
         let message = format!("`{}` has no step `{step}`", plan.name);
@@ -112,6 +123,26 @@ fn tune(build: &mut Build, options: &BuildOptions, spec: &Spec) -> CommandResult
     Ok(())
 }
 
+fn report_int8(report: &Int8Report) {
+    messages::print(report);
+    let kept = report.kept().count();
+    let (all, samples) = (report.layers.len(), counted(report.samples, "sample"));
+    messages::line("Quantised", format!("{} of {} by {samples}", all - kept, counted(all, "layer")));
+    if !report.unsupported.is_empty() {
+        messages::line("Stays f32", messages::list(&report.unsupported));
+    }
+    if let Some(agreement) = report.agreement {
+        let Agreement { samples, same, labelled, right_f32, right_int8 } = agreement;
+        let share = |count: usize, of: usize| format!("{:.1} %", 100.0 * count as f64 / of.max(1) as f64);
+        let mut text =
+            format!("the most likely class is that of f32 for {same} of {samples} ({})", share(same, samples));
+        if labelled > 0 {
+            text += &format!("; right in f32 {}, in int8 {}", share(right_f32, labelled), share(right_int8, labelled));
+        }
+        messages::line("Agreement", text);
+    }
+}
+
 fn build(spec: &Spec, args: &Args) -> CommandResult {
     let began = Instant::now();
     let options = args.build.options();
@@ -122,6 +153,9 @@ fn build(spec: &Spec, args: &Args) -> CommandResult {
         tune(&mut build, &options, spec)?;
     }
     report_build(&build);
+    if let Some((report, _)) = &build.int8 {
+        report_int8(report);
+    }
     if options.half_weights {
         let deviations = verify::compare_with_f32(&build, 1, thread_count::available());
         for deviation in deviations.map_err(|errors| messages::fail(&errors, &spec.sources))? {

@@ -82,6 +82,10 @@ fn summary(name: &str, manifest: &Manifest) -> String {
     if let Some(labels) = &manifest.labels {
         row("labels", &format!("{}: {}", labels.len(), messages::list(labels)));
     }
+    let (int8, layers) = plan.int8_layers();
+    if int8 > 0 {
+        row("precision", &format!("int8 in {int8} of {layers} layers with weights, f32 in the others"));
+    }
     let floats = |count: usize| messages::bytes(count as u64 * 4);
     let (constants, arena) = (floats(plan.constant_floats()), floats(plan.image_floats()));
     row("plan", &format!("{}, constants {constants}, arena {arena} per image", counted(plan.steps.len(), "step")));

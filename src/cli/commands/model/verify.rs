@@ -5,11 +5,11 @@ use crate::cli::args::build_args::BuildArgs;
 use crate::cli::args::{number, threads_arg};
 use crate::cli::output::messages;
 use crate::cli::result::CommandResult;
-use crate::compile::{self, Build, BuildOptions};
+use crate::compile::{Build, BuildOptions};
 use crate::diagnostics::{Code, Diagnostics};
 use crate::elaborate::Spec;
 use crate::train::autodiff::recipe_check;
-use crate::train::recipe;
+use crate::train::{recipe, recorded_loss};
 
 #[derive(clap::Args, Debug)]
 pub struct Args {
@@ -31,17 +31,22 @@ pub fn run(args: &Args) -> CommandResult {
     let spec = messages::load(&args.spec)?;
     // Parameters without a file are compared too, with random values.
     let options = BuildOptions { allow_untrained: true, allow_missing: true, ..args.build.options() };
-    let build = messages::unwrap_or_report(compile::build(&spec, &options), &spec.sources)?;
+    let build = messages::unwrap_or_report(recorded_loss::build(&spec, &options), &spec.sources)?;
     let threads = args.threads.count();
     let comparison =
         verify::verify(&build, args.batch, threads).map_err(|errors| messages::fail(&errors, &spec.sources))?;
     messages::emit(&build.bindings.lint_values(), &spec.sources);
     let width = comparison.steps.iter().map(|step| step.step.len()).max().unwrap_or(0);
     for step in &comparison.steps {
-        messages::print(format!("  {:width$}  {:.2e}  {}\n", step.step, step.error, step.description));
+        let snr = if comparison.int8 { format!("  {:5.1} dB", step.snr) } else { String::new() };
+        messages::print(format!("  {:width$}  {:.2e}{snr}  {}\n", step.step, step.error, step.description));
     }
     for deviation in &comparison.outputs {
-        messages::print(format!("{}: maximum error {:.2e} of the output's range\n", deviation.output, deviation.error));
+        let snr = if comparison.int8 { format!(", {:.1} dB", deviation.snr) } else { String::new() };
+        messages::print(format!(
+            "{}: maximum error {:.2e} of the output's range{snr}\n",
+            deviation.output, deviation.error
+        ));
     }
     comparison.check(options.half_weights).map_err(messages::fail_with)?;
     if args.training { training(&spec, &build, args) } else { Ok(()) }

@@ -143,6 +143,7 @@ const NETS: &[&str] = &[
 const INT8: &[&str] = &[
     "Input(13x12x3) >> Conv(3x3, 20, stride=2, padding=same) >> Relu >> MaxPool(2x2) >> Conv(1x1, 33) >> Relu6 >> GlobalPool(avg) >> Dense(10)",
     "Input(9x9x16) >> Conv(1x1, 16) >> (Conv(3x3, 16, padding=same) | MaxPool(3x3, stride=1, padding=same)) >> Add >> Relu >> Flatten >> Relu(30) >> Dense(5)",
+    "Input(9x9x16) >> Conv(1x1, 16) >> (MaxPool(5x5, stride=1, padding=same) | MaxPool(3x3, stride=1, padding=same)) >> Add >> Relu >> Conv(1x1, 8) >> GlobalPool(avg)",
     "Input(19x14x8) >> Conv(1x1, 24) >> Relu6 >> DepthwiseConv(3x3, padding=same) >> Relu6 >> Conv(1x1, 70) >> DepthwiseConv(5x5, stride=2) >> GlobalPool(avg)",
 ];
 

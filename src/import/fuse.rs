@@ -26,8 +26,8 @@ fn directions(layers: &mut Layers) {
         _ => None,
     };
     let mut taken: Vec<Option<usize>> = vec![None; layers.items.len()];
-    for at in 0..layers.items.len() {
-        let Item { call, inputs } = &layers.items[at];
+    for (item, taken) in layers.items.iter().zip(&mut taken) {
+        let Item { call, inputs } = item;
         let (true, Some((from, to)), &[joined]) = (call.is(&["Slice"]), range(call), &inputs[..]) else { continue };
         let whole = &layers.items[joined];
         let mut first = 0;
@@ -35,7 +35,7 @@ fn directions(layers: &mut Layers) {
             let layer = &layers.items[part].call;
             let (true, Some(Val::Int(units))) = (layer.is(&["LSTM", "GRU"]), layer.argument("n_units")) else { break };
             if (from, to) == (first, first + units) {
-                taken[at] = Some(part);
+                *taken = Some(part);
                 break;
             }
             first += units;

@@ -29,7 +29,7 @@ const MORE: [&str; 10] = [
     "Input(5x6) >> ClassToken >> PositionEmbedding >> LayerNorm >> Attention(2) >> (Dense(4) | Dense(6) | Flatten >> Slice(0, 6)) >> Attention(2, causal=true)",
     "Input(128x128x8) >> DepthwiseConv(3x3, padding=same) >> Conv(1x1, 16) >> DepthwiseConv(3x3, padding=same) >> Relu >> Conv(1x1, 4) >> GlobalPool(avg)",
     "Input(4x5x3) >> Softmax(axis=width) >> (Mean(height) >> Flatten | Max(channels) >> Flatten | Sum([width, channels]) >> Flatten) >> Concatenate",
-    "int8 Input(9x8x3) >> Conv(3x3, 8, stride=2, padding=same) >> Relu >> (Conv(1x1, 8) | MaxPool(3x3, stride=1, padding=same)) >> Add >> Relu6 >> GlobalPool(avg) >> Relu(5) >> Dense(4)",
+    "int8 Input(9x8x3) >> Conv(3x3, 8, stride=2, padding=same) >> Relu >> (Conv(1x1, 8) | MaxPool(3x3, stride=1, padding=same)) >> Add >> Relu6 >> (MaxPool(3x3, stride=1, padding=same) | MaxPool(5x5, stride=1, padding=same)) >> Add >> GlobalPool(avg) >> Relu(5) >> Dense(4)",
     "int8 Input(8x8x4) >> Conv(1x1, 20) >> DepthwiseConv(3x3) >> Relu >> (Conv(1x1, 8) | AvgPool(2x2, stride=1, padding=same)) >> Concatenate >> Tanh",
 ];
 

@@ -1,6 +1,7 @@
 //! Activations and what acts value by value.
 
-use super::{Context, Converted, Known, needs, number};
+use super::merge::factor;
+use super::{Context, Converted, Known, needs, norm, number};
 use crate::import::tree::{Call, Val};
 use crate::onnx::Node;
 use crate::onnx::patterns::bounds;
@@ -24,11 +25,6 @@ pub(super) fn swish(cx: &mut Context, node: &Node) -> Converted {
     let gate = cx.layers.add(Call::layer("Sigmoid"), &[gate]);
     let item = cx.layers.add(Call::layer("Multiply"), &[x.item, gate]);
     cx.give(node, Known { item, ..x })
-}
-
-/// x * factor.
-pub(super) fn factor(scale: f64) -> Call {
-    Call::layer("Affine").with("scale", number(scale as f32)).with("shift", number(0.0))
 }
 
 pub(super) fn affine(cx: &mut Context, node: &Node, scale: f64) -> Converted {
@@ -145,7 +141,7 @@ pub(super) fn prelu(cx: &mut Context, node: &Node) -> Converted {
     let axis = (place + x.shape.len()).checked_sub(shape.len()).filter(|&axis| axis > 0 && x.size(axis) == slopes);
     let axis = axis.ok_or_else(|| format!("its slopes have the shape {shape:?}, its input {:?}", x.shape))?;
     let x = cx.unflattened(x);
-    let x = super::norm::last(cx, x, axis);
+    let x = norm::last(cx, x, axis);
     cx.pointwise(node, Call::layer("PRelu").named(Some(&layer.name)), x)
 }
 
@@ -209,7 +205,7 @@ fn probabilities(cx: &mut Context, node: &Node) -> Result<Known, String> {
         [] if x.axes.len() == 1 && x.size(x.axes[0]) == 1 => Ok(softmax(cx, x, None)),
         [] => {
             let x = cx.in_order(x);
-            let x = super::norm::last(cx, x, axis);
+            let x = norm::last(cx, x, axis);
             Ok(softmax(cx, x, None))
         }
         [axis] => {
@@ -223,7 +219,7 @@ fn probabilities(cx: &mut Context, node: &Node) -> Result<Known, String> {
             match names.get(place) {
                 Some(name) => Ok(softmax(cx, x, Some(name))),
                 None => {
-                    let x = super::norm::last(cx, x, axis);
+                    let x = norm::last(cx, x, axis);
                     Ok(softmax(cx, x, None))
                 }
             }

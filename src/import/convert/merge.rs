@@ -67,6 +67,11 @@ pub(super) fn merged(cx: &mut Context, layer: &str, inputs: Vec<Known>) -> Resul
     }
 }
 
+/// x * factor.
+pub(super) fn factor(scale: f64) -> Call {
+    Call::layer("Affine").with("scale", number(scale as f32)).with("shift", number(0.0))
+}
+
 fn shapes(inputs: &[Known]) -> String {
     inputs.iter().map(|known| format!("{:?}", known.shape)).collect::<Vec<_>>().join(" and ")
 }
@@ -213,7 +218,7 @@ fn with_constant(cx: &mut Context, node: &Node, layer: &str, inputs: Vec<Known>,
     }
     if (layer, index) == ("Divide", 0) {
         let item = cx.layers.add(Call::layer("Power").with("p", number(-1.0)), &[x.item]);
-        let item = if value == 1.0 { item } else { cx.layers.add(super::activation::factor(value), &[item]) };
+        let item = if value == 1.0 { item } else { cx.layers.add(factor(value), &[item]) };
         return cx.give(node, Known { item, ..x.clone() });
     }
     let (scale, shift) = match (layer, index) {

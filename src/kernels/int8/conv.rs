@@ -65,7 +65,7 @@ fn panels(conv: &Convolution) -> Panels {
 pub fn packed_len(conv: &Convolution) -> usize {
     match is_depthwise(conv) {
         true => depthwise::packed_len(conv),
-        false => product([panels(conv).len(), conv.groups]),
+        false => product([panels(conv).bytes(), conv.groups]),
     }
 }
 
@@ -185,7 +185,7 @@ pub fn convolve(call: ConvCall<'_>) {
             rows: Rows { data: &rows.data[depth..], ..rows },
             taps: &taps,
             panels,
-            weights: &weights[group * panels.len()..][..panels.len()],
+            weights: &weights[group * panels.bytes()..][..panels.bytes()],
             rescale: Rescale {
                 multipliers: &rescale.multipliers[group * padded..],
                 biases: &rescale.biases[group * padded..],

@@ -1,8 +1,8 @@
 //! Depthwise convolutions of bytes: up to four rows of taps at a time, 64 channels side by side. Bands of rows are copied into the
 //! middle of the zero point first, in the cache of the thread that computes them.
 
-use super::conv::{Output, Rescale};
 use super::lanes::{GROUP, Lanes, LanesOp, QUAD, dispatch};
+use super::product::{Output, Rescale};
 use super::weights::Columns;
 use crate::kernels::parallel::thread_pool::{ThreadPool, WorkerScratch};
 use crate::kernels::tensor_view::{Bytes, Convolution, Window};

@@ -142,7 +142,7 @@ impl Product<'_> {
     fn check(&self, output: &Output<'_>) {
         let Product { rows, panels, rescale, .. } = self;
         assert!(self.taps.len() == panels.taps && panels.depth.is_multiple_of(GROUP), "taps");
-        assert!(self.weights.len() >= panels.len(), "packed weights");
+        assert!(self.weights.len() >= panels.bytes(), "packed weights");
         let columns = panels.columns.next_multiple_of(LANES);
         assert!(rescale.multipliers.len() >= columns && rescale.biases.len() >= columns, "multipliers and biases");
         let last = |images: usize, image: usize| (images - 1).saturating_mul(image);

@@ -25,7 +25,7 @@ impl Columns {
         for row in weights.chunks_exact(columns.max(1)) {
             largest.iter_mut().zip(row).for_each(|(largest, weight)| *largest = largest.max(weight.abs()));
         }
-        let scale = |largest: f32| (largest / MAX_WEIGHT).is_normal().then_some(largest / MAX_WEIGHT).unwrap_or(1.0);
+        let scale = |largest: f32| if (largest / MAX_WEIGHT).is_normal() { largest / MAX_WEIGHT } else { 1.0 };
         let scales: Vec<f32> = largest.into_iter().map(scale).collect();
         let round =
             |(weight, scale): (&f32, &f32)| (weight / scale).round_ties_even().clamp(-MAX_WEIGHT, MAX_WEIGHT) as i8;
@@ -95,13 +95,13 @@ pub struct Panels {
 
 impl Panels {
     /// Bytes of all panels.
-    pub fn len(&self) -> usize {
+    pub fn bytes(&self) -> usize {
         crate::size::product([self.columns.div_ceil(LANES), self.taps, self.depth / GROUP, STEP])
     }
 
     /// Packs the weight of each tap, row and column.
     pub fn pack(&self, weight: impl Fn(usize, usize, usize) -> i8) -> Vec<i8> {
-        let mut packed = vec![0; self.len()];
+        let mut packed = vec![0; self.bytes()];
         for (index, byte) in packed.iter_mut().enumerate() {
             let (step, lane, at) = (index / STEP, index / GROUP % LANES, index % GROUP);
             let (tap_of_panel, group) = (step / (self.depth / GROUP), step % (self.depth / GROUP));
@@ -134,8 +134,8 @@ mod tests {
 
     #[test]
     fn columns_have_scales_of_their_own() {
-        let columns = Columns::of(&[1.0, -0.01, 0.0, -0.5, 0.02, 0.0], 3);
-        assert_eq!(columns.bytes, [127, -64, 0, -64, 127, 0]);
+        let columns = Columns::of(&[1.0, -0.015, 0.0, -0.25, 0.02, 0.0], 3);
+        assert_eq!(columns.bytes, [127, -95, 0, -32, 127, 0]);
         assert_eq!(columns.scales, [1.0 / 127.0, 0.02 / 127.0, 1.0]);
     }
 

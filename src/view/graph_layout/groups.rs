@@ -1,7 +1,6 @@
 //! The frames of a drawing: the scopes in the names of layers, and folds.
 
 use super::boxes::{Boxes, LayerBox};
-use super::similar::contract;
 use crate::graph::{Graph, NodeId};
 use crate::view::scopes::{beginning, common, ending, scoped_names, scopes};
 use std::collections::BTreeMap;
@@ -34,12 +33,16 @@ struct Step {
     fold: Option<usize>,
 }
 
-/// The frames of a drawing; also names each box without what its frames say. Of a large net, frames that are like an earlier one
-/// become boxes if the drawing is to be compact.
-pub(super) fn groups(graph: &Graph, boxes: &mut Boxes, is_compact: bool) -> Group {
+/// The frames of a drawing; also names each box without what its frames say. `compact` may turn frames into boxes, and returns whether
+/// it did.
+pub(super) fn groups(
+    graph: &Graph,
+    boxes: &mut Boxes,
+    compact: impl FnOnce(&Graph, &mut Boxes, &Group) -> bool,
+) -> Group {
     name_by_scope(graph, &mut boxes.list);
     let mut root = frames(graph, boxes);
-    if is_compact && contract(graph, boxes, &root) {
+    if compact(graph, boxes, &root) {
         root = frames(graph, boxes);
     }
     root.shorten_names(&mut boxes.list);

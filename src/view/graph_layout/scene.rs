@@ -4,6 +4,7 @@
 use super::columns::{MAX_WIDTH, unfitness};
 use super::groups::{Group, folds_only, groups};
 use super::layered::{Flow, lay_out};
+use super::similar::contract;
 use super::types::{Item, Layout, Link, Pin, Point};
 use super::u_shape;
 use crate::graph::Graph;
@@ -75,7 +76,7 @@ pub(crate) fn arrange(graph: &Graph, boxes: &mut Boxes, is_compact: bool) -> Opt
     if boxes.list.len() > MAX_BOXES {
         return None;
     }
-    let root = groups(graph, boxes, is_compact);
+    let root = groups(graph, boxes, |graph, boxes, root| is_compact && contract(graph, boxes, root));
     let mut arranged = |min_width: f64| {
         boxes.list.iter_mut().for_each(|one| measure(graph, one, min_width));
         let down = |root: &Group| place(root, boxes, &[], Flow::Down, true);

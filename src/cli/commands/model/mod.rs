@@ -9,7 +9,7 @@ pub mod predict;
 pub mod serve;
 pub mod verify;
 #[cfg(not(feature = "serve"))]
-mod without_serve;
+pub mod without_serve;
 
 #[cfg(not(feature = "serve"))]
 pub use without_serve as serve;

@@ -130,7 +130,7 @@ impl CheckedKernel for Int8ConvolutionStep {
             "groups or activation of a convolution of bytes are unsupported",
         )?;
         // Sums of this many products fit 32 bits.
-        let terms = self.geometry.weights() / self.geometry.out_c.max(1);
+        let terms = self.geometry.weights().checked_div(self.geometry.out_c).unwrap_or(0);
         ensure(terms <= MAX_TERMS, "its sums could overflow")?;
         let all = [Some(self.input), self.residual, self.output];
         ensure(all.into_iter().flatten().all(Quantization::is_valid), "a scale is invalid")

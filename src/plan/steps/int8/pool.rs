@@ -30,7 +30,7 @@ impl Int8PoolStep {
 
 impl KernelStep for Int8PoolStep {
     fn run(&self, call: Call<'_>) -> Result<(), KernelError> {
-        let pixels = self.window.out_h * self.window.out_w;
+        let pixels = product([self.window.out_h, self.window.out_w]);
         let size = Size { images: call.batch, pixels, channels: self.channels };
         let (x, y) = (call.inputs[0].bytes(), call.output.bytes());
         match self.reduction {

@@ -80,7 +80,8 @@ fn bytes_do_not_depend_on_threads_or_batch() {
         for threads in [2, 3] {
             let bits = |values: &[f32]| values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
             assert_eq!(bits(&run(&artifact, threads, &samples)), bits(&first), "{net} on {threads} threads");
-            let single: Vec<f32> = samples.iter().flat_map(|one| run(&artifact, threads, std::slice::from_ref(one))).collect();
+            let single: Vec<f32> =
+                samples.iter().flat_map(|one| run(&artifact, threads, std::slice::from_ref(one))).collect();
             assert_eq!(bits(&single), bits(&first), "{net} one by one");
         }
     }

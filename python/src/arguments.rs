@@ -75,5 +75,15 @@ pub fn build_options(
         }
     };
     let weights = weights.unwrap_or_default();
-    Ok(BuildOptions { net, weights, allow_untrained, allow_missing: false, exact, fresh, max_memory, half_weights, int8: None })
+    Ok(BuildOptions {
+        net,
+        weights,
+        allow_untrained,
+        allow_missing: false,
+        exact,
+        fresh,
+        max_memory,
+        half_weights,
+        int8: None,
+    })
 }

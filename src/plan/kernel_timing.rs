@@ -30,7 +30,7 @@ impl KernelTiming {
     /// Allocates the buffers of an inference kernel for `batch` images; `None` for kernels with a variable number of inputs.
     ///
     /// In a plan, a kernel's constants have left the caches when its turn comes again if those of all kernels are larger: of `net_bytes`
-    /// of all constants, those of other kernels are represented by copies of this one's, up to [`MAX_COPIES_BYTES`].
+    /// of all constants, those of other kernels are represented by copies of this one's, up to `MAX_COPIES_BYTES`.
     pub fn new(kernel: &Kernel, batch: usize, net_bytes: usize, threads: &ThreadPool) -> Option<Self> {
         let bytes = 4 * kernel.constants().iter().sum::<usize>();
         let copies = (net_bytes.min(MAX_COPIES_BYTES) / bytes.max(1)).clamp(1, MAX_COPIES);

@@ -3,7 +3,7 @@
 //!
 //! Every instruction set gives the same bytes: integer sums are exact, and rescaling is the same sequence of IEEE operations
 //! everywhere: convert the sum to f32, one fused multiply-add for each operand, round to the nearest integer (ties to even),
-//! clamp. A kernel is written once, generic over [`lanes::Lanes`].
+//! clamp. A kernel is written once, generic over `lanes::Lanes`.
 
 pub mod add;
 pub mod bands;

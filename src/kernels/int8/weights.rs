@@ -88,7 +88,7 @@ impl Rescaling {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Panels {
     pub taps: usize,
-    /// Rows of a tap, a multiple of [`GROUP`].
+    /// Rows of a tap, a multiple of `GROUP`.
     pub depth: usize,
     pub columns: usize,
 }

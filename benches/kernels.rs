@@ -25,24 +25,6 @@ use netc::plan::steps::resize::ResizeStep;
 use netc::plan::steps::sequence::attention::AttentionStep;
 use std::time::{Duration, Instant};
 
-fn window(size: usize, kernel: usize, stride: usize, pad: usize) -> Window {
-    let out = (size + 2 * pad - kernel) / stride + 1;
-    Window {
-        in_h: size,
-        in_w: size,
-        out_h: out,
-        out_w: out,
-        kernel_h: kernel,
-        kernel_w: kernel,
-        stride_h: stride,
-        stride_w: stride,
-        dilation_h: 1,
-        dilation_w: 1,
-        pad_top: pad,
-        pad_left: pad,
-    }
-}
-
 /// Minimum runs of each kernel; the median is printed.
 const MIN_RUNS: usize = 10;
 /// Minimum time to measure each kernel for.
@@ -97,7 +79,7 @@ fn convolutions(bench: &Bench) {
         ("alexnet/conv2", 27, 5, (64, 192)),
     ];
     for (layer, size, kernel, (in_c, out_c)) in layers {
-        let geometry = Convolution { window: window(size, kernel, 1, kernel / 2), in_c, out_c, groups: 1 };
+        let geometry = Convolution { window: Window::square(size, kernel, 1, kernel / 2), in_c, out_c, groups: 1 };
         for batch in [1, 8] {
             for algorithm in Algorithm::candidates(&geometry, None, batch) {
                 let mut step = ConvolutionStep::new(geometry, true, Epilogue::default());
@@ -121,8 +103,12 @@ fn dense_layers(bench: &Bench) {
 fn depthwise(bench: &Bench) {
     for (size, channels, stride) in [(112, 32, 1), (112, 96, 2), (56, 144, 1), (28, 192, 1), (14, 576, 1), (7, 960, 1)]
     {
-        let geometry =
-            Convolution { window: window(size, 3, stride, 1), in_c: channels, out_c: channels, groups: channels };
+        let geometry = Convolution {
+            window: Window::square(size, 3, stride, 1),
+            in_c: channels,
+            out_c: channels,
+            groups: channels,
+        };
         let mut step = ConvolutionStep::new(geometry, true, Epilogue::default());
         step.algorithm = Algorithm::Depthwise(Depthwise);
         let name = format!("{size}x{size}x{channels} stride {stride}");
@@ -132,7 +118,7 @@ fn depthwise(bench: &Bench) {
 
 fn pools(bench: &Bench) {
     for (size, kernel, channels) in [(224, 2, 64), (112, 3, 64), (55, 3, 64), (27, 3, 192)] {
-        let pool = PoolStep { window: window(size, kernel, 2, 0), channels, reduction: Reduction::Maximum };
+        let pool = PoolStep { window: Window::square(size, kernel, 2, 0), channels, reduction: Reduction::Maximum };
         bench.measure(&format!("pool/{size}x{size}x{channels} {kernel}x{kernel}"), &Kernel::Pool(pool), 1);
     }
 }

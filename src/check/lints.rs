@@ -225,7 +225,6 @@ impl Spec {
     }
 }
 
-/// Whether two preprocessings give the same values, apart from resizing and cropping.
 /// The inputs that lead to layers of a net.
 fn inputs_of(graph: &Graph, net: &str) -> Vec<NodeId> {
     let of_net = |id: &NodeId| graph.node(*id).origin.layers.iter().any(|(known, _)| **known == *net);
@@ -234,6 +233,7 @@ fn inputs_of(graph: &Graph, net: &str) -> Vec<NodeId> {
     graph.inputs().into_iter().filter(|id| leads[id.0]).collect()
 }
 
+/// Whether two preprocessings give the same values, apart from resizing and cropping.
 fn same_values(a: &Preprocessing, b: &Preprocessing) -> bool {
     (a.order, a.scale, a.mean, a.std) == (b.order, b.scale, b.mean, b.std)
 }

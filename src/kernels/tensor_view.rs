@@ -84,6 +84,28 @@ pub struct Window {
 }
 
 impl Window {
+    /// A square window over a square image, padded alike on all sides, without dilation.
+    ///
+    /// # Panics
+    /// If the padded image is smaller than the window, or `stride` is 0.
+    pub fn square(size: usize, kernel: usize, stride: usize, pad: usize) -> Self {
+        let out = (size + 2 * pad - kernel) / stride + 1;
+        Self {
+            in_h: size,
+            in_w: size,
+            out_h: out,
+            out_w: out,
+            kernel_h: kernel,
+            kernel_w: kernel,
+            stride_h: stride,
+            stride_w: stride,
+            dilation_h: 1,
+            dilation_w: 1,
+            pad_top: pad,
+            pad_left: pad,
+        }
+    }
+
     /// The height of the dilated kernel: (kernel_h - 1) * dilation_h + 1.
     pub fn reach_h(&self) -> usize {
         span(self.kernel_h.max(1), self.dilation_h, 1)

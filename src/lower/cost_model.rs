@@ -91,7 +91,7 @@ pub fn backend(kernel: &mut Kernel, batch: usize) {
 #[derive(Clone, Copy, Debug)]
 pub struct ConvolutionCosts {
     /// Whether only algorithms that round like the direct one are allowed.
-    pub exact: bool,
+    exact: bool,
     residency: Residency,
 }
 

@@ -43,18 +43,6 @@ pub static INFERENCE: &[Pass] = &[
     fuse_epilogue::SOFTMAX,
 ];
 
-/// The passes before quantisation: those for inference, with pools as steps of their own, as bytes are pooled after they are rounded.
-pub static INT8: &[Pass] = &[
-    decompose::PASS,
-    dead_code::PASS,
-    remove_identity::PASS,
-    common_subgraphs::PASS,
-    fold_batch_norm::PASS,
-    fuse_residual::PASS,
-    fuse_epilogue::ACTIVATION,
-    fuse_epilogue::SOFTMAX,
-];
-
 /// The passes for a training step and for evaluating its loss: trained parameters are not folded.
 pub static TRAINING: &[Pass] = &[
     decompose::PASS,
@@ -80,9 +68,11 @@ pub fn optimize(graph: Graph) -> Graph {
     INFERENCE.iter().fold(graph, |graph, pass| pass.apply(graph))
 }
 
-/// Applies the passes before quantisation.
+/// Applies the passes before quantisation: those for inference, with pools as steps of their own, as bytes are pooled after they
+/// are rounded.
 pub fn optimize_int8(graph: Graph) -> Graph {
-    INT8.iter().fold(graph, |graph, pass| pass.apply(graph))
+    let passes = INFERENCE.iter().filter(|pass| pass.name != fuse_epilogue::POOL.name);
+    passes.fold(graph, |graph, pass| pass.apply(graph))
 }
 
 /// Replaces uses of nodes: `equal` is asked for each node, in order, for an earlier node with the same output, which its

@@ -118,8 +118,7 @@ fn grid(conv: &Convolution, batch: usize, pool: Option<Pool>) -> BlockGrid {
             (product([pool.reduced(window.out_h), 2, window.out_w]), product([2, window.out_w]))
         }
     };
-    let grid = BlockGrid::new(rows, conv.out_c / groups, block, product([batch, groups]), MIN_TASKS);
-    if conv.out_c / groups > rows { grid.by_columns() } else { grid }
+    BlockGrid::new(rows, conv.out_c / groups, block, product([batch, groups]), MIN_TASKS).larger_operand_once()
 }
 
 /// The operands of one group of one image.

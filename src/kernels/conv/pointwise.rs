@@ -73,10 +73,7 @@ impl ConvAlgorithm for Pointwise {
         }
         let depth_step = conv.in_c.div_ceil(conv.in_c.div_ceil(KC).max(1)).max(1);
         let row_block = (BLOCK_FLOATS / depth_step).clamp(24, 240);
-        let mut grid = BlockGrid::new(pixels, conv.out_c, row_block, images, MIN_TASKS);
-        if conv.out_c > pixels {
-            grid = grid.by_columns();
-        }
+        let grid = BlockGrid::new(pixels, conv.out_c, row_block, images, MIN_TASKS).larger_operand_once();
         let blocks = grid.blocks();
         threads.run_in_parts(images * blocks, &|task, _| {
             let image = task / blocks;

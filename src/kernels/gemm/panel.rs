@@ -108,10 +108,10 @@ impl BlockGrid {
         }
     }
 
-    /// The same blocks, column by column: threads that take successive blocks then read each column's weights once. Best where
-    /// the weights are larger than the rows.
-    pub fn by_columns(self) -> Self {
-        Self { by_columns: true, ..self }
+    /// The same blocks, column by column if the weights are larger than the rows: threads that take successive blocks then read
+    /// each column's weights once.
+    pub fn larger_operand_once(self) -> Self {
+        Self { by_columns: self.columns > self.rows, ..self }
     }
 
     /// The number of blocks.

@@ -155,21 +155,8 @@ mod tests {
     #[test]
     fn windows_and_whole_images() {
         for (kernel, stride, pad, channels, gap) in [(2, 2, 0, 16, 0), (3, 2, 1, 33, 4), (3, 1, 1, 300, 0)] {
-            let out = (9 + 2 * pad - kernel) / stride + 1;
-            let window = Window {
-                in_h: 9,
-                in_w: 9,
-                out_h: out,
-                out_w: out,
-                kernel_h: kernel,
-                kernel_w: kernel,
-                stride_h: stride,
-                stride_w: stride,
-                dilation_h: 1,
-                dilation_w: 1,
-                pad_top: pad,
-                pad_left: pad,
-            };
+            let window = Window::square(9, kernel, stride, pad);
+            let out = window.out_h;
             let (x, size) =
                 (ByteTensor::random(5, 2, 81, channels, gap), Size { images: 2, pixels: out * out, channels });
             let under = |n: usize, pixel: usize, c: usize| {

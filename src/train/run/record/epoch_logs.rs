@@ -2,7 +2,6 @@
 
 use super::event_file::{self, EventFile, Step};
 use super::{Epoch, RecordError, RunRecord};
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -70,16 +69,13 @@ fn logged(epoch: &Epoch) -> Vec<Logged> {
     let mut add = |prefix: &str, name: &str, of: &str, value: f64| {
         list.push(Logged { column: format!("{prefix}{name}"), tag: format!("{name}/{of}"), value });
     };
-    add("", "loss", "training", epoch.loss);
-    add("", "penalty", "training", epoch.penalty);
-    let validation_loss: BTreeMap<String, f64> =
-        epoch.validation_loss.map(|loss| ("loss".to_string(), loss)).into_iter().collect();
-    let none = BTreeMap::new();
-    for (prefix, of, loss, losses, metrics) in [
-        ("", "training", &none, &epoch.losses, &epoch.metrics),
-        ("validation_", "validation", &validation_loss, &epoch.validation_losses, &epoch.validation),
+    let training = [("loss", Some(epoch.loss)), ("penalty", Some(epoch.penalty))];
+    let validation = [("loss", epoch.validation_loss), ("penalty", None)];
+    for (prefix, of, totals, losses, metrics) in [
+        ("", "training", training, &epoch.losses, &epoch.metrics),
+        ("validation_", "validation", validation, &epoch.validation_losses, &epoch.validation),
     ] {
-        loss.iter().for_each(|(name, value)| add(prefix, name, of, *value));
+        totals.iter().for_each(|(name, value)| value.iter().for_each(|value| add(prefix, name, of, *value)));
         losses.iter().for_each(|(output, value)| add(prefix, &format!("{output}/loss"), of, *value));
         metrics.iter().for_each(|(name, value)| add(prefix, name, of, *value));
     }

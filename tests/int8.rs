@@ -7,6 +7,7 @@ use netc::compile::{self, Build, BuildOptions};
 use netc::diagnostics::Code;
 use netc::elaborate::load;
 use netc::elaborate::project::source_files::from_disk;
+use netc::lower::Bf16Use;
 use netc::plan::{Format, Kernel};
 use netc::runtime::Session;
 use std::path::PathBuf;
@@ -135,5 +136,5 @@ fn squeezenet_keeps_its_classes_in_a_quarter_of_the_size() {
     let [small, large] = [&narrow, &wide].map(|build| build.compiled.plan.constant_floats());
     assert!(small * 100 <= large * 28, "{small} of {large}");
     let comparison = verify(&narrow, 1, 2).expect("it runs");
-    assert!(comparison.int8 && comparison.check(false).is_ok(), "{comparison:?}");
+    assert!(comparison.int8 && comparison.check(Bf16Use::Never).is_ok(), "{comparison:?}");
 }

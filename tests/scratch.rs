@@ -8,6 +8,7 @@ use netc::elaborate::project::source_files::from_disk;
 use netc::kernels::training::loss::Loss;
 use netc::kernels::training::optimizer::UpdateRule;
 use netc::kernels::training::regularizer::Regularizer;
+use netc::lower::Bf16Use;
 use netc::plan::Kernel;
 use netc::runtime::Session;
 use netc::train::autodiff::Settings;
@@ -26,7 +27,7 @@ fn values(len: usize, tokens: bool) -> Vec<f32> {
 #[derive(Clone, Copy, PartialEq)]
 enum Precision {
     F32,
-    Half,
+    Bf16(Bf16Use),
     Int8,
 }
 
@@ -37,7 +38,7 @@ fn run(net: &str, largest: usize, workers: usize, precision: Precision) -> BTree
     let mut options = BuildOptions { allow_untrained: true, ..BuildOptions::default() };
     match precision {
         Precision::F32 => {}
-        Precision::Half => options.half_weights = true,
+        Precision::Bf16(what) => options.bf16 = what,
         Precision::Int8 => {
             let (graph, _) = compile::graph(&spec, None).expect("a net");
             let len = |id| graph.node(id).output.len().expect("a size");
@@ -160,7 +161,10 @@ fn every_kernel_keeps_to_its_scratch_for_every_batch_and_team() {
             seen.extend(run(net, 9, workers, Precision::Int8));
         }
     }
-    seen.extend(run("Input(3000) >> Dense(10) >> Dense(2)", 9, 2, Precision::Half));
+    let bf16 = "Input(21, 17, 3) >> Conv(24, 3) >> MaxPool(2) >> Conv(7, 3, stride=2) >> Conv(9, 1) >> Dense(5001) >> Dense(2)";
+    for what in [Bf16Use::DenseWeights, Bf16Use::Products] {
+        seen.extend(run(bf16, 9, 2, Precision::Bf16(what)));
+    }
     let missing: Vec<_> = Kernel::NAMES.iter().filter(|&name| !seen.contains(name)).collect();
     assert!(missing.is_empty(), "no net here has these kernels: {missing:?}");
 }

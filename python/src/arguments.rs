@@ -67,11 +67,12 @@ pub fn build_options(
     max_memory: Option<u64>,
     precision: &str,
 ) -> PyResult<BuildOptions> {
-    let half_weights = match precision {
-        "f32" => false,
-        "bf16-weights" => true,
+    let bf16 = match precision {
+        "f32" => Bf16Use::Never,
+        "bf16" => Bf16Use::Products,
+        "bf16-weights" => Bf16Use::DenseWeights,
         other => {
-            return Err(PyValueError::new_err(format!("precision='{other}' is neither 'f32' nor 'bf16-weights'")));
+            return Err(PyValueError::new_err(format!("precision='{other}' is none of 'f32', 'bf16' and 'bf16-weights'")));
         }
     };
     let weights = weights.unwrap_or_default();
@@ -83,7 +84,7 @@ pub fn build_options(
         exact,
         fresh,
         max_memory,
-        half_weights,
+        bf16,
         int8: None,
     })
 }

@@ -201,7 +201,7 @@ pub fn verify<'py>(
         let located = |diagnostics: Diagnostics| Located::new(diagnostics, &spec.sources);
         let (build, _) = compile::build(&spec, &options).map_err(located)?;
         let comparison = check::verify::verify(&build, batch.max(1), threads).map_err(located)?;
-        comparison.check(options.half_weights).map_err(|error| Located::new(error.into(), &Sources::default()))?;
+        comparison.check(options.bf16).map_err(|error| Located::new(error.into(), &Sources::default()))?;
         Ok(comparison.outputs)
     };
     let outputs = py.detach(compare).map_err(|errors: Located| errors.into_error(py))?;

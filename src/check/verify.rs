@@ -4,6 +4,7 @@ use crate::compile::int8::captured::step_values;
 use crate::compile::{self, Build, Values};
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, Result};
 use crate::graph::{Graph, Initializer, NodeId, Parameter, reference};
+use crate::lower::Bf16Use;
 use crate::passes;
 use crate::plan::Step;
 use crate::runtime::Session;
@@ -13,7 +14,7 @@ use std::sync::Arc;
 
 /// The maximum error, relative to the range of the output.
 pub const TOLERANCE: f64 = 1e-4;
-/// The maximum error with weights in bf16, which has 8 bits of precision.
+/// The maximum error with weights or products in bf16, which has 8 bits of precision.
 pub const HALF_TOLERANCE: f64 = 2e-2;
 
 /// The least signal-to-noise ratio of an int8 net's outputs, in dB.
@@ -58,17 +59,17 @@ pub struct Deviation {
 }
 
 impl Comparison {
-    /// Checks that the outputs deviate by no more than the rounding of f32, or of weights in bf16 if they are stored so. Those of an
+    /// Checks that the outputs deviate by no more than the rounding of f32, or of bf16 if weights or products are rounded to it. Those of an
     /// int8 net must have [`INT8_SNR`].
     ///
     /// # Errors
     /// [`Code::Deviation`], with the first step that deviates more.
-    pub fn check(&self, half_weights: bool) -> std::result::Result<(), Diagnostic> {
+    pub fn check(&self, bf16: Bf16Use) -> std::result::Result<(), Diagnostic> {
         if self.int8 {
             return self.check_snr();
         }
         let worst = self.outputs.iter().map(|deviation| deviation.error).fold(0.0, f64::max);
-        let tolerance = if half_weights { HALF_TOLERANCE } else { TOLERANCE };
+        let tolerance = if bf16 == Bf16Use::Never { TOLERANCE } else { HALF_TOLERANCE };
         if worst <= tolerance {
             return Ok(());
         }

@@ -16,7 +16,7 @@ use crate::elaborate::project::shipped;
 use crate::graph::{Graph, ParameterId};
 use crate::kernels::training::loss::Loss;
 use crate::lower::memory_budget::fit_memory_budget;
-use crate::lower::{self, AlgorithmOverrides, Compiled, Options};
+use crate::lower::{self, AlgorithmOverrides, Bf16Use, Compiled, Options};
 use crate::ops::input::Input;
 use crate::ops::input::preprocessing::Preprocessing;
 use crate::ops::output_kind::OutputKind;
@@ -53,10 +53,17 @@ pub struct BuildOptions {
     pub fresh: bool,
     /// The limit of [`Plan::memory`] in bytes.
     pub max_memory: Option<u64>,
-    /// Weights of dense layers are stored in bf16.
-    pub half_weights: bool,
+    /// What is rounded to bf16.
+    pub bf16: Bf16Use,
     /// Layers are computed on bytes, whose scales are calibrated on samples from here.
     pub int8: Option<CalibrationSource>,
+}
+
+impl BuildOptions {
+    /// How a graph is lowered, without overrides.
+    pub fn lowering(&self) -> Options<'static> {
+        Options { bf16: self.bf16, ..Options::inference(self.exact) }
+    }
 }
 
 /// The weights file that training has written for a net, if its spec has a recipe and names no other file for it: next to the
@@ -156,7 +163,7 @@ pub fn plan(graph: Graph, options: &BuildOptions) -> Result<Plan> {
 
 /// Lowers a fused graph with the options of a build.
 fn planned(fused: &Graph, options: &BuildOptions, overrides: Option<&AlgorithmOverrides>) -> Result<Compiled> {
-    let lowering = Options { overrides, half_weights: options.half_weights, ..Options::inference(options.exact) };
+    let lowering = Options { overrides, ..options.lowering() };
     match options.max_memory {
         Some(limit) => fit_memory_budget(fused, lowering, limit),
         None => lower::lower(fused, lowering),

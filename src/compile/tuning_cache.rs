@@ -82,6 +82,6 @@ pub fn tuned(
     overrides: &mut AlgorithmOverrides,
     report: &mut dyn FnMut(&str, &dyn Display, Duration),
 ) -> Result<()> {
-    tune(&build.compiled.plan, options.exact, threads, overrides, report);
+    tune(&build.compiled.plan, options.lowering().rounding(), threads, overrides, report);
     build.plan_again(options, overrides, machine(threads))
 }

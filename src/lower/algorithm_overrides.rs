@@ -1,6 +1,7 @@
 //! Algorithms that replace the cost model's choice, found by measuring or to save memory.
 
 use crate::kernels::conv::Algorithm;
+use crate::kernels::conv::algorithm::Rounding;
 use crate::kernels::gemm::Backend;
 use crate::plan::steps::convolution::ConvolutionStep;
 use crate::plan::steps::dense::{DenseStep, Storage};
@@ -21,21 +22,21 @@ struct Entry {
     step: ConvolutionStep,
     /// Images of a micro-batch.
     chunk: usize,
-    /// Whether only algorithms that round like the direct one were considered.
-    exact: bool,
+    /// The algorithms that were considered.
+    rounding: Rounding,
 }
 
 impl AlgorithmOverrides {
     /// The algorithm for a convolution, if this program can run it.
-    pub fn find(&self, step: &ConvolutionStep, chunk: usize, exact: bool) -> Option<Algorithm> {
-        let entry = self.list.iter().find(|entry| entry.is_for(step, chunk, exact))?;
+    pub fn find(&self, step: &ConvolutionStep, chunk: usize, rounding: Rounding) -> Option<Algorithm> {
+        let entry = self.list.iter().find(|entry| entry.is_for(step, chunk, rounding))?;
         entry.step.is_valid().then_some(entry.step.algorithm)
     }
 
     /// Sets the algorithm for a convolution to the one that it has.
-    pub fn insert(&mut self, step: &ConvolutionStep, chunk: usize, exact: bool) {
-        self.list.retain(|entry| !entry.is_for(step, chunk, exact));
-        self.list.push(Entry { step: step.clone(), chunk, exact });
+    pub fn insert(&mut self, step: &ConvolutionStep, chunk: usize, rounding: Rounding) {
+        self.list.retain(|entry| !entry.is_for(step, chunk, rounding));
+        self.list.push(Entry { step: step.clone(), chunk, rounding });
     }
 }
 
@@ -57,11 +58,11 @@ fn is_same(a: &DenseStep, b: &DenseStep) -> bool {
 }
 
 impl Entry {
-    fn is_for(&self, step: &ConvolutionStep, chunk: usize, exact: bool) -> bool {
+    fn is_for(&self, step: &ConvolutionStep, chunk: usize, rounding: Rounding) -> bool {
         let same = |a: &ConvolutionStep, b: &ConvolutionStep| {
             (a.geometry, a.bias, a.epilogue, a.input_gradient_of)
                 == (b.geometry, b.bias, b.epilogue, b.input_gradient_of)
         };
-        same(&self.step, step) && (self.chunk, self.exact) == (chunk, exact)
+        same(&self.step, step) && (self.chunk, self.rounding) == (chunk, rounding)
     }
 }

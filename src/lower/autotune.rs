@@ -3,11 +3,12 @@
 use super::cost_model::ConvolutionCosts;
 use super::{AlgorithmOverrides, cost_model};
 use crate::kernels::conv::Algorithm;
+use crate::kernels::conv::algorithm::Rounding;
 use crate::kernels::parallel::thread_pool::ThreadPool;
 use crate::plan::kernel_step::KernelStep;
 use crate::plan::kernel_timing::KernelTiming;
 use crate::plan::steps::convolution::ConvolutionStep;
-use crate::plan::steps::dense::{DenseStep, Storage};
+use crate::plan::steps::dense::DenseStep;
 use crate::plan::{Kernel, Plan};
 use std::fmt::Display;
 use std::time::Duration;
@@ -21,17 +22,17 @@ const GIVE_UP_FACTOR: u32 = 2;
 /// algorithms. `report` is called for each with the step's name and the time of one image.
 pub fn tune(
     plan: &Plan,
-    exact: bool,
+    rounding: Rounding,
     threads: usize,
     overrides: &mut AlgorithmOverrides,
     report: &mut dyn FnMut(&str, &dyn Display, Duration),
 ) {
     let threads = ThreadPool::new(threads);
     let net_bytes = 4 * plan.constant_floats();
-    let costs = ConvolutionCosts::of_plan(plan, exact);
+    let costs = ConvolutionCosts::of_plan(plan, rounding);
     for (index, step) in plan.steps.iter().enumerate() {
         if let Kernel::Dense(dense) = &step.kernel
-            && dense.weights != Storage::Bf16
+            && !dense.weights.is_bf16()
             && overrides.find_dense(dense).is_none()
             && let Some((way, time)) = fastest_dense(dense, net_bytes, &threads)
         {
@@ -40,7 +41,7 @@ pub fn tune(
         }
         let Kernel::Convolution(convolution) = &step.kernel else { continue };
         let chunk = plan.micro_batch(index);
-        if overrides.find(convolution, chunk, exact).is_some() {
+        if overrides.find(convolution, chunk, rounding).is_some() {
             continue;
         }
         let mut best: Option<(Duration, ConvolutionStep)> = None;
@@ -55,7 +56,7 @@ pub fn tune(
         }
         if let Some((time, candidate)) = best {
             report(&step.name, &candidate.algorithm, time);
-            overrides.insert(&candidate, chunk, exact);
+            overrides.insert(&candidate, chunk, rounding);
         }
     }
 }

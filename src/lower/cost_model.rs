@@ -3,6 +3,7 @@
 
 use crate::graph::{Graph, Parameter};
 use crate::kernels::conv::Algorithm;
+use crate::kernels::conv::algorithm::Rounding;
 use crate::kernels::conv::cost::{Residency, Sizes};
 use crate::kernels::dense::few_outputs::has_few_outputs;
 use crate::kernels::gemm::{self, Backend, Shape, blas};
@@ -90,20 +91,20 @@ pub fn backend(kernel: &mut Kernel, batch: usize) {
 /// The choice of convolutions' algorithms in one net.
 #[derive(Clone, Copy, Debug)]
 pub struct ConvolutionCosts {
-    /// Whether only algorithms that round like the direct one are allowed.
-    exact: bool,
+    /// Algorithms that round so, or less, are allowed.
+    rounding: Rounding,
     residency: Residency,
 }
 
 impl ConvolutionCosts {
     /// For the net of a graph.
-    pub fn of_graph(graph: &Graph, exact: bool) -> Self {
-        Self { exact, residency: Residency::of(graph.parameters.iter().map(Parameter::len).sum()) }
+    pub fn of_graph(graph: &Graph, rounding: Rounding) -> Self {
+        Self { rounding, residency: Residency::of(graph.parameters.iter().map(Parameter::len).sum()) }
     }
 
     /// For the net of a plan, whose constants are packed.
-    pub fn of_plan(plan: &Plan, exact: bool) -> Self {
-        Self { exact, residency: Residency::of(plan.constant_floats()) }
+    pub fn of_plan(plan: &Plan, rounding: Rounding) -> Self {
+        Self { rounding, residency: Residency::of(plan.constant_floats()) }
     }
 
     /// Sets the algorithm of a convolution to the fastest.
@@ -123,7 +124,7 @@ impl ConvolutionCosts {
     pub fn candidates(&self, step: &ConvolutionStep, micro_batch: usize) -> Vec<Candidate> {
         let sizes = Sizes::of(&step.geometry, self.residency);
         let list = Algorithm::candidates(&step.geometry, step.pool(), micro_batch).into_iter();
-        let allowed = list.filter(|algorithm| !self.exact || algorithm.rounds_as_direct());
+        let allowed = list.filter(|algorithm| algorithm.rounding() <= self.rounding);
         allowed.map(|algorithm| Candidate { nanoseconds: algorithm.cost(&sizes), algorithm }).collect()
     }
 }

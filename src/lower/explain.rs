@@ -1,6 +1,7 @@
 //! Explanation of a step's algorithm: the candidates, and their estimated costs.
 
 use super::cost_model::{self, ConvolutionCosts};
+use crate::kernels::conv::algorithm::Rounding;
 use crate::kernels::gemm::Shape;
 use crate::plan::kernel_step::KernelStep;
 use crate::plan::steps::convolution::ConvolutionStep;
@@ -9,7 +10,7 @@ use crate::plan::{Kernel, Plan};
 use std::fmt::Write;
 
 /// The step of a name, or the one into which the layer of that name was fused, with the candidates for it.
-pub fn explain(plan: &Plan, name: &str, exact: bool) -> Option<String> {
+pub fn explain(plan: &Plan, name: &str, rounding: Rounding) -> Option<String> {
     let named = plan.steps.iter().position(|step| step.name == name);
     let fused_into = || plan.steps.iter().position(|step| step.layers.iter().any(|layer| layer == name));
     let index = named.or_else(fused_into)?;
@@ -23,7 +24,7 @@ pub fn explain(plan: &Plan, name: &str, exact: bool) -> Option<String> {
         let _ = writeln!(text, "  {count} layers in one step: the {held} KiB per image between them stay in cache");
     }
     if let Kernel::Dense(dense) = &step.kernel
-        && dense.weights != Storage::Bf16
+        && !dense.weights.is_bf16()
     {
         text += &dense_ways(dense);
         return Some(text);
@@ -42,7 +43,7 @@ pub fn explain(plan: &Plan, name: &str, exact: bool) -> Option<String> {
         );
         return Some(text);
     };
-    let costs = ConvolutionCosts::of_plan(plan, exact);
+    let costs = ConvolutionCosts::of_plan(plan, rounding);
     let candidates = costs.candidates(now, plan.micro_batch(index));
     let names: Vec<String> = candidates.iter().map(|candidate| candidate.algorithm.to_string()).collect();
     let chosen = now.algorithm.to_string();

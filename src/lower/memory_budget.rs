@@ -2,7 +2,7 @@
 //! lowest loss of time per byte saved.
 
 use super::cost_model::ConvolutionCosts;
-use super::{Compiled, Options, lower};
+use super::{Bf16Use, Compiled, Options, lower};
 use crate::diagnostics::{Code, Diagnostic, Result, counted};
 use crate::graph::Graph;
 use crate::plan::kernel_step::KernelStep;
@@ -15,7 +15,7 @@ use crate::plan::{Kernel, Plan};
 /// # Errors
 /// As [`lower`], and `E0801` if no plan is that small.
 pub fn fit_memory_budget(graph: &Graph, options: Options<'_>, limit: u64) -> Result<Compiled> {
-    let costs = ConvolutionCosts::of_graph(graph, options.exact);
+    let costs = ConvolutionCosts::of_graph(graph, options.rounding());
     let mut compiled = lower(graph, options)?;
     let mut micro_batch = compiled.plan.stages.iter().filter_map(|stage| stage.micro_batch).max().unwrap_or(1);
     while compiled.plan.memory() > limit && micro_batch > 1 {
@@ -27,7 +27,7 @@ pub fn fit_memory_budget(graph: &Graph, options: Options<'_>, limit: u64) -> Res
         let Some((step, images)) = cheapest_saving(&compiled.plan, &costs) else {
             return Err(too_large(graph, &compiled.plan, options, limit).into());
         };
-        overrides.insert(&step, images, options.exact);
+        overrides.insert(&step, images, options.rounding());
         compiled = lower(graph, Options { micro_batch: Some(micro_batch), overrides: Some(&overrides), ..options })?;
     }
     Ok(compiled)
@@ -77,7 +77,7 @@ fn too_large(graph: &Graph, plan: &Plan, options: Options<'_>, limit: u64) -> Di
         .filter(|step| matches!(step.kernel, Kernel::Dense(_)))
         .flat_map(|step| step.kernel.constants())
         .sum();
-    let half = (!options.half_weights && dense > 0).then(|| {
+    let half = (options.bf16 == Bf16Use::Never && dense > 0).then(|| {
         format!("`--precision bf16-weights` halves the {} of the dense layers' weights", mib(4 * dense as u64))
     });
     diagnostic.maybe_help(half)

@@ -12,6 +12,8 @@ mod micro_batches;
 
 use crate::diagnostics::{Code, Diagnostic, Result};
 use crate::graph::{Graph, Int8Lowering, Lowered, Lowering, NodeId, ParameterId, Precision};
+use crate::kernels::conv::algorithm::Rounding;
+use crate::kernels::gemm::Backend;
 use crate::plan::kernel::RepackStep;
 use crate::plan::kernel_step::CONSTANT_ALIGNMENT;
 use crate::plan::steps::dense::Storage;
@@ -34,13 +36,32 @@ pub struct Options<'a> {
     pub micro_batch: Option<usize>,
     /// Algorithms to use in place of those of the cost model.
     pub overrides: Option<&'a AlgorithmOverrides>,
-    /// Weights of dense layers are stored in bf16.
-    pub half_weights: bool,
+    pub bf16: Bf16Use,
     /// Each layer is a step of its own, so that a session can capture its output.
     pub separate: bool,
 }
 
+/// What a plan rounds to bf16.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Bf16Use {
+    #[default]
+    Never,
+    /// The weights of dense layers, which are multiplied in f32.
+    DenseWeights,
+    /// The inputs and weights of dense layers, and of convolutions where that is faster; sums are in f32.
+    Products,
+}
+
 impl Options<'_> {
+    /// The algorithms that are allowed.
+    pub fn rounding(&self) -> Rounding {
+        match (self.exact, self.bf16) {
+            (true, _) => Rounding::Direct,
+            (false, Bf16Use::Products) => Rounding::Bf16,
+            (false, _) => Rounding::Transformed,
+        }
+    }
+
     /// Options for inference.
     pub fn inference(exact: bool) -> Self {
         Options { exact, ..Options::default() }
@@ -112,7 +133,7 @@ struct PendingStep {
 /// If a size is open, or a layer has no kernel for its settings.
 pub fn lower(graph: &Graph, options: Options<'_>) -> Result<Compiled> {
     check_sizes(graph)?;
-    let costs = ConvolutionCosts::of_graph(graph, options.exact);
+    let costs = ConvolutionCosts::of_graph(graph, options.rounding());
     let mut placement = Placement::new(graph, |id| lower_node(graph, id, options));
     let mut steps: Vec<PendingStep> = Vec::new();
     for id in graph.ids() {
@@ -278,16 +299,19 @@ fn assemble(
         match (&mut kernel, options.state) {
             (Kernel::Convolution(step), None) => {
                 let chunk = plan.micro_batch(plan.steps.len());
-                let fixed = options.overrides.and_then(|overrides| overrides.find(step, chunk, options.exact));
+                let fixed = options.overrides.and_then(|overrides| overrides.find(step, chunk, options.rounding()));
                 match fixed {
                     Some(algorithm) => step.algorithm = algorithm,
                     None => costs.choose(step, chunk),
                 }
             }
-            (Kernel::Dense(step), None) if options.half_weights => step.weights = Storage::Bf16,
             (Kernel::Dense(step), None) => {
                 let fixed = options.overrides.and_then(|overrides| overrides.find_dense(step));
-                (step.weights, step.backend) = fixed.unwrap_or_default();
+                (step.weights, step.backend) = match options.bf16 {
+                    Bf16Use::Never => fixed.unwrap_or_default(),
+                    Bf16Use::DenseWeights => (Storage::Bf16, Backend::default()),
+                    Bf16Use::Products => (Storage::Bf16Products, Backend::default()),
+                };
             }
             _ => {}
         }

@@ -4,6 +4,7 @@ use super::cost::Sizes;
 use crate::kernels::epilogue::{EpilogueArgs, Pool};
 use crate::kernels::parallel::thread_pool::ThreadPool;
 use crate::kernels::tensor_view::{Convolution, View, ViewMut};
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// The arguments of a convolution: `batch` images of `(in_h, in_w, in_c)` to `(out_h, out_w, out_c)`, or to half that height
@@ -19,6 +20,17 @@ pub struct ConvCall<'a> {
     /// At least [`ConvAlgorithm::scratch_len`] floats of any content.
     pub scratch: &'a mut [f32],
     pub output: ViewMut<'a>,
+}
+
+/// How an algorithm rounds. A build allows all up to one of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Rounding {
+    /// Sums of rounded products, as in the direct method.
+    Direct,
+    /// In f32, of transformed operands.
+    Transformed,
+    /// Of operands that are rounded to bf16.
+    Bf16,
 }
 
 /// A convolution algorithm: what it supports, its packing, its cost, and the kernel.
@@ -61,9 +73,9 @@ pub trait ConvAlgorithm: fmt::Display {
     /// Estimated nanoseconds per image on one core of the [target](crate::kernels::target).
     fn cost(&self, sizes: &Sizes) -> f64;
 
-    /// Whether it rounds as the direct method does, as exact-arithmetic builds require.
-    fn rounds_as_direct(&self) -> bool {
-        true
+    /// How it rounds.
+    fn rounding(&self) -> Rounding {
+        Rounding::Direct
     }
 
     /// Multiply-adds that it executes per image.

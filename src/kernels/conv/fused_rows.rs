@@ -8,6 +8,7 @@ use super::depthwise::{Call, Depthwise};
 use super::im2col::{Im2col, Task};
 use super::input_rows::ImageRows;
 use crate::kernels::epilogue::{EpilogueArgs, EpiloguePtrs, Output, check_view};
+use crate::kernels::gemm::bf16::Operands;
 use crate::kernels::parallel::thread_pool::{ThreadPool, WorkerScratch};
 use crate::kernels::tensor_view::{Convolution, View, ViewMut, Window};
 use crate::size::{product, span, sum};
@@ -267,7 +268,9 @@ impl FusedCall<'_> {
                         call.row(image, y, to.add((y - row) * width * ld), ld);
                     }
                 } else {
-                    let task = Task { threads: self.threads, conv, image, group: 0, input, weights, epilogue };
+                    let operands = Operands::F32;
+                    let task =
+                        Task { threads: self.threads, conv, image, group: 0, operands, input, weights, epilogue };
                     task.block(row * width..end * width, 0..channels, to, ld);
                 }
                 row = end;

@@ -5,6 +5,7 @@ use super::algorithm::{ConvAlgorithm, ConvCall};
 use super::cost::Sizes;
 use super::input_rows::ImageRows;
 use crate::kernels::epilogue::{EpiloguePtrs, Output, Pool, check_convolution, pool_two_rows};
+use crate::kernels::gemm::bf16::Operands;
 use crate::kernels::gemm::micro_kernel::{LhsRows, PackedProduct};
 use crate::kernels::gemm::panel::{BlockGrid, pack, packed_len, panels};
 use crate::kernels::parallel::thread_pool::{ThreadPool, WorkerScratch};
@@ -59,31 +60,7 @@ impl ConvAlgorithm for Im2col {
     }
 
     fn run(&self, call: ConvCall<'_>) {
-        let ConvCall { threads, conv, batch, input, weights, epilogue, scratch, output } = call;
-        assert_eq!(weights.len(), self.packed_len(conv), "packed weights");
-        let (output, epilogue_ptrs) = check_convolution(conv, batch, &input, epilogue, output);
-        let grid = grid(conv, batch, epilogue.pool);
-        let scratch = WorkerScratch::new(scratch, worker_len(conv, batch, epilogue.pool), threads.count());
-        let input = ImageRows::of(&input, conv.window.in_h, conv.window.in_w);
-        let blocks = grid.blocks();
-        if conv.out_c == 0 || conv.window.out_h * conv.window.out_w == 0 {
-            return;
-        }
-        threads.run_in_parts(batch * conv.groups * blocks, &|task, worker| {
-            let (image_group, block) = (task / blocks, task % blocks);
-            let (image, group) = (image_group / conv.groups, image_group % conv.groups);
-            let (pixels, columns) = grid.block(block);
-            let task = Task { threads, conv, image, group, input, weights, epilogue: &epilogue_ptrs };
-            match epilogue.pool {
-                // SAFETY: pixels and columns were checked to lie within the views; blocks are disjoint.
-                None => unsafe {
-                    let first = group * (conv.out_c / conv.groups) + columns.start;
-                    task.block(pixels.clone(), columns, output.pixel(image, pixels.start).add(first), output.ld);
-                },
-                // SAFETY: as above; workers have disjoint scratch.
-                Some(Pool::Max2x2) => unsafe { task.pooled_block(pixels, columns, scratch.piece(worker), &output) },
-            }
-        });
+        multiply(call, Operands::F32);
     }
 
     fn cost(&self, sizes: &Sizes) -> f64 {
@@ -91,6 +68,38 @@ impl ConvAlgorithm for Im2col {
         let penalty = if sizes.inputs < 8.0 { 2.0 } else { 1.0 } * if sizes.groups > 1.0 { 2.0 } else { 1.0 };
         penalty * sizes.product(sizes.pixels, sizes.depth, 7.0) / 0.97 + sizes.read_weights()
     }
+}
+
+/// Computes a convolution; of pairs of bf16, all channel counts are those of pairs.
+///
+/// # Panics
+/// If a slice is too short for the sizes.
+pub(crate) fn multiply(call: ConvCall<'_>, operands: Operands) {
+    let ConvCall { threads, conv, batch, input, weights, epilogue, scratch, output } = call;
+    assert_eq!(weights.len(), Im2col.packed_len(conv), "packed weights");
+    let (output, epilogue_ptrs) = check_convolution(conv, batch, &input, epilogue, output);
+    let grid = grid(conv, batch, epilogue.pool);
+    let scratch = WorkerScratch::new(scratch, worker_len(conv, batch, epilogue.pool), threads.count());
+    let input = ImageRows::of(&input, conv.window.in_h, conv.window.in_w);
+    let blocks = grid.blocks();
+    if conv.out_c == 0 || conv.window.out_h * conv.window.out_w == 0 {
+        return;
+    }
+    threads.run_in_parts(batch * conv.groups * blocks, &|task, worker| {
+        let (image_group, block) = (task / blocks, task % blocks);
+        let (image, group) = (image_group / conv.groups, image_group % conv.groups);
+        let (pixels, columns) = grid.block(block);
+        let task = Task { threads, conv, image, group, operands, input, weights, epilogue: &epilogue_ptrs };
+        match epilogue.pool {
+            // SAFETY: pixels and columns were checked to lie within the views; blocks are disjoint.
+            None => unsafe {
+                let first = group * (conv.out_c / conv.groups) + columns.start;
+                task.block(pixels.clone(), columns, output.pixel(image, pixels.start).add(first), output.ld);
+            },
+            // SAFETY: as above; workers have disjoint scratch.
+            Some(Pool::Max2x2) => unsafe { task.pooled_block(pixels, columns, scratch.piece(worker), &output) },
+        }
+    });
 }
 
 impl fmt::Display for Im2col {
@@ -127,6 +136,7 @@ pub(crate) struct Task<'a> {
     pub conv: &'a Convolution,
     pub image: usize,
     pub group: usize,
+    pub operands: Operands,
     pub input: ImageRows,
     pub weights: &'a [f32],
     pub epilogue: &'a EpiloguePtrs<'a>,
@@ -193,7 +203,7 @@ impl Task<'_> {
                             true => weights.wrapping_add(columns.len().div_ceil(PANEL) * panel_stride),
                             false => weights.wrapping_add(next_k * PANEL),
                         };
-                        self.threads.isa().dispatch(PackedProduct {
+                        let product = PackedProduct {
                             a: LhsRows::Indirect { addresses: list.as_ptr().cast(), rows },
                             rows,
                             taps: tap_count,
@@ -208,7 +218,8 @@ impl Task<'_> {
                             epilogue: is_last.then_some(self.epilogue),
                             residual,
                             first_column: first_channel,
-                        });
+                        };
+                        self.operands.multiply(self.threads.isa(), product);
                         channel += channels;
                     }
                     tap += tap_count;

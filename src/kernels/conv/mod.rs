@@ -1,6 +1,7 @@
 //! Convolution algorithms: each is one file, and one line in the table below.
 
 pub mod algorithm;
+pub mod bf16;
 pub mod cost;
 pub mod depthwise;
 mod depthwise_tile;
@@ -21,6 +22,7 @@ pub mod winograd;
 use crate::kernels::epilogue::Pool;
 use crate::kernels::tensor_view::Convolution;
 use algorithm::ConvAlgorithm;
+use bf16::Bf16;
 use depthwise::Depthwise;
 use direct::Direct;
 use im2col::Im2col;
@@ -86,6 +88,8 @@ algorithms! {
     Blas(Im2colBlas),
     /// 3x3 and 5x5 with stride 1: minimal filtering with fewer multiplications (Lavin and Gray, 2016).
     Winograd(Blocking),
+    /// Operands rounded to bf16: half the memory, and up to half the instructions.
+    Bf16(Bf16),
 }
 
 impl fmt::Display for Algorithm {

@@ -64,7 +64,18 @@ pub const CASES: [Case; 5] = [
 /// Compares an algorithm, given by the batch, with the naive loops: for each case that it supports, each instruction set of
 /// the machine, and one and two threads. Guard pages begin where the operands end, and with two threads end where they begin.
 pub fn check<A: ConvAlgorithm>(conv: &Convolution, tolerance: f64, algorithm: impl Fn(usize) -> A) {
+    check_rounded(conv, tolerance, |value| value, algorithm);
+}
+
+/// As [`check`], for an algorithm that rounds the input and the weights.
+pub fn check_rounded<A: ConvAlgorithm>(
+    conv: &Convolution,
+    tolerance: f64,
+    round: impl Fn(f32) -> f32,
+    algorithm: impl Fn(usize) -> A,
+) {
     let weights = &noise(conv.weights(), 7);
+    let rounded = |values: &[f32]| -> Vec<f32> { values.iter().map(|&value| round(value)).collect() };
     let packed = Floats::from(algorithm(1).packed(conv, weights));
     let cases = CASES.into_iter().filter(|case| algorithm(case.batch).supports(conv, case.pool()));
     assert!(cases.clone().count() > 0, "{conv:?}");
@@ -88,7 +99,8 @@ pub fn check<A: ConvAlgorithm>(conv: &Convolution, tolerance: f64, algorithm: im
             activation: case.activation,
             pool,
         };
-        let expected = expected(conv, case.batch, &input, weights, &epilogue);
+        let rounded_input = View { data: &rounded(input.data), ..input };
+        let expected = expected(conv, case.batch, &rounded_input, &rounded(weights), &epilogue);
         for isa in Isa::available() {
             let mut results = Vec::new();
             for (count, side) in [(1, Side::End), (2, Side::Start)] {

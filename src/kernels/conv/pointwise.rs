@@ -2,8 +2,9 @@
 
 use super::algorithm::{ConvAlgorithm, ConvCall};
 use super::cost::Sizes;
-use super::im2col::Im2col;
+use super::im2col::{self, Im2col};
 use crate::kernels::epilogue::{Pool, check_convolution};
+use crate::kernels::gemm::bf16::Operands;
 use crate::kernels::gemm::micro_kernel::{LhsRows, PackedProduct, block_ranges};
 use crate::kernels::gemm::panel::BlockGrid;
 use crate::kernels::parallel::thread_pool::ThreadPool;
@@ -51,72 +52,81 @@ impl ConvAlgorithm for Pointwise {
     }
 
     fn run(&self, call: ConvCall<'_>) {
-        if !call.conv.is_pixelwise() || call.epilogue.pool.is_some() {
-            // Strided pixels go through an indirection buffer, and pooling is im2col's.
-            return Im2col.run(call);
-        }
-        let ConvCall { threads, conv, batch, input, weights, epilogue, output, .. } = call;
-        assert!(self.supports(conv, epilogue.pool), "not a pointwise convolution: {conv:?}");
-        let window = &conv.window;
-        assert_eq!(weights.len(), self.packed_len(conv), "packed weights");
-        let mut pixels = window.out_h * window.out_w;
-        let mut images = batch;
-        let is_dense = |ld: usize, image: usize| image == pixels * ld;
-        let is_residual_dense = epilogue.residual.is_none_or(|view| is_dense(view.ld, view.image));
-        let (output_ld, output_image) = (output.ld, output.image);
-        let (output, epilogue_ptrs) = check_convolution(conv, batch, &input, epilogue, output);
-        if is_dense(input.ld, input.image) && is_dense(output_ld, output_image) && is_residual_dense {
-            (pixels, images) = (pixels * batch, 1);
-        }
-        if pixels == 0 || images == 0 || conv.out_c == 0 {
-            return;
-        }
-        let depth_step = conv.in_c.div_ceil(conv.in_c.div_ceil(KC).max(1)).max(1);
-        let row_block = (BLOCK_FLOATS / depth_step).clamp(24, 240);
-        let grid = BlockGrid::new(pixels, conv.out_c, row_block, images, MIN_TASKS).larger_operand_once();
-        let blocks = grid.blocks();
-        threads.run_in_parts(images * blocks, &|task, _| {
-            let image = task / blocks;
-            let (rows, columns) = grid.block(task % blocks);
-            // SAFETY: rows and columns are within the checked views; blocks are disjoint.
-            unsafe {
-                let a = input.data.as_ptr().add(image * input.image + rows.start * input.ld);
-                let b = weights.as_ptr().add(columns.start * conv.in_c);
-                let mut residual = epilogue_ptrs.residual(image, rows.start);
-                if !residual.is_null() {
-                    residual = residual.add(columns.start);
-                }
-                let product = PackedProduct {
-                    a: LhsRows::Strided { data: a, ld: input.ld, tap_stride: 0 },
-                    rows: rows.len(),
-                    taps: 1,
-                    depth: conv.in_c,
-                    b,
-                    panel_stride: conv.in_c * PANEL,
-                    next_panel: std::ptr::null(),
-                    columns: columns.len(),
-                    c: output.pixel(image, rows.start).add(columns.start),
-                    ldc: output.ld,
-                    accumulate: false,
-                    epilogue: Some(&epilogue_ptrs),
-                    residual,
-                    first_column: columns.start,
-                };
-                for ks in block_ranges(conv.in_c, depth_step) {
-                    // The next K steps of these columns, or the next columns.
-                    let next_panel = match ks.end < conv.in_c {
-                        true => b.wrapping_add(ks.end * PANEL),
-                        false => b.wrapping_add(columns.len().div_ceil(PANEL) * product.panel_stride),
-                    };
-                    threads.isa().dispatch(PackedProduct { next_panel, ..product.slice_k(ks) });
-                }
-            }
-        });
+        assert!(self.supports(call.conv, call.epilogue.pool), "not a pointwise convolution: {:?}", call.conv);
+        multiply(call, Operands::F32);
     }
 
     fn cost(&self, sizes: &Sizes) -> f64 {
         Im2col.cost(sizes)
     }
+}
+
+/// Computes a convolution by a GEMM: over the pixels, or over the windows where it is not pixelwise or pools. Weights are packed
+/// as for [`Im2col`]; of pairs of bf16, all channel counts are those of pairs.
+///
+/// # Panics
+/// If a slice is too short for the sizes.
+pub(crate) fn multiply(call: ConvCall<'_>, operands: Operands) {
+    if !call.conv.is_pixelwise() || call.conv.groups != 1 || call.epilogue.pool.is_some() {
+        // Strided pixels go through an indirection buffer, and pooling is im2col's.
+        return im2col::multiply(call, operands);
+    }
+    let ConvCall { threads, conv, batch, input, weights, epilogue, output, .. } = call;
+    let window = &conv.window;
+    assert_eq!(weights.len(), Im2col.packed_len(conv), "packed weights");
+    let mut pixels = window.out_h * window.out_w;
+    let mut images = batch;
+    let is_dense = |ld: usize, image: usize| image == pixels * ld;
+    let is_residual_dense = epilogue.residual.is_none_or(|view| is_dense(view.ld, view.image));
+    let (output_ld, output_image) = (output.ld, output.image);
+    let (output, epilogue_ptrs) = check_convolution(conv, batch, &input, epilogue, output);
+    if is_dense(input.ld, input.image) && is_dense(output_ld, output_image) && is_residual_dense {
+        (pixels, images) = (pixels * batch, 1);
+    }
+    if pixels == 0 || images == 0 || conv.out_c == 0 {
+        return;
+    }
+    let depth_step = conv.in_c.div_ceil(conv.in_c.div_ceil(KC).max(1)).max(1);
+    let row_block = (BLOCK_FLOATS / depth_step).clamp(24, 240);
+    let grid = BlockGrid::new(pixels, conv.out_c, row_block, images, MIN_TASKS).larger_operand_once();
+    let blocks = grid.blocks();
+    threads.run_in_parts(images * blocks, &|task, _| {
+        let image = task / blocks;
+        let (rows, columns) = grid.block(task % blocks);
+        // SAFETY: rows and columns are within the checked views; blocks are disjoint.
+        unsafe {
+            let a = input.data.as_ptr().add(image * input.image + rows.start * input.ld);
+            let b = weights.as_ptr().add(columns.start * conv.in_c);
+            let mut residual = epilogue_ptrs.residual(image, rows.start);
+            if !residual.is_null() {
+                residual = residual.add(columns.start);
+            }
+            let product = PackedProduct {
+                a: LhsRows::Strided { data: a, ld: input.ld, tap_stride: 0 },
+                rows: rows.len(),
+                taps: 1,
+                depth: conv.in_c,
+                b,
+                panel_stride: conv.in_c * PANEL,
+                next_panel: std::ptr::null(),
+                columns: columns.len(),
+                c: output.pixel(image, rows.start).add(columns.start),
+                ldc: output.ld,
+                accumulate: false,
+                epilogue: Some(&epilogue_ptrs),
+                residual,
+                first_column: columns.start,
+            };
+            for ks in block_ranges(conv.in_c, depth_step) {
+                // The next K steps of these columns, or the next columns.
+                let next_panel = match ks.end < conv.in_c {
+                    true => b.wrapping_add(ks.end * PANEL),
+                    false => b.wrapping_add(columns.len().div_ceil(PANEL) * product.panel_stride),
+                };
+                operands.multiply(threads.isa(), PackedProduct { next_panel, ..product.slice_k(ks) });
+            }
+        }
+    });
 }
 
 impl fmt::Display for Pointwise {

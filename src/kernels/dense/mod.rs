@@ -8,6 +8,7 @@ pub mod few_outputs_gradient;
 use super::elementwise::activation::Activation;
 use super::epilogue::{EpilogueArgs, EpiloguePtrs, Output};
 use super::gemm;
+use super::gemm::bf16::{Operands, pairs, round_pixels, round_weights};
 use super::gemm::micro_kernel::{LhsRows, PackedProduct, SUM_BLOCK, block_ranges};
 use super::gemm::panel::{BlockGrid, pack, packed_len};
 use super::parallel::disjoint::{Partition, Scratch, share};
@@ -84,6 +85,68 @@ pub fn multiply(
     scratch: &mut [f32],
     output: ViewMut,
 ) {
+    let operands = Operands::F32;
+    multiply_operands(threads, operands, rows, inputs, outputs, input, weights, bias, activation, scratch, output);
+}
+
+/// Floats of scratch memory of [`multiply_bf16`].
+pub fn scratch_len_bf16(rows: usize, inputs: usize, workers: usize) -> usize {
+    crate::size::product([rows, pairs(inputs)]).saturating_add(scratch_len(rows, pairs(inputs), workers))
+}
+
+/// Length of the weights packed by [`pack_weights_bf16`], in words of 32 bits (stored as f32).
+pub fn packed_len_weights_bf16(inputs: usize, outputs: usize) -> usize {
+    packed_len(pairs(inputs), outputs)
+}
+
+/// Packs row-major weights `(inputs, outputs)` for [`multiply_bf16`].
+///
+/// # Panics
+/// If `weights` has the wrong length.
+pub fn pack_weights_bf16(inputs: usize, outputs: usize, weights: &[f32]) -> Vec<f32> {
+    assert_eq!(weights.len(), inputs * outputs, "weights");
+    pack_weights(pairs(inputs), outputs, &round_weights(weights, inputs, outputs))
+}
+
+/// As [`multiply`], of input and weights rounded to bf16, the latter by [`pack_weights_bf16`]; sums are in f32.
+///
+/// # Panics
+/// If a slice is too short for the sizes.
+#[allow(clippy::too_many_arguments)] // As above.
+pub fn multiply_bf16(
+    threads: &ThreadPool,
+    rows: usize,
+    inputs: usize,
+    outputs: usize,
+    input: View,
+    weights: &[f32],
+    bias: Option<&[f32]>,
+    activation: Activation,
+    scratch: &mut [f32],
+    output: ViewMut,
+) {
+    let row = pairs(inputs);
+    let (rounded, scratch) = scratch.split_at_mut(rows * row);
+    round_pixels(threads, input, 1, rows, inputs, rounded);
+    let (input, operands) = (View { data: rounded, ld: row, image: 0 }, Operands::Bf16);
+    multiply_operands(threads, operands, rows, row, outputs, input, weights, bias, activation, scratch, output);
+}
+
+/// The product with operands of either format; `inputs` are floats or pairs.
+#[allow(clippy::too_many_arguments)] // As above.
+fn multiply_operands(
+    threads: &ThreadPool,
+    operands: Operands,
+    rows: usize,
+    inputs: usize,
+    outputs: usize,
+    input: View,
+    weights: &[f32],
+    bias: Option<&[f32]>,
+    activation: Activation,
+    scratch: &mut [f32],
+    output: ViewMut,
+) {
     assert_eq!(weights.len(), packed_len(inputs, outputs), "packed weights");
     super::epilogue::check_view("input", &input, 1, rows, inputs);
     let epilogue = EpilogueArgs { bias, activation, ..EpilogueArgs::default() };
@@ -138,7 +201,11 @@ pub fn multiply(
                 for ks in block_ranges(partial_ks.len(), k_block) {
                     let next_panel = partial.b.wrapping_add(ks.end * PANEL);
                     let product = PackedProduct { next_panel, ..partial.slice_k(ks) };
-                    product.run_with_blocked_sums(threads.isa(), SUM_BLOCK);
+                    match operands {
+                        Operands::F32 => product.run_with_blocked_sums(threads.isa(), SUM_BLOCK),
+                        // The rounding of the operands is far above that of the sums.
+                        Operands::Bf16 => operands.multiply(threads.isa(), product),
+                    }
                 }
                 if partial_ks.end < inputs
                     && let Some(totals) = &mut totals

@@ -21,8 +21,11 @@ const KC: usize = 128;
 
 /// How the products along K are summed in the accumulators.
 trait Summation: Copy {
-    /// K steps of a partial sum, or 0 for one running sum.
-    fn sum_block(self) -> usize;
+    /// The columns that the set's [`Vector::run_row_tile`] computes, if it sums in this way.
+    ///
+    /// # Safety
+    /// All addresses must be valid, and the machine must support the instruction set.
+    unsafe fn row_tiles<V: Vector>(self, product: &PackedProduct) -> usize;
 
     /// Accumulates one tap's K slice into a tile.
     ///
@@ -50,8 +53,9 @@ pub(crate) const SUM_BLOCK: usize = 32;
 
 impl Summation for Sequential {
     #[inline(always)]
-    fn sum_block(self) -> usize {
-        0
+    unsafe fn row_tiles<V: Vector>(self, product: &PackedProduct) -> usize {
+        // SAFETY: the caller's promise.
+        unsafe { product.row_tiles::<V>(0) }
     }
 
     #[inline(always)]
@@ -66,15 +70,45 @@ impl Summation for Sequential {
         unsafe {
             let done = V::accumulate_k(acc, slice, *fetch);
             fetch.from = fetch.from.wrapping_add(done * fetch.step);
-            product.accumulate_steps(acc, slice, done..slice.depth, fetch);
+            product.accumulate_steps(acc, slice, done..slice.depth, fetch, add_product);
         }
     }
 }
 
+/// One running sum over K of the products of pairs of bf16: see [`Operands::Bf16`](super::bf16::Operands).
+#[derive(Clone, Copy)]
+struct Pairs;
+
+impl Summation for Pairs {
+    #[inline(always)]
+    unsafe fn row_tiles<V: Vector>(self, _: &PackedProduct) -> usize {
+        0
+    }
+
+    #[inline(always)]
+    unsafe fn accumulate<V: Vector, const R: usize, const N: usize>(
+        self,
+        product: &PackedProduct,
+        acc: &mut [[V; N]; R],
+        slice: &KSlice<R>,
+        fetch: &mut Prefetch,
+    ) {
+        // SAFETY: the caller's promise.
+        unsafe { product.accumulate_steps(acc, slice, 0..slice.depth, fetch, V::add_pair_products) }
+    }
+}
+
+/// One K step of f32.
+#[inline(always)]
+fn add_product<V: Vector>(sum: V, a: V, b: V) -> V {
+    a.mul_add(b, sum)
+}
+
 impl Summation for Blocked {
     #[inline(always)]
-    fn sum_block(self) -> usize {
-        self.0
+    unsafe fn row_tiles<V: Vector>(self, product: &PackedProduct) -> usize {
+        // SAFETY: the caller's promise.
+        unsafe { product.row_tiles::<V>(self.0) }
     }
 
     #[inline(always)]
@@ -95,7 +129,7 @@ impl Summation for Blocked {
                 // Blocks are aligned to the end of the unrolled part: the first one takes the remainder.
                 let end = unrolled - (unrolled - done - 1) / sum_block * sum_block;
                 let mut partial = [[V::splat(0.0); N]; R];
-                product.accumulate_steps(&mut partial, slice, done..end, fetch);
+                product.accumulate_steps(&mut partial, slice, done..end, fetch, add_product);
                 done = end;
                 for r in 0..R {
                     for n in 0..N {
@@ -103,8 +137,19 @@ impl Summation for Blocked {
                     }
                 }
             }
-            product.accumulate_steps(acc, slice, done..slice.depth, fetch);
+            product.accumulate_steps(acc, slice, done..slice.depth, fetch, add_product);
         }
+    }
+}
+
+/// A product of pairs of bf16.
+pub(super) struct PairProduct<'a>(pub PackedProduct<'a>);
+
+impl SimdOp for PairProduct<'_> {
+    #[inline(always)]
+    unsafe fn run<V: Vector>(self) {
+        // SAFETY: the constructor's promise that all addresses are valid.
+        unsafe { self.0.multiply::<V, Pairs>(Pairs) }
     }
 }
 
@@ -193,7 +238,7 @@ impl PackedProduct<'_> {
         let vectors_per_panel = PANEL / V::LANES;
         // SAFETY: tiles cover the rows and columns exactly.
         unsafe {
-            let mut column = self.multi_panel_tiles::<V, S>(summation).max(self.row_tiles::<V>(summation.sum_block()));
+            let mut column = self.multi_panel_tiles::<V, S>(summation).max(summation.row_tiles::<V>(self));
             while column < self.columns {
                 let is_double = V::TILE_PANELS == 2 && self.columns - column > PANEL;
                 let width = if is_double { 2 * PANEL } else { PANEL };
@@ -359,7 +404,7 @@ impl PackedProduct<'_> {
         }
     }
 
-    /// The portable inner loop: accumulates a range of K steps into a tile.
+    /// The portable inner loop: accumulates a range of K steps into a tile by `add`, of a sum and one element of each operand.
     #[inline(always)]
     unsafe fn accumulate_steps<V: Vector, const R: usize, const N: usize>(
         &self,
@@ -367,6 +412,7 @@ impl PackedProduct<'_> {
         slice: &KSlice<R>,
         steps: Range<usize>,
         fetch: &mut Prefetch,
+        add: impl Fn(V, V, V) -> V,
     ) {
         // SAFETY: rows, K steps and panels are within the block.
         unsafe {
@@ -380,7 +426,7 @@ impl PackedProduct<'_> {
                 for r in 0..R {
                     let a = V::splat(*slice.rows[r].add(k));
                     for n in 0..N {
-                        acc[r][n] = a.mul_add(b_row[n], acc[r][n]);
+                        acc[r][n] = add(acc[r][n], a, b_row[n]);
                     }
                 }
                 prefetch(fetch.from);

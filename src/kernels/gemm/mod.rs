@@ -3,6 +3,7 @@
 //!
 //! A block of C is computed by OpenBLAS or by netc's own micro-kernels; see [`Backend`].
 
+pub mod bf16;
 pub mod blas;
 mod few_rows;
 mod lhs_rows;

@@ -1,6 +1,7 @@
 //! AVX-512F vectors.
 
 use super::vector::{SimdOp, Vector};
+use half::bf16;
 use std::arch::x86_64::*;
 
 /// Runs the kernel compiled for AVX-512F.
@@ -10,17 +11,27 @@ use std::arch::x86_64::*;
 #[target_feature(enable = "avx512f,avx2,fma")]
 pub unsafe fn run<K: SimdOp>(kernel: K) {
     // SAFETY: the caller promises the kernel's preconditions.
-    unsafe { kernel.run::<F32x16>() }
+    unsafe { kernel.run::<F32x16<false>>() }
 }
 
-/// Sixteen floats in an AVX-512 register.
+/// Runs the kernel compiled for AVX-512F and its products of bf16.
+///
+/// # Safety
+/// As of [`run`], with AVX-512 BF16.
+#[target_feature(enable = "avx512f,avx512vl,avx512bf16,avx2,fma")]
+pub unsafe fn run_bf16<K: SimdOp>(kernel: K) {
+    // SAFETY: the caller promises the kernel's preconditions.
+    unsafe { kernel.run::<F32x16<true>>() }
+}
+
+/// Sixteen floats in an AVX-512 register; with `BF16`, the machine has instructions for bf16.
 #[derive(Clone, Copy)]
-pub struct F32x16(__m512);
+pub struct F32x16<const BF16: bool>(__m512);
 
 // SAFETY of the blocks below: a value exists only if its constructor's caller promised the instruction set; callers also
 // promise that pointers are valid.
 
-impl Vector for F32x16 {
+impl<const BF16: bool> Vector for F32x16<BF16> {
     const LANES: usize = 16;
     const TILE_ROWS: usize = 12;
     const TILE_PANELS: usize = 2;
@@ -87,6 +98,46 @@ impl Vector for F32x16 {
         unsafe {
             let exponent = _mm512_add_epi32(_mm512_cvtps_epi32(self.0), _mm512_set1_epi32(127));
             Self(_mm512_castsi512_ps(_mm512_slli_epi32::<23>(exponent)))
+        }
+    }
+    #[inline(always)]
+    fn lower_bf16(self) -> Self {
+        // SAFETY: see above.
+        Self(unsafe { _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_castps_si512(self.0))) })
+    }
+    #[inline(always)]
+    fn upper_bf16(self) -> Self {
+        // SAFETY: see above.
+        unsafe {
+            let upper = _mm512_set1_epi32(0xffff_0000_u32 as i32);
+            Self(_mm512_castsi512_ps(_mm512_and_si512(_mm512_castps_si512(self.0), upper)))
+        }
+    }
+    #[inline(always)]
+    fn add_pair_products(self, a: Self, b: Self) -> Self {
+        if !BF16 {
+            let lower = a.lower_bf16().mul_add(b.lower_bf16(), self);
+            return a.upper_bf16().mul_add(b.upper_bf16(), lower);
+        }
+        // SAFETY: see above; the types are registers of the same size.
+        Self(unsafe { _mm512_dpbf16_ps(self.0, std::mem::transmute(a.0), std::mem::transmute(b.0)) })
+    }
+    #[inline(always)]
+    unsafe fn store_bf16(self, to: *mut bf16) {
+        // SAFETY: see above.
+        unsafe {
+            if BF16 {
+                to.cast::<__m256bh>().write_unaligned(_mm512_cvtneps_pbh(self.0));
+                return;
+            }
+            let bits = _mm512_castps_si512(self.0);
+            let upper = _mm512_srli_epi32::<16>(bits);
+            let odd = _mm512_and_si512(upper, _mm512_set1_epi32(1));
+            let sum = _mm512_add_epi32(_mm512_add_epi32(bits, _mm512_set1_epi32(0x7fff)), odd);
+            let quiet = _mm512_or_si512(upper, _mm512_set1_epi32(0x40));
+            let is_nan = _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(self.0, self.0);
+            let rounded = _mm512_mask_blend_epi32(is_nan, _mm512_srli_epi32::<16>(sum), quiet);
+            _mm256_storeu_si256(to.cast(), _mm512_cvtepi32_epi16(rounded));
         }
     }
     #[inline(always)]

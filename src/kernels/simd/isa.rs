@@ -83,6 +83,30 @@ impl Isa {
         ByteDot::available().iter().rev().copied().find(is_allowed).unwrap_or(ByteDot::Portable)
     }
 
+    /// Whether the machine has instructions for products of bf16 with this set.
+    pub fn has_bf16(self) -> bool {
+        #[cfg(target_arch = "x86_64")]
+        if self == Self::Avx512 {
+            return is_x86_feature_detected!("avx512bf16") && is_x86_feature_detected!("avx512vl");
+        }
+        false
+    }
+
+    /// As [`Isa::dispatch`], with instructions for bf16 if the machine has them.
+    ///
+    /// # Safety
+    /// As of [`Isa::dispatch`].
+    pub unsafe fn dispatch_bf16<K: SimdOp>(self, kernel: K) {
+        // SAFETY: the caller's promise; the instructions were detected.
+        unsafe {
+            #[cfg(target_arch = "x86_64")]
+            if self.has_bf16() {
+                return super::avx512::run_bf16(kernel);
+            }
+            self.dispatch(kernel);
+        }
+    }
+
     /// Runs the kernel compiled for this set.
     ///
     /// # Safety

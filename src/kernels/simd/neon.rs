@@ -78,6 +78,16 @@ impl Vector for F32x4 {
         }
     }
     #[inline(always)]
+    fn lower_bf16(self) -> Self {
+        // SAFETY: see above.
+        Self(unsafe { vreinterpretq_f32_u32(vshlq_n_u32::<16>(vreinterpretq_u32_f32(self.0))) })
+    }
+    #[inline(always)]
+    fn upper_bf16(self) -> Self {
+        // SAFETY: see above.
+        Self(unsafe { vreinterpretq_f32_u32(vandq_u32(vreinterpretq_u32_f32(self.0), vdupq_n_u32(0xffff_0000))) })
+    }
+    #[inline(always)]
     fn select_greater(self, bound: Self, yes: Self, no: Self) -> Self {
         // SAFETY: see above.
         Self(unsafe { vbslq_f32(vcgtq_f32(self.0, bound.0), yes.0, no.0) })

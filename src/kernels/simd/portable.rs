@@ -79,6 +79,14 @@ impl<const FUSED: bool> Vector for Lanes<FUSED> {
         Self(self.0.map(|a| f32::from_bits((((a as i32) + 127) as u32) << 23)))
     }
     #[inline(always)]
+    fn lower_bf16(self) -> Self {
+        Self(self.0.map(|a| f32::from_bits(a.to_bits() << 16)))
+    }
+    #[inline(always)]
+    fn upper_bf16(self) -> Self {
+        Self(self.0.map(|a| f32::from_bits(a.to_bits() & 0xffff_0000)))
+    }
+    #[inline(always)]
     fn select_greater(self, bound: Self, yes: Self, no: Self) -> Self {
         Self(std::array::from_fn(|lane| if self.0[lane] > bound.0[lane] { yes.0[lane] } else { no.0[lane] }))
     }
@@ -152,6 +160,14 @@ impl<V: Vector> Vector for Pair<V> {
     #[inline(always)]
     fn exp2_integral(self) -> Self {
         Self(self.0.exp2_integral(), self.1.exp2_integral())
+    }
+    #[inline(always)]
+    fn lower_bf16(self) -> Self {
+        Self(self.0.lower_bf16(), self.1.lower_bf16())
+    }
+    #[inline(always)]
+    fn upper_bf16(self) -> Self {
+        Self(self.0.upper_bf16(), self.1.upper_bf16())
     }
     #[inline(always)]
     fn select_greater(self, bound: Self, yes: Self, no: Self) -> Self {

@@ -78,6 +78,16 @@ impl Vector for F32x4 {
         }
     }
     #[inline(always)]
+    fn lower_bf16(self) -> Self {
+        // SAFETY: see above.
+        Self(unsafe { _mm_castsi128_ps(_mm_slli_epi32::<16>(_mm_castps_si128(self.0))) })
+    }
+    #[inline(always)]
+    fn upper_bf16(self) -> Self {
+        // SAFETY: see above.
+        Self(unsafe { _mm_and_ps(self.0, _mm_castsi128_ps(_mm_set1_epi32(0xffff_0000_u32 as i32))) })
+    }
+    #[inline(always)]
     fn select_greater(self, bound: Self, yes: Self, no: Self) -> Self {
         // SAFETY: see above.
         unsafe {

@@ -1,6 +1,7 @@
 //! The SIMD vector trait that kernels are generic over.
 
 use super::tile::{KSlice, Prefetch, RowTile};
+use half::bf16;
 
 /// A kernel generic over the vector type; `run` and all it calls must be `#[inline(always)]`, so that they are compiled with
 /// the target features of the dispatched set.
@@ -47,6 +48,35 @@ pub trait Vector: Copy {
     fn exp2_integral(self) -> Self;
     /// `yes` where self > bound, else `no`.
     fn select_greater(self, bound: Self, yes: Self, no: Self) -> Self;
+
+    /// Each lane as two bf16: the one in its lower 16 bits, as f32.
+    fn lower_bf16(self) -> Self;
+    /// The one in its upper 16 bits.
+    fn upper_bf16(self) -> Self;
+
+    /// Adds the two products of each lane's pairs of bf16. An instruction for it may flush subnormal numbers to zero, and
+    /// round in another way than fused multiply-adds.
+    #[inline(always)]
+    fn add_pair_products(self, a: Self, b: Self) -> Self {
+        let lower = a.lower_bf16().mul_add(b.lower_bf16(), self);
+        a.upper_bf16().mul_add(b.upper_bf16(), lower)
+    }
+
+    /// Stores the lanes rounded to bf16, to nearest with ties to even; NaN stays NaN.
+    ///
+    /// # Safety
+    /// `LANES` numbers must be writable.
+    #[inline(always)]
+    unsafe fn store_bf16(self, to: *mut bf16) {
+        let mut lanes = [0.0f32; 16];
+        // SAFETY: a vector fits in the array; the caller promises the rest.
+        unsafe {
+            self.store(lanes.as_mut_ptr());
+            for (lane, value) in lanes[..Self::LANES].iter().enumerate() {
+                to.add(lane).write_unaligned(bf16::from_f32(*value));
+            }
+        }
+    }
 
     /// In each group of `G` lanes, the lane of this index in all of them; `G` is a power of two.
     #[inline(always)]

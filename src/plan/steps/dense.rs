@@ -24,6 +24,8 @@ pub enum Storage {
     Raw,
     /// bf16 (the upper half of an f32, two per word), packed into panels.
     Bf16,
+    /// bf16 in pairs along the inputs, multiplied by inputs in bf16.
+    Bf16Products,
 }
 
 /// `(n, inputs)` times `(inputs, outputs)`, with bias, activation and softmax.
@@ -42,6 +44,13 @@ pub struct DenseStep {
 
 fn is_packed(weights: &Storage) -> bool {
     *weights == Storage::Packed
+}
+
+impl Storage {
+    /// Whether weights are rounded to bf16.
+    pub fn is_bf16(self) -> bool {
+        matches!(self, Storage::Bf16 | Storage::Bf16Products)
+    }
 }
 
 impl DenseStep {
@@ -83,6 +92,9 @@ impl KernelStep for DenseStep {
             Storage::Bf16 => {
                 bf16::multiply(threads, batch, inputs, outputs, input, weights, bias, activation, scratch, out);
             }
+            Storage::Bf16Products => {
+                dense::multiply_bf16(threads, batch, inputs, outputs, input, weights, bias, activation, scratch, out);
+            }
         }
         if self.epilogue.softmax {
             let size = Images { n: batch, pixels: 1, channels: self.outputs };
@@ -106,6 +118,7 @@ impl KernelStep for DenseStep {
                 text += self.backend.note();
             }
             Storage::Bf16 => text += ", weights in bf16",
+            Storage::Bf16Products => text += " by bf16",
         }
         text
     }
@@ -119,6 +132,7 @@ impl KernelStep for DenseStep {
             Storage::Packed => dense::packed_len_weights(self.inputs, self.outputs),
             Storage::Raw => product([self.inputs, self.outputs]),
             Storage::Bf16 => bf16::packed_len_weights(self.inputs, self.outputs),
+            Storage::Bf16Products => dense::packed_len_weights_bf16(self.inputs, self.outputs),
         }];
         list.extend(self.bias.then_some(self.outputs));
         list
@@ -134,6 +148,7 @@ impl KernelStep for DenseStep {
                 Storage::Packed => *weights = dense::pack_weights(self.inputs, self.outputs, weights),
                 Storage::Raw => {}
                 Storage::Bf16 => *weights = bf16::pack_weights(self.inputs, self.outputs, weights),
+                Storage::Bf16Products => *weights = dense::pack_weights_bf16(self.inputs, self.outputs, weights),
             }
         }
         parameters
@@ -151,6 +166,7 @@ impl KernelStep for DenseStep {
             Storage::Packed => dense::scratch_len(batch, self.inputs, workers),
             Storage::Raw => dense::unpacked_scratch_len(batch, self.inputs, self.outputs),
             Storage::Bf16 => bf16::scratch_len(workers),
+            Storage::Bf16Products => dense::scratch_len_bf16(batch, self.inputs, workers),
         }
     }
 

@@ -11,9 +11,10 @@ use crate::compile::tuning_cache::tune_build;
 use crate::compile::{self, Build, BuildOptions};
 use crate::diagnostics::{Code, Diagnostic, counted, suggest};
 use crate::elaborate::Spec;
+use crate::lower::{self, Bf16Use};
 use crate::runtime::thread_count;
+use crate::syntax;
 use crate::train::recorded_loss;
-use crate::{lower, syntax};
 use std::fmt::Display;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -97,7 +98,7 @@ fn explain_choice(spec: &Spec, step: &str, args: &BuildArgs) -> CommandResult {
         let graph = messages::unwrap_or_report(compile::graph(spec, options.net.as_deref()), &spec.sources)?;
         compile::plan(graph, &options).map_err(|errors| messages::fail(&errors, &spec.sources))?
     };
-    let Some(text) = lower::explain(&plan, step, options.exact) else {
+    let Some(text) = lower::explain(&plan, step, options.lowering().rounding()) else {
         let names: Vec<&str> = plan.steps.iter().map(|step| step.name.as_str()).collect();
         let message = format!("`{}` has no step `{step}`", plan.name);
         return Err(messages::fail_with(
@@ -156,10 +157,10 @@ fn build(spec: &Spec, args: &Args) -> CommandResult {
     if let Some((report, _)) = &build.int8 {
         report_int8(report);
     }
-    if options.half_weights {
+    if options.bf16 != Bf16Use::Never {
         let deviations = verify::compare_with_f32(&build, 1, thread_count::available());
         for deviation in deviations.map_err(|errors| messages::fail(&errors, &spec.sources))? {
-            let error = format!("maximum error {:.1e} of the range against weights in f32", deviation.error);
+            let error = format!("maximum error {:.1e} of the range against f32", deviation.error);
             messages::line("Rounding", format!("{}: {error}", deviation.output));
         }
     }

@@ -10,7 +10,7 @@ mod transforms;
 pub(crate) mod weight_gradient_winograd;
 mod weight_transform;
 
-use crate::kernels::conv::algorithm::{ConvAlgorithm, ConvCall};
+use crate::kernels::conv::algorithm::{ConvAlgorithm, ConvCall, Rounding};
 use crate::kernels::conv::cost::Sizes;
 use crate::kernels::epilogue::{EpilogueArgs, EpiloguePtrs, Output, Pool, check_convolution};
 use crate::kernels::gemm::micro_kernel::{LhsRows, PackedProduct, SUM_BLOCK};
@@ -269,8 +269,8 @@ impl ConvAlgorithm for Blocking {
             + sizes.read(packed)
     }
 
-    fn rounds_as_direct(&self) -> bool {
-        false
+    fn rounding(&self) -> Rounding {
+        Rounding::Transformed
     }
 
     fn executed_macs(&self, conv: &Convolution) -> usize {

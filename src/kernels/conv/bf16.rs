@@ -1,12 +1,13 @@
-//! Convolution of operands rounded to bf16, with sums, bias, residual and result in f32: the input is rounded to a copy in pairs,
-//! over which the other algorithms' GEMMs run with half the K steps.
+//! Convolution with weights in bf16, and sums, bias, residual and result in f32. On a CPU with fast products of bf16, the input is
+//! rounded to a copy in pairs, over which the other algorithms' GEMMs run with half the K steps; elsewhere it stays f32.
 
 use super::algorithm::{ConvAlgorithm, ConvCall, Rounding};
 use super::cost::Sizes;
-use super::im2col::Im2col;
+use super::im2col::{Im2col, packed_geometry};
 use super::pointwise;
 use crate::kernels::epilogue::Pool;
-use crate::kernels::gemm::bf16::{Operands, pairs, round_pixels, round_weights};
+use crate::kernels::epilogue::check_view;
+use crate::kernels::gemm::bf16::{Operands, round_pixels, round_weights};
 use crate::kernels::parallel::thread_pool::ThreadPool;
 use crate::kernels::tensor_view::{Convolution, View};
 use crate::size::product;
@@ -22,8 +23,7 @@ pub struct Bf16;
 
 /// The convolution whose channels are pairs.
 fn of_pairs(conv: &Convolution) -> Convolution {
-    let groups = conv.groups.max(1);
-    Convolution { in_c: product([pairs(conv.in_c / groups), groups]), ..*conv }
+    packed_geometry(conv, Operands::Bf16Weights)
 }
 
 /// Floats of the rounded copy of an image.
@@ -56,9 +56,14 @@ impl ConvAlgorithm for Bf16 {
     fn run(&self, call: ConvCall<'_>) {
         let ConvCall { threads, conv, batch, input, .. } = call;
         assert!(self.supports(conv, call.epilogue.pool), "groups of an odd number of channels: {conv:?}");
+        let pixels = conv.window.in_h * conv.window.in_w;
+        check_view("input", &input, batch, pixels, conv.in_c);
+        if !threads.isa().has_fast_bf16() {
+            return pointwise::multiply(call, Operands::Bf16Weights);
+        }
         let image = image_len(conv);
         let (rounded, scratch) = call.scratch.split_at_mut(image * batch);
-        round_pixels(threads, input, batch, conv.window.in_h * conv.window.in_w, conv.in_c, rounded);
+        round_pixels(threads, input, batch, pixels, conv.in_c, rounded);
         let conv = &of_pairs(conv);
         let input = View { data: rounded, ld: conv.in_c, image };
         pointwise::multiply(ConvCall { conv, input, scratch, ..call }, Operands::Bf16);
@@ -91,11 +96,11 @@ impl fmt::Display for Bf16 {
 mod tests {
     use super::*;
     use crate::kernels::conv::naive::{self, convolution};
-    use half::bf16;
+    use crate::kernels::simd::isa::Isa;
 
     fn check(conv: Convolution) {
         let depth = conv.weights() / conv.out_c;
-        naive::check_rounded(&conv, 2e-6 * depth as f64, |value| bf16::from_f32(value).to_f32(), |_| Bf16);
+        naive::check_rounded(&conv, 2e-6 * depth as f64, Isa::has_fast_bf16, |_| Bf16);
     }
 
     #[test]

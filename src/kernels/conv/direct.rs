@@ -208,6 +208,7 @@ impl Band<'_> {
                 rows,
                 taps: window.kernel_h,
                 depth,
+                row_len: depth,
                 b: self.weights.as_ptr(),
                 panel_stride: window.kernel_h * depth * PANEL,
                 next_panel: std::ptr::null(),

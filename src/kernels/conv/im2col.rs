@@ -22,7 +22,7 @@ const KC: usize = 384;
 /// Capacity of the indirection buffer: taps times rows.
 const ADDRESSES: usize = 2048;
 /// The padding that windows read outside the image.
-static ZEROS: [f32; KC] = [0.0; KC];
+static ZEROS: [f32; 2 * KC] = [0.0; 2 * KC];
 /// Output pixels of a block, whose input pixels stay in the L2 cache.
 const ROW_BLOCK: usize = 96;
 /// Minimum tasks, for load balance.
@@ -70,13 +70,20 @@ impl ConvAlgorithm for Im2col {
     }
 }
 
-/// Computes a convolution; of pairs of bf16, all channel counts are those of pairs.
+/// The convolution with as many input channels as its packed weights have rows at each tap.
+pub(crate) fn packed_geometry(conv: &Convolution, operands: Operands) -> Convolution {
+    let groups = conv.groups.max(1);
+    Convolution { in_c: product([operands.depth(conv.in_c / groups), groups]), ..*conv }
+}
+
+/// Computes a convolution, with weights packed as for [`Im2col`] of [`packed_geometry`]. If its operands are pairs of bf16, its
+/// input channels are pairs.
 ///
 /// # Panics
 /// If a slice is too short for the sizes.
 pub(crate) fn multiply(call: ConvCall<'_>, operands: Operands) {
     let ConvCall { threads, conv, batch, input, weights, epilogue, scratch, output } = call;
-    assert_eq!(weights.len(), Im2col.packed_len(conv), "packed weights");
+    assert_eq!(weights.len(), Im2col.packed_len(&packed_geometry(conv, operands)), "packed weights");
     let (output, epilogue_ptrs) = check_convolution(conv, batch, &input, epilogue, output);
     let grid = grid(conv, batch, epilogue.pool);
     let scratch = WorkerScratch::new(scratch, worker_len(conv, batch, epilogue.pool), threads.count());
@@ -165,7 +172,10 @@ impl Task<'_> {
     /// Pixels and channels must be within the result, and `c` writable for the block, with pixels `ldc` floats apart.
     pub unsafe fn block(&self, pixels: Range<usize>, columns: Range<usize>, c: *mut f32, ldc: usize) {
         let window = &self.conv.window;
-        let in_c = self.conv.in_c / self.conv.groups;
+        let row_len = self.conv.in_c / self.conv.groups;
+        let in_c = self.operands.depth(row_len);
+        // Floats of the input for each row of a panel.
+        let floats = row_len.div_ceil(in_c.max(1));
         let out_c = self.conv.out_c / self.conv.groups;
         let taps = window.kernel_h * window.kernel_w;
         // K is blocked: several taps with all their channels, or a part of one tap's channels.
@@ -194,7 +204,7 @@ impl Task<'_> {
                     while channel < in_c {
                         let channels = channel_step.min(in_c - channel);
                         let list = &mut addresses[..tap_count * rows];
-                        self.fill_addresses(list, tap, pixel, rows, self.group * in_c + channel);
+                        self.fill_addresses(list, tap, pixel, rows, self.group * row_len + channel * floats);
                         let is_last = tap + tap_count == taps && channel + channels == in_c;
                         // The next K steps of these columns, or the next columns.
                         let next_k =
@@ -208,6 +218,7 @@ impl Task<'_> {
                             rows,
                             taps: tap_count,
                             depth: channels,
+                            row_len: (channels * floats).min(row_len - channel * floats),
                             b: weights.add((tap * in_c + channel) * PANEL),
                             panel_stride,
                             next_panel,

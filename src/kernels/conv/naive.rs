@@ -64,18 +64,30 @@ pub const CASES: [Case; 5] = [
 /// Compares an algorithm, given by the batch, with the naive loops: for each case that it supports, each instruction set of
 /// the machine, and one and two threads. Guard pages begin where the operands end, and with two threads end where they begin.
 pub fn check<A: ConvAlgorithm>(conv: &Convolution, tolerance: f64, algorithm: impl Fn(usize) -> A) {
-    check_rounded(conv, tolerance, |value| value, algorithm);
+    check_operands(conv, tolerance, None, algorithm);
 }
 
-/// As [`check`], for an algorithm that rounds the input and the weights.
+/// As [`check`], for an algorithm that rounds the weights to bf16, and the input if `rounds_input` says so of a set.
 pub fn check_rounded<A: ConvAlgorithm>(
     conv: &Convolution,
     tolerance: f64,
-    round: impl Fn(f32) -> f32,
+    rounds_input: fn(Isa) -> bool,
+    algorithm: impl Fn(usize) -> A,
+) {
+    check_operands(conv, tolerance, Some(rounds_input), algorithm);
+}
+
+fn check_operands<A: ConvAlgorithm>(
+    conv: &Convolution,
+    tolerance: f64,
+    rounds_input: Option<fn(Isa) -> bool>,
     algorithm: impl Fn(usize) -> A,
 ) {
     let weights = &noise(conv.weights(), 7);
-    let rounded = |values: &[f32]| -> Vec<f32> { values.iter().map(|&value| round(value)).collect() };
+    let round = |value: &f32| half::bf16::from_f32(*value).to_f32();
+    let rounded = |values: &[f32], rounds: bool| -> Vec<f32> {
+        if rounds { values.iter().map(round).collect() } else { values.to_vec() }
+    };
     let packed = Floats::from(algorithm(1).packed(conv, weights));
     let cases = CASES.into_iter().filter(|case| algorithm(case.batch).supports(conv, case.pool()));
     assert!(cases.clone().count() > 0, "{conv:?}");
@@ -99,9 +111,13 @@ pub fn check_rounded<A: ConvAlgorithm>(
             activation: case.activation,
             pool,
         };
-        let rounded_input = View { data: &rounded(input.data), ..input };
-        let expected = expected(conv, case.batch, &rounded_input, &rounded(weights), &epilogue);
+        let right = |rounds: bool| {
+            let input = View { data: &rounded(input.data, rounds), ..input };
+            expected(conv, case.batch, &input, &rounded(weights, rounds_input.is_some()), &epilogue)
+        };
+        let expected = [right(false), right(true)];
         for isa in Isa::available() {
+            let expected = &expected[usize::from(rounds_input.is_some_and(|rounds| rounds(isa)))];
             let mut results = Vec::new();
             for (count, side) in [(1, Side::End), (2, Side::Start)] {
                 const UNTOUCHED: f32 = 12345.0;

@@ -2,7 +2,7 @@
 
 use super::algorithm::{ConvAlgorithm, ConvCall};
 use super::cost::Sizes;
-use super::im2col::{self, Im2col};
+use super::im2col::{self, Im2col, packed_geometry};
 use crate::kernels::epilogue::{Pool, check_convolution};
 use crate::kernels::gemm::bf16::Operands;
 use crate::kernels::gemm::micro_kernel::{LhsRows, PackedProduct, block_ranges};
@@ -61,8 +61,8 @@ impl ConvAlgorithm for Pointwise {
     }
 }
 
-/// Computes a convolution by a GEMM: over the pixels, or over the windows where it is not pixelwise or pools. Weights are packed
-/// as for [`Im2col`]; of pairs of bf16, all channel counts are those of pairs.
+/// Computes a convolution by a GEMM: over the pixels, or over the windows where it is not pixelwise or pools. As
+/// [`im2col::multiply`].
 ///
 /// # Panics
 /// If a slice is too short for the sizes.
@@ -73,7 +73,7 @@ pub(crate) fn multiply(call: ConvCall<'_>, operands: Operands) {
     }
     let ConvCall { threads, conv, batch, input, weights, epilogue, output, .. } = call;
     let window = &conv.window;
-    assert_eq!(weights.len(), Im2col.packed_len(conv), "packed weights");
+    assert_eq!(weights.len(), Im2col.packed_len(&packed_geometry(conv, operands)), "packed weights");
     let mut pixels = window.out_h * window.out_w;
     let mut images = batch;
     let is_dense = |ld: usize, image: usize| image == pixels * ld;
@@ -86,7 +86,8 @@ pub(crate) fn multiply(call: ConvCall<'_>, operands: Operands) {
     if pixels == 0 || images == 0 || conv.out_c == 0 {
         return;
     }
-    let depth_step = conv.in_c.div_ceil(conv.in_c.div_ceil(KC).max(1)).max(1);
+    let depth = operands.depth(conv.in_c);
+    let depth_step = depth.div_ceil(depth.div_ceil(KC).max(1)).max(1);
     let row_block = (BLOCK_FLOATS / depth_step).clamp(24, 240);
     let grid = BlockGrid::new(pixels, conv.out_c, row_block, images, MIN_TASKS).larger_operand_once();
     let blocks = grid.blocks();
@@ -96,7 +97,7 @@ pub(crate) fn multiply(call: ConvCall<'_>, operands: Operands) {
         // SAFETY: rows and columns are within the checked views; blocks are disjoint.
         unsafe {
             let a = input.data.as_ptr().add(image * input.image + rows.start * input.ld);
-            let b = weights.as_ptr().add(columns.start * conv.in_c);
+            let b = weights.as_ptr().add(columns.start * depth);
             let mut residual = epilogue_ptrs.residual(image, rows.start);
             if !residual.is_null() {
                 residual = residual.add(columns.start);
@@ -105,9 +106,10 @@ pub(crate) fn multiply(call: ConvCall<'_>, operands: Operands) {
                 a: LhsRows::Strided { data: a, ld: input.ld, tap_stride: 0 },
                 rows: rows.len(),
                 taps: 1,
-                depth: conv.in_c,
+                depth,
+                row_len: conv.in_c,
                 b,
-                panel_stride: conv.in_c * PANEL,
+                panel_stride: depth * PANEL,
                 next_panel: std::ptr::null(),
                 columns: columns.len(),
                 c: output.pixel(image, rows.start).add(columns.start),
@@ -117,9 +119,9 @@ pub(crate) fn multiply(call: ConvCall<'_>, operands: Operands) {
                 residual,
                 first_column: columns.start,
             };
-            for ks in block_ranges(conv.in_c, depth_step) {
+            for ks in block_ranges(depth, depth_step) {
                 // The next K steps of these columns, or the next columns.
-                let next_panel = match ks.end < conv.in_c {
+                let next_panel = match ks.end < depth {
                     true => b.wrapping_add(ks.end * PANEL),
                     false => b.wrapping_add(columns.len().div_ceil(PANEL) * product.panel_stride),
                 };

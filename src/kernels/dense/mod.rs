@@ -8,7 +8,7 @@ pub mod few_outputs_gradient;
 use super::elementwise::activation::Activation;
 use super::epilogue::{EpilogueArgs, EpiloguePtrs, Output};
 use super::gemm;
-use super::gemm::bf16::{Operands, pairs, round_pixels, round_weights};
+use super::gemm::bf16::Operands;
 use super::gemm::micro_kernel::{LhsRows, PackedProduct, SUM_BLOCK, block_ranges};
 use super::gemm::panel::{BlockGrid, pack, packed_len};
 use super::parallel::disjoint::{Partition, Scratch, share};
@@ -89,50 +89,7 @@ pub fn multiply(
     multiply_operands(threads, operands, rows, inputs, outputs, input, weights, bias, activation, scratch, output);
 }
 
-/// Floats of scratch memory of [`multiply_bf16`].
-pub fn scratch_len_bf16(rows: usize, inputs: usize, workers: usize) -> usize {
-    crate::size::product([rows, pairs(inputs)]).saturating_add(scratch_len(rows, pairs(inputs), workers))
-}
-
-/// Length of the weights packed by [`pack_weights_bf16`], in words of 32 bits (stored as f32).
-pub fn packed_len_weights_bf16(inputs: usize, outputs: usize) -> usize {
-    packed_len(pairs(inputs), outputs)
-}
-
-/// Packs row-major weights `(inputs, outputs)` for [`multiply_bf16`].
-///
-/// # Panics
-/// If `weights` has the wrong length.
-pub fn pack_weights_bf16(inputs: usize, outputs: usize, weights: &[f32]) -> Vec<f32> {
-    assert_eq!(weights.len(), inputs * outputs, "weights");
-    pack_weights(pairs(inputs), outputs, &round_weights(weights, inputs, outputs))
-}
-
-/// As [`multiply`], of input and weights rounded to bf16, the latter by [`pack_weights_bf16`]; sums are in f32.
-///
-/// # Panics
-/// If a slice is too short for the sizes.
-#[allow(clippy::too_many_arguments)] // As above.
-pub fn multiply_bf16(
-    threads: &ThreadPool,
-    rows: usize,
-    inputs: usize,
-    outputs: usize,
-    input: View,
-    weights: &[f32],
-    bias: Option<&[f32]>,
-    activation: Activation,
-    scratch: &mut [f32],
-    output: ViewMut,
-) {
-    let row = pairs(inputs);
-    let (rounded, scratch) = scratch.split_at_mut(rows * row);
-    round_pixels(threads, input, 1, rows, inputs, rounded);
-    let (input, operands) = (View { data: rounded, ld: row, image: 0 }, Operands::Bf16);
-    multiply_operands(threads, operands, rows, row, outputs, input, weights, bias, activation, scratch, output);
-}
-
-/// The product with operands of either format; `inputs` are floats or pairs.
+/// The product with operands of any format; `inputs` are the floats of a row.
 #[allow(clippy::too_many_arguments)] // As above.
 fn multiply_operands(
     threads: &ThreadPool,
@@ -147,7 +104,8 @@ fn multiply_operands(
     scratch: &mut [f32],
     output: ViewMut,
 ) {
-    assert_eq!(weights.len(), packed_len(inputs, outputs), "packed weights");
+    let depth = operands.depth(inputs);
+    assert_eq!(weights.len(), packed_len(depth, outputs), "packed weights");
     super::epilogue::check_view("input", &input, 1, rows, inputs);
     let epilogue = EpilogueArgs { bias, activation, ..EpilogueArgs::default() };
     let mut epilogue_ptrs = EpiloguePtrs::new(&epilogue, 1, rows, outputs);
@@ -167,14 +125,14 @@ fn multiply_operands(
     let row_block = rows.div_ceil(MIN_TASKS.div_ceil(panel_count)).clamp(MIN_ROWS, ROW_BLOCK);
     let grid = BlockGrid::new(rows, outputs, row_block, 1, tasks * rows.div_ceil(row_block));
     let k_block = if is_streamed { PARTIAL_SUM_K } else { KC };
-    let totals = (inputs > PARTIAL_SUM_K).then(|| WorkerScratch::new(scratch, totals_len(rows), threads.count()));
+    let totals = (depth > PARTIAL_SUM_K).then(|| WorkerScratch::new(scratch, totals_len(rows), threads.count()));
     threads.run(grid.blocks(), &|task, worker| {
         let (rows, columns) = grid.block(task);
         // SAFETY: a worker runs one task at a time.
         let mut totals = totals.as_ref().map(|totals| unsafe { totals.piece(worker) });
         // SAFETY: rows and columns are within the checked views; blocks are disjoint.
         unsafe {
-            let b = weights.as_ptr().add(columns.start * inputs);
+            let b = weights.as_ptr().add(columns.start * depth);
             let c = output.pixel(0, rows.start).add(columns.start);
             let product = PackedProduct {
                 a: LhsRows::Strided {
@@ -184,9 +142,10 @@ fn multiply_operands(
                 },
                 rows: rows.len(),
                 taps: 1,
-                depth: inputs,
+                depth,
+                row_len: inputs,
                 b,
-                panel_stride: inputs * PANEL,
+                panel_stride: depth * PANEL,
                 next_panel: std::ptr::null(),
                 columns: columns.len(),
                 c,
@@ -196,7 +155,7 @@ fn multiply_operands(
                 residual: totals.as_ref().map_or(std::ptr::null(), |totals| totals.as_ptr()),
                 first_column: columns.start,
             };
-            for partial_ks in block_ranges(inputs, PARTIAL_SUM_K) {
+            for partial_ks in block_ranges(depth, PARTIAL_SUM_K) {
                 let partial = PackedProduct { accumulate: false, ..product.slice_k(partial_ks.clone()) };
                 for ks in block_ranges(partial_ks.len(), k_block) {
                     let next_panel = partial.b.wrapping_add(ks.end * PANEL);
@@ -204,10 +163,10 @@ fn multiply_operands(
                     match operands {
                         Operands::F32 => product.run_with_blocked_sums(threads.isa(), SUM_BLOCK),
                         // The rounding of the operands is far above that of the sums.
-                        Operands::Bf16 => operands.multiply(threads.isa(), product),
+                        _ => operands.multiply(threads.isa(), product),
                     }
                 }
-                if partial_ks.end < inputs
+                if partial_ks.end < depth
                     && let Some(totals) = &mut totals
                 {
                     for (row, totals) in totals.chunks_exact_mut(MAX_PANELS * PANEL).take(rows.len()).enumerate() {

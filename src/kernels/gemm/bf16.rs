@@ -1,7 +1,7 @@
 //! Products of numbers rounded to bf16 (the upper half of an f32), summed in f32. Two of them, next to each other along K,
 //! take the place of one f32 in rows and panels: half the memory, and a K step is two.
 
-use super::micro_kernel::{PackedProduct, PairProduct};
+use super::micro_kernel::{PackedProduct, PairProduct, WeightPairProduct};
 use crate::kernels::epilogue::check_view;
 use crate::kernels::parallel::disjoint::{Partition, Scratch, share};
 use crate::kernels::parallel::thread_pool::ThreadPool;
@@ -18,11 +18,21 @@ const TASK_FLOATS: usize = 16 << 10;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Operands {
     F32,
+    /// Rows of f32, panels of pairs of bf16.
+    Bf16Weights,
     /// Pairs of bf16 in place of floats.
     Bf16,
 }
 
 impl Operands {
+    /// The rows of a panel for a row of so many floats.
+    pub fn depth(self, row_len: usize) -> usize {
+        match self {
+            Operands::F32 | Operands::Bf16 => row_len,
+            Operands::Bf16Weights => pairs(row_len),
+        }
+    }
+
     /// Computes a product.
     ///
     /// # Safety
@@ -32,6 +42,7 @@ impl Operands {
         unsafe {
             match self {
                 Operands::F32 => isa.dispatch(product),
+                Operands::Bf16Weights => isa.dispatch(WeightPairProduct(product)),
                 Operands::Bf16 => isa.dispatch_bf16(PairProduct(product)),
             }
         }
@@ -127,8 +138,11 @@ impl SimdOp for RoundRows<'_> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::micro_kernel::LhsRows;
+    use super::super::panel::{pack, packed_len};
     use super::*;
     use crate::kernels::guarded::Floats;
+    use crate::kernels::simd::tile::PANEL;
     use crate::kernels::testing::noise;
 
     fn halves(rounded: &[f32]) -> Vec<u16> {
@@ -165,6 +179,57 @@ mod tests {
                     let same = right.is_nan() && bf16::from_bits(found).is_nan() || right.to_bits() == found;
                     assert!(same, "{isa:?}: {found:#x} for {value}");
                 }
+            }
+        }
+    }
+
+    /// Whether or not they are fast on this machine.
+    #[cfg(target_arch = "x86_64")]
+    #[test]
+    fn instructions_for_bf16_give_the_products_of_pairs() {
+        if !is_x86_feature_detected!("avx512bf16") {
+            return;
+        }
+        for (rows, depth, columns) in [(1, 3, 64), (2, 40, 70), (7, 131, 33), (12, 260, 48), (31, 64, 16)] {
+            let (left, right) = (noise(rows * 2 * depth, 1), noise(2 * depth * columns, 2));
+            let threads = ThreadPool::new(1);
+            let mut rounded = Floats::filled(0.0, rows * depth);
+            let view = View { data: &left, ld: 2 * depth, image: 0 };
+            round_pixels(&threads, view, 1, rows, 2 * depth, &mut rounded);
+            let mut native = Floats::filled(0.0, rows * depth);
+            let kernel = RoundRows { from: &left, ld: 2 * depth, count: rows, channels: 2 * depth, to: &mut native };
+            // SAFETY: the instructions were detected, and the slices have the sizes.
+            unsafe { crate::kernels::simd::avx512::run_bf16(kernel) }
+            assert_eq!(halves(&native), halves(&rounded));
+            let mut packed = Floats::filled(0.0, packed_len(depth, columns));
+            pack(&threads, depth, columns, &round_weights(&right, 2 * depth, columns), columns, &mut packed);
+            let multiply = |run: &dyn Fn(PackedProduct)| {
+                let mut result = vec![0.0; rows * columns];
+                run(PackedProduct {
+                    a: LhsRows::Strided { data: rounded.as_ptr(), ld: depth, tap_stride: 0 },
+                    rows,
+                    taps: 1,
+                    depth,
+                    row_len: depth,
+                    b: packed.as_ptr(),
+                    panel_stride: depth * PANEL,
+                    next_panel: std::ptr::null(),
+                    columns,
+                    c: result.as_mut_ptr(),
+                    ldc: columns,
+                    accumulate: false,
+                    epilogue: None,
+                    residual: std::ptr::null(),
+                    first_column: 0,
+                });
+                result
+            };
+            // SAFETY: the instructions were detected, and the operands have the sizes.
+            let found = multiply(&|product| unsafe { crate::kernels::simd::avx512::run_bf16(PairProduct(product)) });
+            // SAFETY: as above.
+            let wanted = multiply(&|product| unsafe { Isa::Portable.dispatch(PairProduct(product)) });
+            for (found, wanted) in found.iter().zip(&wanted) {
+                assert!((found - wanted).abs() < 1e-4, "{rows}x{depth}x{columns}: {found} {wanted}");
             }
         }
     }

@@ -98,6 +98,62 @@ impl Summation for Pairs {
     }
 }
 
+/// One running sum over K of the products of f32 with pairs of bf16: see [`Operands::Bf16Weights`](super::bf16::Operands).
+#[derive(Clone, Copy)]
+struct WeightPairs;
+
+impl Summation for WeightPairs {
+    #[inline(always)]
+    unsafe fn row_tiles<V: Vector>(self, _: &PackedProduct) -> usize {
+        0
+    }
+
+    #[inline(always)]
+    unsafe fn accumulate<V: Vector, const R: usize, const N: usize>(
+        self,
+        product: &PackedProduct,
+        acc: &mut [[V; N]; R],
+        slice: &KSlice<R>,
+        fetch: &mut Prefetch,
+    ) {
+        // SAFETY: rows, K steps and panels are within the block.
+        unsafe {
+            let mut b = slice.panel;
+            for k in 0..slice.depth {
+                let mut pairs = [V::splat(0.0); N];
+                for n in 0..N {
+                    let column = n * V::LANES;
+                    pairs[n] = V::load(b.add(column / PANEL * product.panel_stride + column % PANEL));
+                }
+                let mut half = [V::splat(0.0); N];
+                for n in 0..N {
+                    half[n] = pairs[n].lower_bf16();
+                }
+                for r in 0..R {
+                    let a = V::splat(*slice.rows[r].add(2 * k));
+                    for n in 0..N {
+                        acc[r][n] = a.mul_add(half[n], acc[r][n]);
+                    }
+                }
+                if 2 * k + 1 < product.row_len {
+                    for n in 0..N {
+                        half[n] = pairs[n].upper_bf16();
+                    }
+                    for r in 0..R {
+                        let a = V::splat(*slice.rows[r].add(2 * k + 1));
+                        for n in 0..N {
+                            acc[r][n] = a.mul_add(half[n], acc[r][n]);
+                        }
+                    }
+                }
+                prefetch(fetch.from);
+                fetch.from = fetch.from.wrapping_add(fetch.step);
+                b = b.add(PANEL);
+            }
+        }
+    }
+}
+
 /// One K step of f32.
 #[inline(always)]
 fn add_product<V: Vector>(sum: V, a: V, b: V) -> V {
@@ -142,6 +198,17 @@ impl Summation for Blocked {
     }
 }
 
+/// A product whose panels are pairs of bf16.
+pub(super) struct WeightPairProduct<'a>(pub PackedProduct<'a>);
+
+impl SimdOp for WeightPairProduct<'_> {
+    #[inline(always)]
+    unsafe fn run<V: Vector>(self) {
+        // SAFETY: the constructor's promise that all addresses are valid.
+        unsafe { self.0.multiply::<V, WeightPairs>(WeightPairs) }
+    }
+}
+
 /// A product of pairs of bf16.
 pub(super) struct PairProduct<'a>(pub PackedProduct<'a>);
 
@@ -175,8 +242,10 @@ pub(crate) struct PackedProduct<'a> {
     pub rows: usize,
     /// Taps of a convolution's kernel, the outer part of K; 1 for a plain product.
     pub taps: usize,
-    /// K of one tap.
+    /// K of one tap: rows of its part of a panel.
     pub depth: usize,
+    /// Floats of a row of A at each tap: `depth`, or twice as many (or one less) if a panel's rows are pairs of bf16 and A's are not.
+    pub row_len: usize,
     /// The first packed panel of B.
     pub b: *const f32,
     /// Floats from one panel to the next.
@@ -281,9 +350,11 @@ impl PackedProduct<'_> {
     #[inline(always)]
     pub fn slice_k(&self, ks: Range<usize>) -> Self {
         let is_last = ks.end == self.depth;
+        let floats = self.row_len.div_ceil(self.depth.max(1));
         Self {
-            a: self.a.at_k(ks.start),
+            a: self.a.at_k(ks.start * floats),
             depth: ks.len(),
+            row_len: (ks.len() * floats).min(self.row_len - ks.start * floats),
             b: self.b.wrapping_add(ks.start * PANEL),
             accumulate: self.accumulate || ks.start > 0,
             epilogue: self.epilogue.filter(|_| is_last),

@@ -59,6 +59,7 @@ pub unsafe fn multiply(block: &Block, isa: Isa, buffer: &mut [f32]) {
                     rows: rows.len(),
                     taps: 1,
                     depth,
+                    row_len: depth,
                     b: packed.as_ptr(),
                     panel_stride: depth * PANEL,
                     next_panel: std::ptr::null(),

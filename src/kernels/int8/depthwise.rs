@@ -1,7 +1,7 @@
 //! Depthwise convolutions of bytes: up to four rows of taps at a time, 64 channels side by side. Bands of rows are copied into the
 //! middle of the zero point first, in the cache of the thread that computes them.
 
-use super::lanes::{GROUP, Lanes, LanesOp, QUAD, dispatch};
+use super::lanes::{GROUP, Lanes, LanesOp, QUAD, array_of, dispatch};
 use super::product::{Output, Rescale};
 use super::weights::Columns;
 use crate::kernels::parallel::thread_pool::{ThreadPool, WorkerScratch};
@@ -253,7 +253,27 @@ impl LanesOp for Row<'_> {
     }
 }
 
+/// The weights of a group of 64 channels' taps.
+///
+/// # Safety
+/// The weights must have the group.
+#[inline(always)]
+unsafe fn weights_of<L: Lanes>(packed: *const i8, group: usize) -> [L::Weights; 4] {
+    // SAFETY: as the caller promises.
+    unsafe { L::quad_weights(packed.add(group * STEP)) }
+}
+
 impl Row<'_> {
+    /// The inputs of 64 channels, from channel `first` on, under four taps of a pixel.
+    #[inline(always)]
+    unsafe fn inputs_of<L: Lanes>(&self, first: usize, pixel: usize, taps: &[usize; GROUP]) -> [L::Each; 4] {
+        // SAFETY: `convolve` has checked all sizes.
+        unsafe {
+            let from = self.inputs.add(pixel * self.step + first);
+            L::quad([from.add(taps[0]), from.add(taps[1]), from.add(taps[2]), from.add(taps[3])])
+        }
+    }
+
     /// Computes the row; `PLAIN` if its results are bytes to which nothing is added.
     #[inline(always)]
     unsafe fn compute<L: Lanes, const PLAIN: bool>(&self) {
@@ -262,17 +282,13 @@ impl Row<'_> {
         unsafe {
             for first in (0..self.channels).step_by(QUAD) {
                 let packed = self.weights.add(first * groups * GROUP);
-                let weights_of = |group: usize| L::quad_weights(packed.add(group * STEP));
-                let inputs_of = |pixel: usize, taps: &[usize; GROUP]| {
-                    let from = self.inputs.add(pixel * self.step + first);
-                    L::quad(taps.map(|tap| from.add(tap)))
-                };
                 let scales = (L::quad_floats(self.multipliers.add(first)), L::quad_floats(self.biases.add(first)));
                 if self.slides {
-                    let weights = [weights_of(0), weights_of(1), weights_of(2)];
-                    let mut columns = [inputs_of(0, &self.taps[0]), inputs_of(0, &self.taps[1])];
+                    let weights = [weights_of::<L>(packed, 0), weights_of::<L>(packed, 1), weights_of::<L>(packed, 2)];
+                    let mut columns =
+                        [self.inputs_of::<L>(first, 0, &self.taps[0]), self.inputs_of::<L>(first, 0, &self.taps[1])];
                     for pixel in 0..self.pixels {
-                        let next = inputs_of(pixel, &self.taps[2]);
+                        let next = self.inputs_of::<L>(first, pixel, &self.taps[2]);
                         let mut sums = L::quad_dot(L::quad_zero(), columns[0], weights[0]);
                         sums = L::quad_dot(sums, columns[1], weights[1]);
                         sums = L::quad_dot(sums, next, weights[2]);
@@ -281,15 +297,15 @@ impl Row<'_> {
                     }
                     continue;
                 }
-                let mut kept = [weights_of(0); MAX_GROUPS];
+                let mut kept = [weights_of::<L>(packed, 0); MAX_GROUPS];
                 for (group, kept) in kept.iter_mut().enumerate().take(groups).skip(1) {
-                    *kept = weights_of(group);
+                    *kept = weights_of::<L>(packed, group);
                 }
                 for pixel in 0..self.pixels {
                     let mut sums = L::quad_zero();
                     for (group, taps) in self.taps.iter().enumerate() {
-                        let weights = if group < MAX_GROUPS { kept[group] } else { weights_of(group) };
-                        sums = L::quad_dot(sums, inputs_of(pixel, taps), weights);
+                        let weights = if group < MAX_GROUPS { kept[group] } else { weights_of::<L>(packed, group) };
+                        sums = L::quad_dot(sums, self.inputs_of::<L>(first, pixel, taps), weights);
                     }
                     self.finish::<L, PLAIN>(sums, scales, pixel, first);
                 }
@@ -309,7 +325,8 @@ impl Row<'_> {
         let channels = QUAD.min(self.channels - first);
         // SAFETY: `convolve` has checked all sizes.
         unsafe {
-            let mut values = [0, 1, 2, 3].map(|at| L::mul_add(L::to_floats(sums[at]), multipliers[at], biases[at]));
+            let mut values =
+                array_of!(at in [0, 1, 2, 3] => L::mul_add(L::to_floats(sums[at]), multipliers[at], biases[at]));
             if PLAIN {
                 let (to, bounds) = (self.bytes.add(pixel * self.ld + first), L::bounds(self.low, self.high));
                 match channels {
@@ -326,7 +343,7 @@ impl Row<'_> {
                     L::store(L::bytes(bytes.as_ptr().add(at * 16)), added.as_mut_ptr().add(at * 16));
                 }
                 let added = L::quad_floats(added.as_ptr());
-                values = [0, 1, 2, 3].map(|at| L::mul_add(added[at], L::splat(scale), values[at]));
+                values = array_of!(at in [0, 1, 2, 3] => L::mul_add(added[at], L::splat(scale), values[at]));
             }
             let at = pixel * self.ld + first;
             if !self.bytes.is_null() {

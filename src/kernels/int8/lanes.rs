@@ -24,6 +24,18 @@ pub const STEP: usize = LANES * GROUP;
 /// Channels of a depthwise step: four vectors.
 pub const QUAD: usize = 4 * LANES;
 
+/// The array of an expression for each of some constants. Not a closure: one that is not inlined is compiled without the
+/// instruction set.
+macro_rules! array_of {
+    ($at:ident in [$($value:expr),*] => $body:expr) => {
+        [$({
+            let $at = $value;
+            $body
+        }),*]
+    };
+}
+pub(super) use array_of;
+
 /// Sixteen lanes. All operations have the same results on every instruction set.
 ///
 /// # Safety
@@ -91,19 +103,24 @@ pub trait Lanes {
     #[inline(always)]
     unsafe fn quad(from: [*const u8; GROUP]) -> [Self::Each; 4] {
         // SAFETY: as the caller promises.
-        [0, 1, 2, 3].map(|at| unsafe { Self::each(from.map(|from| from.add(at * LANES))) })
+        unsafe {
+            array_of!(at in [0, 1, 2, 3] => {
+                let at = at * LANES;
+                Self::each([from[0].add(at), from[1].add(at), from[2].add(at), from[3].add(at)])
+            })
+        }
     }
     /// Four signed bytes for each lane.
     #[inline(always)]
     unsafe fn quad_weights(from: *const i8) -> [Self::Weights; 4] {
         // SAFETY: as the caller promises.
-        [0, 1, 2, 3].map(|at| unsafe { Self::weights(from.add(at * STEP)) })
+        unsafe { array_of!(at in [0, 1, 2, 3] => Self::weights(from.add(at * STEP))) }
     }
     /// 64 f32.
     #[inline(always)]
     unsafe fn quad_floats(from: *const f32) -> [Self::Floats; 4] {
         // SAFETY: as the caller promises.
-        [0, 1, 2, 3].map(|at| unsafe { Self::load(from.add(at * LANES)) })
+        unsafe { array_of!(at in [0, 1, 2, 3] => Self::load(from.add(at * LANES))) }
     }
     /// Zeros.
     #[inline(always)]
@@ -115,7 +132,7 @@ pub trait Lanes {
     #[inline(always)]
     unsafe fn quad_dot(sums: [Self::Sums; 4], inputs: [Self::Each; 4], weights: [Self::Weights; 4]) -> [Self::Sums; 4] {
         // SAFETY: as the caller promises.
-        [0, 1, 2, 3].map(|at| unsafe { Self::dot_each(sums[at], inputs[at], weights[at]) })
+        unsafe { array_of!(at in [0, 1, 2, 3] => Self::dot_each(sums[at], inputs[at], weights[at])) }
     }
     /// As [`Lanes::store_bytes`], for 64 bytes.
     #[inline(always)]

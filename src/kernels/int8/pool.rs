@@ -7,15 +7,51 @@ use crate::kernels::parallel::disjoint::{Partition, Scratch, share};
 use crate::kernels::parallel::thread_pool::ThreadPool;
 use crate::kernels::simd::multiversion::multiversion;
 use crate::kernels::tensor_view::{Bytes, BytesMut, ViewMut, Window};
+use std::ops::Range;
 
 /// Channels whose sums are kept at once.
 const BLOCK: usize = 256;
 
+/// Channels whose maxima are kept in registers.
+const VECTOR: usize = 64;
+
 multiversion! {
-    /// The maximum of each channel.
-    fn raise(out: &mut [u8], from: &[u8]) {
-        out.iter_mut().zip(from).for_each(|(out, &byte)| *out = (*out).max(byte));
+    /// The maximum over the windows of pixels, from pixel `first` on.
+    fn max_pixels(window: &Window, image: &[u8], ld: usize, first: usize, out: &mut [u8], out_ld: usize, channels: usize) {
+        for (at, out) in out.chunks_mut(out_ld).enumerate() {
+            let (rows, columns) = (inside(window, first + at, false), inside(window, first + at, true));
+            for (block, out) in out[..channels].chunks_mut(VECTOR).enumerate() {
+                let mut max = [0u8; VECTOR];
+                for row in rows.clone().step_by(window.dilation_h) {
+                    for column in columns.clone().step_by(window.dilation_w) {
+                        let from = &image[(row * window.in_w + column) * ld + block * VECTOR..];
+                        match from.first_chunk::<VECTOR>() {
+                            Some(from) => max.iter_mut().zip(from).for_each(|(max, &byte)| *max = (*max).max(byte)),
+                            None => max.iter_mut().zip(from).for_each(|(max, &byte)| *max = (*max).max(byte)),
+                        }
+                    }
+                }
+                out.copy_from_slice(&max[..out.len()]);
+            }
+        }
     }
+}
+
+/// The rows, or the columns, of the image from the first to the last under an output pixel's window, a dilation apart.
+#[inline(always)]
+fn inside(window: &Window, pixel: usize, columns: bool) -> Range<usize> {
+    let (at, stride, kernel, dilation, pad, size) = match columns {
+        false => {
+            (pixel / window.out_w, window.stride_h, window.kernel_h, window.dilation_h, window.pad_top, window.in_h)
+        }
+        true => {
+            (pixel % window.out_w, window.stride_w, window.kernel_w, window.dilation_w, window.pad_left, window.in_w)
+        }
+    };
+    let begin = at * stride;
+    // Taps before the image.
+    let before = pad.saturating_sub(begin).div_ceil(dilation);
+    begin + before * dilation - pad..(begin + (kernel - 1) * dilation + 1).saturating_sub(pad).min(size)
 }
 
 multiversion! {
@@ -58,10 +94,7 @@ fn pixels<'a>(
 pub fn max_pool(threads: &ThreadPool, x: Bytes<'_>, y: BytesMut<'_>, size: Size, window: &Window) {
     let (ld, channels) = (y.ld, size.channels);
     bands(threads, y, size, &|band, out| {
-        for (pixel, image, out) in pixels(x, band, out, ld, channels) {
-            out.fill(0);
-            taps(window, pixel, |tap| raise(out, &image[tap * x.ld..][..channels]));
-        }
+        max_pixels(window, &x.data[band.image * x.image..], x.ld, band.first, out, ld, channels);
     });
 }
 

@@ -9,7 +9,7 @@
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
-mod avx512;
+pub(in crate::kernels) mod avx512;
 pub mod isa;
 pub(crate) mod multiversion;
 #[cfg(target_arch = "aarch64")]

@@ -22,9 +22,9 @@ pub enum Storage {
     Packed,
     /// f32, row-major and unpacked, as training updates them.
     Raw,
-    /// bf16 (the upper half of an f32, two per word), packed into panels.
+    /// bf16 (the upper half of an f32) in pairs along the inputs, packed into panels.
     Bf16,
-    /// bf16 in pairs along the inputs, multiplied by inputs in bf16.
+    /// The same; inputs are rounded to bf16 too where the CPU has fast products of it.
     Bf16Products,
 }
 
@@ -89,11 +89,9 @@ impl KernelStep for DenseStep {
                     scratch,
                 );
             }
-            Storage::Bf16 => {
-                bf16::multiply(threads, batch, inputs, outputs, input, weights, bias, activation, scratch, out);
-            }
-            Storage::Bf16Products => {
-                dense::multiply_bf16(threads, batch, inputs, outputs, input, weights, bias, activation, scratch, out);
+            Storage::Bf16 | Storage::Bf16Products => {
+                let rounds = self.weights == Storage::Bf16Products;
+                bf16::multiply(threads, rounds, batch, inputs, outputs, input, weights, bias, activation, scratch, out);
             }
         }
         if self.epilogue.softmax {
@@ -131,8 +129,7 @@ impl KernelStep for DenseStep {
         let mut list = vec![match self.weights {
             Storage::Packed => dense::packed_len_weights(self.inputs, self.outputs),
             Storage::Raw => product([self.inputs, self.outputs]),
-            Storage::Bf16 => bf16::packed_len_weights(self.inputs, self.outputs),
-            Storage::Bf16Products => dense::packed_len_weights_bf16(self.inputs, self.outputs),
+            Storage::Bf16 | Storage::Bf16Products => bf16::packed_len_weights(self.inputs, self.outputs),
         }];
         list.extend(self.bias.then_some(self.outputs));
         list
@@ -147,8 +144,9 @@ impl KernelStep for DenseStep {
             match self.weights {
                 Storage::Packed => *weights = dense::pack_weights(self.inputs, self.outputs, weights),
                 Storage::Raw => {}
-                Storage::Bf16 => *weights = bf16::pack_weights(self.inputs, self.outputs, weights),
-                Storage::Bf16Products => *weights = dense::pack_weights_bf16(self.inputs, self.outputs, weights),
+                Storage::Bf16 | Storage::Bf16Products => {
+                    *weights = bf16::pack_weights(self.inputs, self.outputs, weights);
+                }
             }
         }
         parameters
@@ -165,8 +163,8 @@ impl KernelStep for DenseStep {
         match self.weights {
             Storage::Packed => dense::scratch_len(batch, self.inputs, workers),
             Storage::Raw => dense::unpacked_scratch_len(batch, self.inputs, self.outputs),
-            Storage::Bf16 => bf16::scratch_len(workers),
-            Storage::Bf16Products => dense::scratch_len_bf16(batch, self.inputs, workers),
+            Storage::Bf16 => bf16::scratch_len(batch, self.inputs, workers, false),
+            Storage::Bf16Products => bf16::scratch_len(batch, self.inputs, workers, true),
         }
     }
 

@@ -438,6 +438,7 @@ impl Call<'_> {
                     rows: tiles.len(),
                     taps: 1,
                     depth: in_c,
+                    row_len: in_c,
                     b: self.weights.as_ptr().add(point * point_len + channels.start * in_c),
                     panel_stride: in_c * PANEL,
                     next_panel: self.weights.as_ptr().wrapping_add((point + 1) * point_len + channels.start * in_c),

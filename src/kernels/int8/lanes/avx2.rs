@@ -2,7 +2,7 @@
 //! saturate.) The two sums of a lane are added at the end.
 
 use super::ymm::{float_lanes, quads};
-use super::{GROUP, Lanes, LanesOp};
+use super::{GROUP, Lanes, LanesOp, array_of};
 use std::arch::x86_64::*;
 
 /// Runs the kernel compiled for AVX2.
@@ -35,7 +35,7 @@ impl Lanes for Avx2 {
     #[inline(always)]
     unsafe fn weights(from: *const i8) -> Self::Weights {
         // SAFETY: see above.
-        [0, 16, 32, 48].map(|at| unsafe { _mm256_cvtepi8_epi16(_mm_loadu_si128(from.add(at).cast())) })
+        unsafe { array_of!(at in [0, 16, 32, 48] => _mm256_cvtepi8_epi16(_mm_loadu_si128(from.add(at).cast()))) }
     }
     #[inline(always)]
     unsafe fn inputs(from: *const u8) -> Self::Inputs {
@@ -47,7 +47,7 @@ impl Lanes for Avx2 {
         // SAFETY: see above.
         unsafe {
             let quads = quads(from);
-            quads.map(|quad| _mm256_cvtepu8_epi16(quad))
+            array_of!(at in [0, 1, 2, 3] => _mm256_cvtepu8_epi16(quads[at]))
         }
     }
     #[inline(always)]
@@ -58,16 +58,20 @@ impl Lanes for Avx2 {
     #[inline(always)]
     unsafe fn dot_each(sums: Self::Sums, inputs: Self::Each, weights: Self::Weights) -> Self::Sums {
         // SAFETY: see above.
-        std::array::from_fn(|at| unsafe { _mm256_add_epi32(sums[at], _mm256_madd_epi16(inputs[at], weights[at])) })
+        unsafe {
+            array_of!(at in [0, 1, 2, 3] => _mm256_add_epi32(sums[at], _mm256_madd_epi16(inputs[at], weights[at])))
+        }
     }
     #[inline(always)]
     unsafe fn to_floats(sums: Self::Sums) -> Self::Floats {
         // `hadd` works within halves: lanes 0, 1, 4, 5 and 2, 3, 6, 7.
         // SAFETY: see above.
-        [0, 2].map(|at| unsafe {
-            let pairs = _mm256_hadd_epi32(sums[at], sums[at + 1]);
-            _mm256_cvtepi32_ps(_mm256_permute4x64_epi64::<0b11_01_10_00>(pairs))
-        })
+        unsafe {
+            array_of!(at in [0, 2] => {
+                let pairs = _mm256_hadd_epi32(sums[at], sums[at + 1]);
+                _mm256_cvtepi32_ps(_mm256_permute4x64_epi64::<0b11_01_10_00>(pairs))
+            })
+        }
     }
 
     float_lanes!();

@@ -1,6 +1,6 @@
 //! AVX-512 with VNNI: `vpdpbusd` adds the four products of each of sixteen lanes at once.
 
-use super::{GROUP, LANES, Lanes, LanesOp};
+use super::{GROUP, LANES, Lanes, LanesOp, array_of};
 use std::arch::x86_64::*;
 
 /// Four vectors rounded to bytes within the bounds: in each quarter of the register, four of every vector.
@@ -25,12 +25,13 @@ unsafe fn packed([a, b, c, d]: [__m512; 4], (low, high): (__m512i, __m512i)) -> 
 #[inline(always)]
 unsafe fn quarters(from: *const u8) -> [__m512i; 4] {
     // SAFETY: as the caller promises.
-    [0, 16, 32, 48].map(|at| unsafe {
-        let quarter = |index: usize| _mm_loadu_si128(from.add(at + 64 * index).cast());
-        let low = _mm256_set_m128i(quarter(1), quarter(0));
-        let high = _mm256_set_m128i(quarter(3), quarter(2));
-        _mm512_inserti64x4::<1>(_mm512_castsi256_si512(low), high)
-    })
+    unsafe {
+        array_of!(at in [0, 16, 32, 48] => {
+            let from = from.add(at);
+            let [a, b, c, d] = array_of!(at in [0, 64, 128, 192] => _mm_loadu_si128(from.add(at).cast()));
+            _mm512_inserti64x4::<1>(_mm512_castsi256_si512(_mm256_set_m128i(b, a)), _mm256_set_m128i(d, c))
+        })
+    }
 }
 
 /// Runs the kernel compiled for AVX-512 VNNI.
@@ -75,7 +76,7 @@ impl Lanes for Avx512Vnni {
     unsafe fn each(from: [*const u8; GROUP]) -> Self::Each {
         // SAFETY: see above.
         unsafe {
-            let [a, b, c, d] = from.map(|from| _mm_loadu_si128(from.cast()));
+            let [a, b, c, d] = array_of!(at in [0, 1, 2, 3] => _mm_loadu_si128(from[at].cast()));
             let (ab_low, ab_high) = (_mm_unpacklo_epi8(a, b), _mm_unpackhi_epi8(a, b));
             let (cd_low, cd_high) = (_mm_unpacklo_epi8(c, d), _mm_unpackhi_epi8(c, d));
             let first = _mm256_set_m128i(_mm_unpackhi_epi16(ab_low, cd_low), _mm_unpacklo_epi16(ab_low, cd_low));
@@ -175,7 +176,7 @@ impl Lanes for Avx512Vnni {
         // Unpacking works within quarters of a register: vector i has channels 4 i to 4 i + 3 of every sixteen.
         // SAFETY: see above.
         unsafe {
-            let [a, b, c, d] = from.map(|from| _mm512_loadu_si512(from.cast()));
+            let [a, b, c, d] = array_of!(at in [0, 1, 2, 3] => _mm512_loadu_si512(from[at].cast()));
             let (ab_low, ab_high) = (_mm512_unpacklo_epi8(a, b), _mm512_unpackhi_epi8(a, b));
             let (cd_low, cd_high) = (_mm512_unpacklo_epi8(c, d), _mm512_unpackhi_epi8(c, d));
             [
@@ -194,7 +195,10 @@ impl Lanes for Avx512Vnni {
     #[inline(always)]
     unsafe fn quad_floats(from: *const f32) -> [Self::Floats; 4] {
         // SAFETY: see above.
-        unsafe { quarters(from.cast()).map(|bits| _mm512_castsi512_ps(bits)) }
+        unsafe {
+            let bits = quarters(from.cast());
+            array_of!(at in [0, 1, 2, 3] => _mm512_castsi512_ps(bits[at]))
+        }
     }
     #[inline(always)]
     unsafe fn store_quad(values: [Self::Floats; 4], bounds: Self::Bounds, to: *mut u8) {

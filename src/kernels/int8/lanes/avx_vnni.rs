@@ -1,7 +1,7 @@
 //! AVX-VNNI: `vpdpbusd` adds the four products of each of eight lanes at once.
 
 use super::ymm::{float_lanes, quads};
-use super::{GROUP, Lanes, LanesOp};
+use super::{GROUP, Lanes, LanesOp, array_of};
 use std::arch::x86_64::*;
 
 /// Runs the kernel compiled for AVX-VNNI.
@@ -33,7 +33,7 @@ impl Lanes for AvxVnni {
     #[inline(always)]
     unsafe fn weights(from: *const i8) -> Self::Weights {
         // SAFETY: see above.
-        [0, 32].map(|at| unsafe { _mm256_loadu_si256(from.add(at).cast()) })
+        unsafe { array_of!(at in [0, 32] => _mm256_loadu_si256(from.add(at).cast())) }
     }
     #[inline(always)]
     unsafe fn inputs(from: *const u8) -> Self::Inputs {
@@ -56,12 +56,12 @@ impl Lanes for AvxVnni {
     #[inline(always)]
     unsafe fn dot_each(sums: Self::Sums, inputs: Self::Each, weights: Self::Weights) -> Self::Sums {
         // SAFETY: see above.
-        std::array::from_fn(|at| unsafe { _mm256_dpbusd_avx_epi32(sums[at], inputs[at], weights[at]) })
+        unsafe { array_of!(at in [0, 1] => _mm256_dpbusd_avx_epi32(sums[at], inputs[at], weights[at])) }
     }
     #[inline(always)]
     unsafe fn to_floats(sums: Self::Sums) -> Self::Floats {
         // SAFETY: see above.
-        sums.map(|sums| unsafe { _mm256_cvtepi32_ps(sums) })
+        unsafe { array_of!(at in [0, 1] => _mm256_cvtepi32_ps(sums[at])) }
     }
 
     float_lanes!();

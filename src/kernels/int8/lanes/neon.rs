@@ -1,6 +1,6 @@
 //! NEON: bytes are widened to 16 bits, whose products are added in pairs of 32 bits.
 
-use super::{GROUP, LANES, Lanes};
+use super::{GROUP, LANES, Lanes, array_of};
 use std::arch::aarch64::*;
 
 pub struct Neon;
@@ -25,7 +25,7 @@ impl Lanes for Neon {
     #[inline(always)]
     unsafe fn weights(from: *const i8) -> Self::Weights {
         // SAFETY: see above.
-        [0, 8, 16, 24, 32, 40, 48, 56].map(|at| unsafe { vmovl_s8(vld1_s8(from.add(at))) })
+        unsafe { array_of!(at in [0, 8, 16, 24, 32, 40, 48, 56] => vmovl_s8(vld1_s8(from.add(at)))) }
     }
     #[inline(always)]
     unsafe fn inputs(from: *const u8) -> Self::Inputs {
@@ -36,7 +36,7 @@ impl Lanes for Neon {
     unsafe fn each(from: [*const u8; GROUP]) -> Self::Each {
         // SAFETY: see above.
         unsafe {
-            let [a, b, c, d] = from.map(|from| vld1q_u8(from));
+            let [a, b, c, d] = array_of!(at in [0, 1, 2, 3] => vld1q_u8(from[at]));
             let (ab, cd) = (vzipq_u8(a, b), vzipq_u8(c, d));
             let quads = |ab: uint8x16_t, cd: uint8x16_t| {
                 let zipped = vzipq_u16(vreinterpretq_u16_u8(ab), vreinterpretq_u16_u8(cd));
@@ -63,16 +63,18 @@ impl Lanes for Neon {
     #[inline(always)]
     unsafe fn dot_each(sums: Self::Sums, inputs: Self::Each, weights: Self::Weights) -> Self::Sums {
         // SAFETY: see above.
-        std::array::from_fn(|at| unsafe {
-            let low = vmull_s16(vget_low_s16(inputs[at]), vget_low_s16(weights[at]));
-            let high = vmull_high_s16(inputs[at], weights[at]);
-            vaddq_s32(sums[at], vpaddq_s32(low, high))
-        })
+        unsafe {
+            array_of!(at in [0, 1, 2, 3, 4, 5, 6, 7] => {
+                let low = vmull_s16(vget_low_s16(inputs[at]), vget_low_s16(weights[at]));
+                let high = vmull_high_s16(inputs[at], weights[at]);
+                vaddq_s32(sums[at], vpaddq_s32(low, high))
+            })
+        }
     }
     #[inline(always)]
     unsafe fn to_floats(sums: Self::Sums) -> Self::Floats {
         // SAFETY: see above.
-        [0, 2, 4, 6].map(|at| unsafe { vcvtq_f32_s32(vpaddq_s32(sums[at], sums[at + 1])) })
+        unsafe { array_of!(at in [0, 2, 4, 6] => vcvtq_f32_s32(vpaddq_s32(sums[at], sums[at + 1]))) }
     }
     #[inline(always)]
     unsafe fn bytes(from: *const u8) -> Self::Floats {
@@ -91,7 +93,7 @@ impl Lanes for Neon {
     #[inline(always)]
     unsafe fn load(from: *const f32) -> Self::Floats {
         // SAFETY: see above.
-        [0, 4, 8, 12].map(|at| unsafe { vld1q_f32(from.add(at)) })
+        unsafe { array_of!(at in [0, 4, 8, 12] => vld1q_f32(from.add(at))) }
     }
     #[inline(always)]
     unsafe fn splat(value: f32) -> Self::Floats {
@@ -101,13 +103,13 @@ impl Lanes for Neon {
     #[inline(always)]
     unsafe fn mul_add(a: Self::Floats, b: Self::Floats, c: Self::Floats) -> Self::Floats {
         // SAFETY: see above.
-        [0, 1, 2, 3].map(|at| unsafe { vfmaq_f32(c[at], a[at], b[at]) })
+        unsafe { array_of!(at in [0, 1, 2, 3] => vfmaq_f32(c[at], a[at], b[at])) }
     }
     #[inline(always)]
     unsafe fn clamp(values: Self::Floats, low: Self::Floats, high: Self::Floats) -> Self::Floats {
         // The instructions with `nm` return the number if one of two is NaN.
         // SAFETY: see above.
-        [0, 1, 2, 3].map(|at| unsafe { vminnmq_f32(vmaxnmq_f32(values[at], low[at]), high[at]) })
+        unsafe { array_of!(at in [0, 1, 2, 3] => vminnmq_f32(vmaxnmq_f32(values[at], low[at]), high[at])) }
     }
     #[inline(always)]
     unsafe fn bounds(low: u8, high: u8) -> Self::Bounds {
@@ -118,7 +120,7 @@ impl Lanes for Neon {
     unsafe fn store_bytes(values: Self::Floats, (low, high): Self::Bounds, to: *mut u8) {
         // SAFETY: see above. Narrowing saturates, which clamps to 0 and 255.
         unsafe {
-            let [a, b, c, d] = values.map(|values| vqmovn_s32(vcvtnq_s32_f32(values)));
+            let [a, b, c, d] = array_of!(at in [0, 1, 2, 3] => vqmovn_s32(vcvtnq_s32_f32(values[at])));
             let (first, second) = (vqmovun_s16(vcombine_s16(a, b)), vqmovun_s16(vcombine_s16(c, d)));
             vst1q_u8(to, vminq_u8(vmaxq_u8(vcombine_u8(first, second), low), high));
         }

@@ -1,6 +1,6 @@
 //! What the instruction sets with registers of eight lanes share.
 
-use super::GROUP;
+use super::{GROUP, array_of};
 use std::arch::x86_64::*;
 
 /// Sixteen f32.
@@ -16,7 +16,7 @@ pub type Bounds = (__m128i, __m128i);
 pub unsafe fn quads(from: [*const u8; GROUP]) -> [__m128i; 4] {
     // SAFETY: as the caller promises.
     unsafe {
-        let [a, b, c, d] = from.map(|from| _mm_loadu_si128(from.cast()));
+        let [a, b, c, d] = array_of!(at in [0, 1, 2, 3] => _mm_loadu_si128(from[at].cast()));
         let (ab_low, ab_high) = (_mm_unpacklo_epi8(a, b), _mm_unpackhi_epi8(a, b));
         let (cd_low, cd_high) = (_mm_unpacklo_epi8(c, d), _mm_unpackhi_epi8(c, d));
         [
@@ -39,7 +39,8 @@ macro_rules! float_lanes {
             // SAFETY: see above.
             unsafe {
                 let bytes = _mm_loadu_si128(from.cast());
-                [bytes, _mm_srli_si128::<8>(bytes)].map(|half| _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(half)))
+                let upper = _mm_srli_si128::<8>(bytes);
+                [_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(bytes)), _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(upper))]
             }
         }
         #[inline(always)]

@@ -1,10 +1,11 @@
-//! netc's side of the training benchmark: `train head|full|block5|cached BATCH THREADS [FILE.h5]`.
+//! netc's side of the training benchmark: `train head|full|block5|cached|resnet50|mobilenet_v2 BATCH THREADS [FILE.h5]`.
 //!
 //! `full` trains the whole VGG16, `block5` its last block and its dense layers, `cached` the same from cached features of the
-//! frozen front, as `netc train` does.
+//! frozen front, as `netc train` does; `resnet50` and `mobilenet_v2` train these nets with batch normalisation.
 //!
 //! Prints one line of JSON after the first step, then responds to each `run K` on stdin with `[[ms, …], loss]`, like the peers;
-//! `benches/peers/run.py --train` drives it. Without arguments, as in `cargo test --benches`, it exits.
+//! `benches/peers/run.py --train` drives it. `profile` prints the steps of an update that take the most time. Without arguments, as in
+//! `cargo test --benches`, it exits.
 
 use netc::compile::{self, BuildOptions, Values};
 use netc::data::SeededRng;
@@ -26,6 +27,8 @@ const RATE: f32 = 1e-3;
 /// Rows of an epoch of the head, and of its batches.
 const ROWS: usize = 10_000;
 const HEAD_BATCH: usize = 128;
+/// Steps that `profile` prints.
+const PROFILED: usize = 1000;
 
 /// VGG16 as trained by the peers: without dropout, with logits and softmax.
 fn spec(task: &str) -> String {
@@ -45,6 +48,7 @@ fn spec(task: &str) -> String {
     let dense = "Flatten >> Dense(4096) as classifier.0 >> Relu >> Dense(4096) as classifier.3 >> Relu >> Softmax(10)";
     match task {
         "head" => "Input(4096) >> Softmax(10)".into(),
+        "resnet50" | "mobilenet_v2" => format!("{task}(classes=10)"),
         "cached" => format!("Input(14x14x512) >> {last} >> {dense}"),
         "block5" => format!("frozen(Input(224x224x3) >> {front}) >> {last} >> {dense}"),
         _ => format!("Input(224x224x3) >> {front} >> {last} >> {dense}"),
@@ -106,7 +110,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut prediction = vec![0.0; batch * CLASSES];
     let mut chance = SeededRng::new([0; 4]);
     let mut order: Vec<usize> = (0..rows).collect();
-    let mut epoch = || -> Result<f32, Box<dyn Error>> {
+    let mut epoch = |session: &mut Session| -> Result<f32, Box<dyn Error>> {
         let mut loss = [0.0];
         chance.shuffle(&mut order);
         let traversal = Traversal { order: &order, batch, epoch: 0, pool: &pool, interrupted: None };
@@ -122,19 +126,29 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let load = began.elapsed().as_secs_f64();
     let first = Instant::now();
-    let loss = epoch()?;
+    let loss = epoch(&mut session)?;
     let first_ms = first.elapsed().as_secs_f64() * 1e3;
     let mut out = std::io::stdout();
     writeln!(out, "{}", serde_json::json!({ "load_s": load, "first_ms": first_ms, "loss0": loss }))?;
     out.flush()?;
     for line in std::io::stdin().lock().lines() {
         let line = line?;
+        if line == "profile" {
+            session.measure();
+            epoch(&mut session)?;
+            let steps = &trainable.step.manifest.plan.steps;
+            let mut times: Vec<_> = session.profile().iter().zip(steps).collect();
+            times.sort_by_key(|(time, _)| std::cmp::Reverse(**time));
+            for (time, step) in times.into_iter().take(PROFILED) {
+                writeln!(out, "{:9.3} ms  {}  {}", time.as_secs_f64() * 1e3, step.name, step.kernel.describe())?;
+            }
+        }
         let Some(count) = line.strip_prefix("run ") else { continue };
         let mut times = Vec::new();
         let mut loss = 0.0;
         for _ in 0..count.trim().parse::<usize>()? {
             let began = Instant::now();
-            loss = epoch()?;
+            loss = epoch(&mut session)?;
             times.push(began.elapsed().as_secs_f64() * 1e3);
         }
         writeln!(out, "{}", serde_json::json!([times, loss]))?;

@@ -161,7 +161,7 @@ fn every_kernel_keeps_to_its_scratch_for_every_batch_and_team() {
             seen.extend(run(net, 9, workers, Precision::Int8));
         }
     }
-    let bf16 = "Input(21, 17, 3) >> Conv(24, 3) >> MaxPool(2) >> Conv(7, 3, stride=2) >> Conv(9, 1) >> Dense(5001) >> Dense(2)";
+    let bf16 = "Input(21x17x3) >> Conv(3x3, 24) >> Relu >> MaxPool(2x2) >> Conv(3x3, 7, stride=2) >> Conv(1x1, 9) >> Flatten >> Dense(5001) >> Dense(2)";
     for what in [Bf16Use::DenseWeights, Bf16Use::Products] {
         seen.extend(run(bf16, 9, 2, Precision::Bf16(what)));
     }

@@ -100,7 +100,7 @@ def build(
     exact: bool = False,
     fresh: bool = False,
     max_memory: int | None = None,
-    precision: Literal["f32", "bf16-weights"] = "f32",
+    precision: Literal["f32", "bf16", "bf16-weights"] = "f32",
 ) -> Model: ...
 def verify(
     spec: _Path,
@@ -111,7 +111,7 @@ def verify(
     threads: int | None = None,
     exact: bool = False,
     fresh: bool = False,
-    precision: Literal["f32", "bf16-weights"] = "f32",
+    precision: Literal["f32", "bf16", "bf16-weights"] = "f32",
 ) -> list[Deviation]: ...
 def check(spec: _Path, *, net: str | None = None) -> list[Diagnostic]: ...
 def show(spec: _Path, *, net: str | None = None, width: int | None = None) -> Drawing: ...

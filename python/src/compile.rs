@@ -83,8 +83,9 @@ pub fn load(py: Python<'_>, path: PathBuf, threads: Option<usize>) -> PyResult<M
 ///     Do not bind the weights that `train` has written (``NAME.h5`` next to the spec).
 /// max_memory : int, optional
 ///     The limit in bytes for constants, arena and scratch, for batches of 8 images on 4 threads.
-/// precision : {"f32", "bf16-weights"}, default "f32"
-///     The format of stored weights of dense layers; computed in float32.
+/// precision : {"f32", "bf16", "bf16-weights"}, default "f32"
+///     The format of weights and products. "bf16" rounds weights, and inputs where the CPU multiplies bf16 faster than
+///     float32; "bf16-weights" rounds the weights of dense layers, which are multiplied in float32.
 ///
 /// Returns
 /// -------

@@ -40,7 +40,7 @@ pub enum Precision {
     F32,
     /// Dense weights in bf16, half the size; computed in f32
     Bf16Weights,
-    /// Products of bf16, summed in f32, where they are faster: on CPUs with AVX-512 BF16
+    /// Weights in bf16, half the size, where that is faster; sums in f32
     Bf16,
     /// Weights and activations in 8 bits, a quarter of the size; layers that would lose too much stay in f32
     Int8,

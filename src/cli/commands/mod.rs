@@ -31,7 +31,7 @@ pub enum Command {
     ///
     /// `netc build bird.net` writes `bird.netb`. `--emit` prints a stage as text instead, `--why conv1_2` the candidate
     /// algorithms of a step with their estimated costs. `--tune` chooses by measuring on this machine, `--max-memory 512M`
-    /// limits the memory of the plan, `--precision bf16-weights` halves the dense weights.
+    /// limits the memory of the plan, `--precision bf16` halves the weights, `--precision int8` quarters them.
     Build(build::Args),
     /// Classify photos, or run a net on arrays
     ///

@@ -1,10 +1,11 @@
 //! Products of rows of bytes with panels of weights, divided among threads.
 
-use super::lanes::{GROUP, LANES, dispatch};
+use super::lanes::{GROUP, LANES, Lanes, LanesOp, dispatch};
 use super::tile::{Block, MAX_PANELS, MAX_ROWS, Residual, Store};
 use super::weights::Panels;
 use crate::kernels::parallel::thread_pool::ThreadPool;
 use crate::kernels::tensor_view::{Bytes, BytesMut, ViewMut};
+use std::ops::Range;
 
 /// Tasks for each thread, so that threads end at about the same time.
 const TASKS: usize = 4;
@@ -60,6 +61,64 @@ pub struct Product<'a> {
     pub first_column: usize,
 }
 
+/// Some tiles of rows times the panels of one strip of columns.
+struct Strip<'a> {
+    product: &'a Product<'a>,
+    tiles: Range<usize>,
+    tiles_of_run: usize,
+    strip: usize,
+    /// The first result of the first image.
+    target: Store,
+    /// Elements from one image of results to the next.
+    image: usize,
+}
+
+impl LanesOp for Strip<'_> {
+    #[inline(always)]
+    unsafe fn run<L: Lanes>(self) {
+        let Product { rows, panels, rescale, .. } = self.product;
+        let first_panel = self.strip * MAX_PANELS;
+        let columns = (MAX_PANELS * LANES).min(panels.columns - first_panel * LANES);
+        let column = self.product.first_column + first_panel * LANES;
+        for tile in self.tiles {
+            let (run, part) = (tile / self.tiles_of_run, tile % self.tiles_of_run);
+            let (index, run) = (run / rows.runs, run % rows.runs);
+            let (first, end) = (rows.len * part / self.tiles_of_run, rows.len * (part + 1) / self.tiles_of_run);
+            let pixel = run * rows.len + first;
+            // SAFETY: the constructor has checked all sizes.
+            unsafe {
+                let result = |ld: usize| index * self.image + pixel * ld + column;
+                let store = match self.target {
+                    Store::Bytes { to, ld, low, high } => Store::Bytes { to: to.add(result(ld)), ld, low, high },
+                    Store::Floats { to, ld } => Store::Floats { to: to.add(result(ld)), ld },
+                };
+                let residual = match rescale.residual {
+                    Some((from, scale)) => Some(Residual {
+                        from: from.data.as_ptr().add(index * from.image + pixel * from.ld + column),
+                        ld: from.ld,
+                        scale,
+                    }),
+                    None => None,
+                };
+                let block = Block {
+                    inputs: rows.data.as_ptr().add(index * rows.image + run * rows.run + first * rows.step),
+                    row_stride: rows.step,
+                    rows: end - first,
+                    taps: self.product.taps,
+                    groups: panels.depth / GROUP,
+                    weights: self.product.weights.as_ptr().add(first_panel * panels.taps * panels.depth * LANES),
+                    columns,
+                    multipliers: rescale.multipliers.as_ptr().add(first_panel * LANES),
+                    biases: rescale.biases.as_ptr().add(first_panel * LANES),
+                    residual,
+                    store,
+                };
+                block.run::<L>();
+            }
+        }
+    }
+}
+
 /// A pointer that threads write through, each to places of its own.
 #[derive(Clone, Copy)]
 struct Target<T>(*mut T);
@@ -84,8 +143,6 @@ impl Product<'_> {
         let strips = panels.columns.div_ceil(MAX_PANELS * LANES);
         let bytes = rows.images * pixels * panels.taps.min(2) * panels.depth;
         let chunks = (threads.count() * TASKS).div_ceil(strips).max(bytes / INPUT_BYTES).clamp(1, tiles);
-        let strip_columns = MAX_PANELS * LANES;
-        let panel_len = panels.taps * panels.depth * LANES;
         let (bytes_to, floats_to) = match output {
             Output::Bytes { to, .. } => (Target(to.data.as_mut_ptr()), Target(std::ptr::null_mut())),
             Output::Floats(to) => (Target(std::ptr::null_mut()), Target(to.data.as_mut_ptr())),
@@ -98,43 +155,14 @@ impl Product<'_> {
         threads.run(chunks * strips, &|task, _| {
             let (bytes_to, floats_to) = (&bytes_to, &floats_to);
             let (chunk, strip) = (task / strips, task % strips);
-            let first_panel = strip * MAX_PANELS;
-            let columns = strip_columns.min(panels.columns - strip * strip_columns);
-            for tile in tiles * chunk / chunks..tiles * (chunk + 1) / chunks {
-                let (run, part) = (tile / tiles_of_run, tile % tiles_of_run);
-                let (index, run) = (run / rows.runs, run % rows.runs);
-                let (first, end) = (rows.len * part / tiles_of_run, rows.len * (part + 1) / tiles_of_run);
-                let pixel = run * rows.len + first;
-                let column = self.first_column + strip * strip_columns;
-                // SAFETY: `check` has shown that all rows, taps, panels and results are within their slices; tasks have
-                // different rows or columns.
-                unsafe {
-                    let store = match is_bytes {
-                        true => Store::Bytes { to: bytes_to.0.add(index * image + pixel * ld + column), ld, low, high },
-                        false => Store::Floats { to: floats_to.0.add(index * image + pixel * ld + column), ld },
-                    };
-                    let residual = self.rescale.residual.map(|(from, scale)| Residual {
-                        from: from.data.as_ptr().add(index * from.image + pixel * from.ld + column),
-                        ld: from.ld,
-                        scale,
-                    });
-                    let at = index * rows.image + run * rows.run + first * rows.step;
-                    let block = Block {
-                        inputs: rows.data.as_ptr().add(at),
-                        row_stride: rows.step,
-                        rows: end - first,
-                        taps: self.taps,
-                        groups: panels.depth / GROUP,
-                        weights: self.weights.as_ptr().add(first_panel * panel_len),
-                        columns,
-                        multipliers: self.rescale.multipliers.as_ptr().add(first_panel * LANES),
-                        biases: self.rescale.biases.as_ptr().add(first_panel * LANES),
-                        residual,
-                        store,
-                    };
-                    dispatch(dot, block);
-                }
-            }
+            let target = match is_bytes {
+                true => Store::Bytes { to: bytes_to.0, ld, low, high },
+                false => Store::Floats { to: floats_to.0, ld },
+            };
+            let tiles = tiles * chunk / chunks..tiles * (chunk + 1) / chunks;
+            // SAFETY: `check` has shown that all rows, taps, panels and results are within their slices; tasks have different rows
+            // or columns.
+            unsafe { dispatch(dot, Strip { product: self, tiles, tiles_of_run, strip, target, image }) }
         });
     }
 

@@ -114,7 +114,8 @@ impl Block<'_> {
             let (first, stride) = (self.inputs.add(row * self.row_stride), self.row_stride);
             for &tap in self.taps {
                 // Three bases and multiples of one stride address all rows without a register for each.
-                let mut bases = [0, 5, 10].map(|row| first.wrapping_add(tap + row * stride));
+                let base = first.wrapping_add(tap);
+                let mut bases = [base, base.wrapping_add(5 * stride), base.wrapping_add(10 * stride)];
                 for _ in 0..self.groups {
                     let mut columns = [L::weights(weights); PANELS];
                     each!(PANELS panels, PANEL => {
@@ -126,12 +127,12 @@ impl Block<'_> {
                             sums[ROW][PANEL] = L::dot(sums[ROW][PANEL], inputs, columns[PANEL]);
                         });
                     });
-                    bases = bases.map(|base| base.wrapping_add(GROUP));
+                    bases = [bases[0].wrapping_add(GROUP), bases[1].wrapping_add(GROUP), bases[2].wrapping_add(GROUP)];
                     weights = weights.add(STEP);
                 }
             }
-            let is_plain = self.residual.is_none() && (panel + PANELS) * LANES <= self.columns;
-            if let (Store::Bytes { to, ld, low, high }, true) = (self.store, is_plain) {
+            let is_whole = (panel + PANELS) * LANES <= self.columns;
+            if let (Store::Bytes { to, ld, low, high }, true) = (self.store, is_whole) {
                 let first = panel * LANES;
                 let (to, bounds) = (to.add(row * ld + first), L::bounds(low, high));
                 let mut scales = [(L::load(self.multipliers.add(first)), L::load(self.biases.add(first))); PANELS];
@@ -144,6 +145,13 @@ impl Block<'_> {
                     each!(PANELS panels, PANEL => {
                         values[PANEL] = L::mul_add(L::to_floats(sums[ROW][PANEL]), scales[PANEL].0, scales[PANEL].1);
                     });
+                    if let Some(residual) = self.residual {
+                        let from = residual.from.add((row + ROW) * residual.ld + first);
+                        each!(PANELS panels, PANEL => {
+                            let added = L::bytes(from.add(PANEL * LANES));
+                            values[PANEL] = L::mul_add(added, L::splat(residual.scale), values[PANEL]);
+                        });
+                    }
                     L::store_rows(values, bounds, to.add(ROW * ld));
                 });
                 return;

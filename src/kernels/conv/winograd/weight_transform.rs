@@ -13,8 +13,12 @@ use crate::kernels::simd::tile::PANEL;
 use crate::kernels::tensor_view::Convolution;
 use crate::size::product;
 
-/// Input channels per task, with all output channels: the weights are read in long contiguous runs.
-const TASK_ROWS: usize = 8;
+/// Minimum and maximum input channels of a task, with all output channels. A run of so many rows of a panel is written at once:
+/// short ones, each on a page of its own, wait for memory line by line.
+const MIN_ROWS: usize = 8;
+const MAX_ROWS: usize = 64;
+/// Minimum tasks, for load balance.
+const MIN_TASKS: usize = 8;
 /// Columns that are transformed together: the f64 lanes of a 256-bit register.
 const LANES: usize = 4;
 
@@ -36,11 +40,12 @@ pub fn pack_weights_into(tile: Tile, conv: &Convolution, weights: &[f32], packed
     assert_eq!(weights.len(), tile.kernel() * tile.kernel() * tap, "weights");
     assert_eq!(packed.len(), packed_len_weights(tile, conv), "packed weights");
     let transform = weight_transform(tile);
+    let rows = (in_c / MIN_TASKS).clamp(MIN_ROWS, MAX_ROWS);
     let point_len = (tile.points() * packed_len(in_c, out_c)).max(1);
     for (group, packed) in packed.chunks_exact_mut(point_len).enumerate() {
         let taps = Taps { weights: &weights[group * out_c..], tap, ld: conv.out_c, out_c };
         // The stripe's parts are the panels of all points.
-        share_stripes(threads, packed, tile.points() * panels(out_c), TASK_ROWS * PANEL, &|start, stripe| {
+        share_stripes(threads, packed, tile.points() * panels(out_c), rows * PANEL, &|start, stripe| {
             transform_rows(tile, &transform, taps, start / PANEL, stripe);
         });
     }
@@ -109,27 +114,38 @@ fn transform_lanes<const N: usize, const K: usize>(
     lane: usize,
     points: &mut [[[f32; PANEL]; N]; N],
 ) {
-    let mut columns = [[[0.0f64; LANES]; K]; N];
+    let mut taps = [[[0.0f64; LANES]; K]; K];
+    for x in 0..K {
+        for y in 0..K {
+            for l in 0..LANES {
+                taps[x][y][l] = f64::from(weights[y][x][lane + l]);
+            }
+        }
+    }
     for i in 0..N {
+        let mut row = [[0.0f64; LANES]; K];
         for x in 0..K {
-            for l in 0..LANES {
-                for y in 0..K {
-                    columns[i][x][l] += transform[i][y] * f64::from(weights[y][x][lane + l]);
-                }
-            }
+            row[x] = weighted_sum(&transform[i], &taps[x]);
         }
-    }
-    for i in 0..N {
         for j in 0..N {
+            let sum = weighted_sum(&transform[j], &row);
             for l in 0..LANES {
-                let mut sum = 0.0;
-                for x in 0..K {
-                    sum += transform[j][x] * columns[i][x][l];
-                }
-                points[i][j][lane + l] = sum as f32;
+                points[i][j][lane + l] = sum[l] as f32;
             }
         }
     }
+}
+
+/// The sum of `K` vectors times their factors.
+#[inline(always)]
+fn weighted_sum<const K: usize>(factors: &[f64; MAX_TAPS], values: &[[f64; LANES]; K]) -> [f64; LANES] {
+    let mut sum = [0.0; LANES];
+    for k in 0..K {
+        for l in 0..LANES {
+            sum[l] += factors[k] * values[k][l];
+        }
+    }
+    sum
 }
 
 /// The matrix G of the weight transform along one axis: a factor for each point and tap.

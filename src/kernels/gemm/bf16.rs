@@ -155,12 +155,11 @@ mod tests {
             [(1, 1, 1, 0), (2, 3, 5, 2), (1, 7, 64, 0), (3, 2, 33, 1), (1, 900, 38, 0)]
         {
             let ld = channels + gap;
-            let mut values = noise(images * pixels * ld - gap, 4);
-            values[0] = f32::NAN;
-            if let Some(value) = values.get_mut(3) {
+            let mut input = noise(images * pixels * ld - gap, 4);
+            input[0] = f32::NAN;
+            if let Some(value) = input.get_mut(3) {
                 *value = f32::INFINITY;
             }
-            let input = Floats::from(values);
             let row = pairs(channels);
             for isa in Isa::available() {
                 let run = |count| {

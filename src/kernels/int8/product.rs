@@ -92,14 +92,11 @@ impl LanesOp for Strip<'_> {
                     Store::Bytes { to, ld, low, high } => Store::Bytes { to: to.add(result(ld)), ld, low, high },
                     Store::Floats { to, ld } => Store::Floats { to: to.add(result(ld)), ld },
                 };
-                let residual = match rescale.residual {
-                    Some((from, scale)) => Some(Residual {
-                        from: from.data.as_ptr().add(index * from.image + pixel * from.ld + column),
-                        ld: from.ld,
-                        scale,
-                    }),
-                    None => None,
-                };
+                let residual = rescale.residual.map(|(from, scale)| Residual {
+                    from: from.data.as_ptr().add(index * from.image + pixel * from.ld + column),
+                    ld: from.ld,
+                    scale,
+                });
                 let block = Block {
                     inputs: rows.data.as_ptr().add(index * rows.image + run * rows.run + first * rows.step),
                     row_stride: rows.step,

@@ -3,6 +3,7 @@
 use super::vector::{SimdOp, Vector};
 use half::bf16;
 use std::arch::x86_64::*;
+use std::mem::transmute;
 
 /// Runs the kernel compiled for AVX-512F.
 ///
@@ -120,7 +121,9 @@ impl<const BF16: bool> Vector for F32x16<BF16> {
             return a.upper_bf16().mul_add(b.upper_bf16(), lower);
         }
         // SAFETY: see above; the types are registers of the same size.
-        Self(unsafe { _mm512_dpbf16_ps(self.0, std::mem::transmute(a.0), std::mem::transmute(b.0)) })
+        Self(unsafe {
+            _mm512_dpbf16_ps(self.0, transmute::<__m512, __m512bh>(a.0), transmute::<__m512, __m512bh>(b.0))
+        })
     }
     #[inline(always)]
     unsafe fn store_bf16(self, to: *mut bf16) {

@@ -67,6 +67,16 @@ impl Element {
         }
     }
 
+    /// The first of the values in `bytes` that is a number, but larger than any f32.
+    pub fn beyond_f32(self, bytes: &[u8]) -> Option<f64> {
+        if (self.kind, self.size) != (Kind::Float, 8) {
+            return None;
+        }
+        let (chunks, _) = bytes.as_chunks::<8>();
+        let value = |&chunk| if self.big_endian { f64::from_be_bytes(chunk) } else { f64::from_le_bytes(chunk) };
+        chunks.iter().map(value).find(|value| value.is_finite() && (*value as f32).is_infinite())
+    }
+
     fn convert<const N: usize>(self, bytes: &[u8], values: &mut Vec<f32>, from_le: impl Fn([u8; N]) -> f32) {
         let (chunks, _) = bytes.as_chunks::<N>();
         if self.big_endian {

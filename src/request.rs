@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 /// The options of a weights block.
-pub const WEIGHTS_OPTIONS: [&str; 6] = ["layout", "missing", "rename", "sha256", "image", "config"];
+pub const WEIGHTS_OPTIONS: [&str; 7] = ["layout", "missing", "rename", "sha256", "image", "config", "axes"];
 
 /// The words that an option of a weights block takes; none where it takes other values.
 pub fn weights_choices(option: &str) -> Vec<&'static str> {
@@ -17,6 +17,7 @@ pub fn weights_choices(option: &str) -> Vec<&'static str> {
         "layout" => std::iter::once(DETECT_LAYOUT).chain(Layout::ALL.iter().map(|layout| layout.name())).collect(),
         "missing" => vec!["error", "initialize"],
         "config" => vec!["check", "ignore"],
+        "axes" => vec!["inferred", "explicit"],
         "image" => Preprocessing::PRESETS.to_vec(),
         _ => Vec::new(),
     }
@@ -167,6 +168,9 @@ pub struct WeightsRequest {
     pub sha256: Option<String>,
     /// Whether the model description in the file is compared with the net.
     pub check_configuration: bool,
+    /// Whether the net's transposes and reshapes are those of the file's framework, so that flattened values are in the same
+    /// order in both; otherwise the order is inferred.
+    pub explicit_axes: bool,
     /// The preprocessing that the weights were trained with.
     pub image: Option<(Preprocessing, Span)>,
 }

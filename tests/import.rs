@@ -78,6 +78,10 @@ models! {
     line,
     unbatched,
     functions,
+    moved,
+    flattened,
+    volume,
+    repeated,
 }
 
 /// A spec is formatted as `netc fmt` would, and its folded form has the model's layers.

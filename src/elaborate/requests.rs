@@ -121,6 +121,7 @@ impl Spec {
             shipped_rename: BTreeMap::new(),
             sha256: None,
             check_configuration: true,
+            explicit_axes: false,
             image: None,
         }
     }
@@ -186,6 +187,10 @@ impl Spec {
                     request.check_configuration = word == "check";
                 }
                 ("config", _) => errors.push(wrong(&suggest::one_of(weights_choices("config")))),
+                ("axes", ValueKind::Word(word)) if word == "inferred" || word == "explicit" => {
+                    request.explicit_axes = word == "explicit";
+                }
+                ("axes", _) => errors.push(wrong(&suggest::one_of(weights_choices("axes")))),
                 ("image", _) => match crate::ops::input::preprocessing_of(&value) {
                     Ok(image) => request.image = image.map(|image| (image, written.span)),
                     Err(diagnostic) => errors.push(diagnostic),

@@ -20,7 +20,7 @@ use std::path::Path;
 /// file system; the old file is kept then.
 pub fn safetensors(build: &Build, path: &Path) -> Result<usize, Diagnostics> {
     let graph = &build.graph;
-    let order = FileOrder::of(graph, Framework::PyTorch, &graph.name);
+    let order = FileOrder::of(graph, Some(Framework::PyTorch), &graph.name);
     let mut tensors = Vec::new();
     let mut errors = Diagnostics::default();
     for node in &graph.nodes {

@@ -4,8 +4,12 @@ use super::Options;
 use super::convert::{Context, Known};
 use super::tree::{Call, Val};
 use crate::diagnostics::{Code, Diagnostic, Diagnostics};
+use crate::onnx::model::FLOATS;
 use crate::onnx::{Dim, Graph, ValueInfo};
 use std::collections::HashSet;
+
+/// The numbers of the types of elements that are integers.
+const INTEGERS: [i64; 8] = [2, 3, 4, 5, 6, 7, 12, 13];
 
 /// An input of the spec.
 #[derive(Clone, Debug)]
@@ -44,7 +48,7 @@ pub(super) fn define(
         .flat_map(|(node, _)| node.inputs.iter().map(String::as_str))
         .chain(outputs.iter().map(String::as_str))
         .collect();
-    let indices = super::convert::indices(graph);
+    let indices = super::convert::whole_numbers(graph);
     let mut errors = Diagnostics::default();
     let mut inputs = Vec::new();
     let wanted = |info: &&ValueInfo| !constants.contains(info.name.as_str()) && read.contains(info.name.as_str());
@@ -80,8 +84,8 @@ fn sizes(
 ) -> Result<Vec<usize>, Diagnostic> {
     let wrong =
         |what: String| Diagnostic::new(Code::ImportModel, format!("the input `{}` of {file} {what}", info.name));
-    let is_index = matches!(info.element, 6 | 7) && indices.contains(&info.name);
-    if !is_index && !matches!(info.element, 1 | 10 | 11 | 16) {
+    let is_index = INTEGERS.contains(&info.element) && indices.contains(&info.name);
+    if !is_index && !FLOATS.contains(&info.element) {
         return Err(wrong("does not take floating-point numbers".into()));
     }
     let Some(shape) = &info.shape else { return Err(wrong("has no shape".into())) };
@@ -165,6 +169,10 @@ fn is_channels_last(graph: &Graph, info: &ValueInfo, shape: &[usize]) -> bool {
     let readers: Vec<_> = graph.nodes.iter().filter(|node| node.inputs.contains(&info.name)).collect();
     let to_front = |node: &&crate::onnx::Node| node.op == "Transpose" && node.ints("perm") == Some(&[0, 3, 1, 2]);
     let colours = |size: usize| matches!(size, 1 | 3 | 4);
-    let is_photo = shape[1].min(shape[2]) > 4 && colours(shape[3]);
+    // These take channels first.
+    let of_images = ["Conv", "ConvTranspose", "MaxPool", "AveragePool", "BatchNormalization", "InstanceNormalization"];
+    let is_photo = shape[1].min(shape[2]) > 4
+        && colours(shape[3])
+        && !readers.iter().any(|node| of_images.contains(&node.op.as_str()) && node.input(0) == Some(&info.name));
     (!readers.is_empty() && readers.iter().all(to_front)) || (is_photo && !colours(shape[1]))
 }

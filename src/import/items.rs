@@ -11,7 +11,8 @@ fn sizes(sizes: &[usize]) -> String {
 
 /// The weights of the very file, the labels that it has, and the shapes as a promise.
 pub(super) fn items(source: &Source, net: &str, model: &Path, spec: &Path) -> String {
-    let mut text = format!("weights {net} = {}\n\n", quoted(&relative(model, &folder_of(spec))));
+    let options = if source.explicit_axes { " { axes = explicit }" } else { "" };
+    let mut text = format!("weights {net} = {}{options}\n\n", quoted(&relative(model, &folder_of(spec))));
     if let Some(labels) = &source.labels {
         let labels: Vec<String> = labels.iter().map(|label| quoted(label)).collect();
         text += &format!("labels {net} = [{}]\n\n", labels.join(", "));

@@ -22,15 +22,16 @@ mod structure;
 mod tree;
 mod unsupported;
 
-use crate::compile;
+use crate::compile::{self, BuildOptions};
 use crate::content::Content;
-use crate::diagnostics::{Code, Diagnostic, Diagnostics, Result, render};
+use crate::diagnostics::{Code, Diagnostic, Diagnostics, Result, Severity, render};
 use crate::elaborate::project::shipped;
 use crate::elaborate::{identifier, load_text};
 use crate::graph::Graph as NetGraph;
 use crate::source::Sources;
 use crate::syntax::{self, KEYWORDS};
 use layers::Layers;
+use onnx_model::{OnnxModel, WAYS};
 use printing::Printer;
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -69,37 +70,104 @@ struct Source {
     outputs: Vec<Vec<usize>>,
     /// The lines of the comment above the net.
     head: Vec<String>,
+    /// Whether its axes are in the order of the model wherever that matters to weights.
+    explicit_axes: bool,
     labels: Option<Vec<String>>,
     /// The nodes or layers that it is made of, and what they are called.
     nodes: usize,
     noun: &'static str,
 }
 
-/// Makes the spec of a model of ONNX or Keras, to be written to the file `spec`.
+/// Makes the spec of a model of ONNX or Keras, to be written to the file `spec`. It was built from the model's weights.
 ///
 /// # Errors
 /// A model that cannot be read, or has parts that no spec can express: all of them, by operator or class, and name.
 pub fn import(model: &Path, spec: &Path, options: &Options) -> Result<Imported> {
-    let file = model.display();
     let name = net_name(spec);
-    let source = match content(model) {
-        Some(Content::Zip | Content::Hdf5) => keras::source(model, options, &name)?,
-        _ => onnx_model::source(model, options)?,
-    };
-    let unwritten =
-        |reason| Diagnostic::new(Code::ImportUnsupported, format!("{file} cannot be written as a spec: {reason}"));
-    let net = net(name.clone(), &source.layers).map_err(unwritten)?;
-    let mut parts = Vec::new();
-    for (name, layers) in &source.parts {
-        parts.push(part(name, layers).map_err(unwritten)?);
+    let write = Write { model, spec, name: &name };
+    if let Some(Content::Zip | Content::Hdf5) = content(model) {
+        return write.source(&keras::source(model, options, &name)?);
     }
-    let shipped = shipped::SPECS.iter().map(|spec| spec.name.to_string());
-    let own = parts
-        .iter()
-        .chain([&net])
-        .flat_map(|net| net.shares.iter().map(|(word, _)| word.clone()).chain([net.name.clone()]));
-    let taken: BTreeSet<String> = shipped.chain(own).collect();
-    let write = |net: &Net, nets: &[Net]| {
+    let read = OnnxModel::read(model)?;
+    let mut refused: Option<Diagnostics> = None;
+    for axes in WAYS {
+        match read.source(options, axes) {
+            Ok(source) => match write.source(&source) {
+                // Transposes that the spec has itself leave nothing to infer.
+                Err(errors) if !axes.explicit && errors.iter().any(|error| error.code == Code::AxisOrder) => {
+                    refused.get_or_insert(errors);
+                }
+                written => return written,
+            },
+            // The last way that can read all inputs tells most: explicit axes leave the fewest reasons to refuse a model.
+            Err(errors) => {
+                let of_parts = |errors: &Diagnostics| errors.iter().any(|error| error.code == Code::ImportUnsupported);
+                if axes.front == 0 || !refused.as_ref().is_some_and(of_parts) {
+                    refused = Some(errors);
+                }
+            }
+        }
+    }
+    Err(refused.unwrap_or_default())
+}
+
+/// How a model is written as a spec.
+struct Write<'p> {
+    model: &'p Path,
+    spec: &'p Path,
+    /// The name of the net.
+    name: &'p str,
+}
+
+impl Write<'_> {
+    /// The spec of the layers of the model, which was built.
+    fn source(&self, source: &Source) -> Result<Imported> {
+        let (file, name, spec) = (self.model.display(), self.name, self.spec);
+        let unwritten =
+            |reason| Diagnostic::new(Code::ImportUnsupported, format!("{file} cannot be written as a spec: {reason}"));
+        let mut net = net(name.to_string(), &source.layers).map_err(unwritten)?;
+        let mut parts = Vec::new();
+        for (name, layers) in &source.parts {
+            parts.push(part(name, layers).map_err(unwritten)?);
+        }
+        let shipped = shipped::SPECS.iter().map(|spec| spec.name.to_string());
+        let own = parts
+            .iter()
+            .chain([&net])
+            .flat_map(|net| net.shares.iter().map(|(word, _)| word.clone()).chain([net.name.clone()]));
+        let taken: BTreeSet<String> = shipped.chain(own).collect();
+        let mut plain = self.text(source, &net, &parts);
+        let mut expected = elaborated(spec, &plain, name).map_err(|errors| {
+            let message = format!("the spec that was made of {file} is wrong, which is a fault of netc");
+            Diagnostic::new(Code::ImportModel, message).note(errors)
+        })?;
+        check_outputs(&expected, &source.outputs, &file.to_string())?;
+        // Names that layers without one have anyway are left out.
+        if let Some(body) = tree::without_generated_names(&net.body) {
+            let unnamed = Net { body, ..net.clone() };
+            let text = self.text(source, &unnamed, &parts);
+            if let Ok(graph) = elaborated(spec, &text, name)
+                && graph.to_string() == expected.to_string()
+            {
+                (net, plain, expected) = (unnamed, text, graph);
+            }
+        }
+        let (body, nets) = fold::fold(net.body.clone(), parts, &taken);
+        let text = self.text(source, &Net { body, ..net }, &nets);
+        // Folding must not change the net; where it would, the layers are written one by one.
+        let folded = elaborated(spec, &text, name).is_ok_and(|graph| graph.to_string() == expected.to_string());
+        let text = if folded { text } else { plain };
+        self.built(&text)?;
+        Ok(Imported {
+            text,
+            net: name.to_string(),
+            layers: expected.nodes.len(),
+            nodes: source.nodes,
+            noun: source.noun,
+        })
+    }
+
+    fn text(&self, source: &Source, net: &Net, nets: &[Net]) -> String {
         let printer = Printer { nets };
         let head = source.head.iter().map(|line| format!("# {line}\n")).collect::<String>();
         let mut text = format!("netc 1\n\n{head}");
@@ -108,36 +176,25 @@ pub fn import(model: &Path, spec: &Path, options: &Options) -> Result<Imported> 
             text += "\n\n";
             text += &printer.net(net);
         }
-        formatted(text + "\n\n" + &items::items(&source, &name, model, spec))
-    };
-    let mut net = net;
-    let mut plain = write(&net, &parts);
-    let mut expected = elaborated(spec, &plain, &name).map_err(|errors| {
-        let message = format!("the spec that was made of {file} is wrong, which is a fault of netc");
-        Diagnostic::new(Code::ImportModel, message).note(errors)
-    })?;
-    check_outputs(&expected, &source.outputs, &file.to_string())?;
-    // Names that layers without one have anyway are left out.
-    if let Some(body) = tree::without_generated_names(&net.body) {
-        let unnamed = Net { body, ..net.clone() };
-        let text = write(&unnamed, &parts);
-        if let Ok(graph) = elaborated(spec, &text, &name)
-            && graph.to_string() == expected.to_string()
-        {
-            (net, plain, expected) = (unnamed, text, graph);
-        }
+        formatted(text + "\n\n" + &items::items(source, self.name, self.model, self.spec))
     }
-    let (body, nets) = fold::fold(net.body.clone(), parts, &taken);
-    let text = write(&Net { body, ..net }, &nets);
-    // Folding must not change the net; where it would, the layers are written one by one.
-    let folded = elaborated(spec, &text, &name).is_ok_and(|graph| graph.to_string() == expected.to_string());
-    Ok(Imported {
-        text: if folded { text } else { plain },
-        net: name.clone(),
-        layers: expected.nodes.len(),
-        nodes: source.nodes,
-        noun: source.noun,
-    })
+
+    /// Builds the spec as `netc build` will.
+    ///
+    /// # Errors
+    /// What `netc build` would say.
+    fn built(&self, text: &str) -> Result<()> {
+        let spec = load_text(self.spec, text, &|_| Err(std::io::ErrorKind::NotFound.into()));
+        let options = BuildOptions { net: Some(self.name.to_string()), fresh: true, ..BuildOptions::default() };
+        let Err(errors) = compile::build(&spec, &options) else { return Ok(()) };
+        // The text is not written: its lines are shown here.
+        let (file, shown) = (self.model.display(), render::text(&errors, &spec.sources, false));
+        let codes: Vec<Code> =
+            errors.iter().filter(|error| error.severity == Severity::Error).map(|error| error.code).collect();
+        let of_axes = codes.iter().find(|code| **code == Code::AxisOrder);
+        let code = of_axes.or(codes.first()).copied().unwrap_or(Code::ImportModel);
+        Err(Diagnostic::new(code, format!("the spec that was made of {file} cannot be built")).note(shown).into())
+    }
 }
 
 /// What a file has, as far as it can be read.

@@ -7,33 +7,61 @@ use crate::onnx::constants::Constants;
 use crate::onnx::{Graph, OnnxError, parameters, patterns};
 use std::path::Path;
 
-/// Reads a model.
-///
-/// # Errors
-/// A file that cannot be read, and parts that no spec can express.
-pub(super) fn source(model: &Path, options: &Options) -> Result<Source> {
-    let file = model.display().to_string();
-    let (read, constants) = parameters::read(model).map_err(|error| unreadable(model, &error))?;
-    let graph = &read.model.graph;
-    let wanted: Vec<String> =
-        outputs(graph, options, &file)?.into_iter().map(|value| whole_layer(graph, &read.layers, value)).collect();
-    let attempt = |front| of_inputs(model, &read, Constants::of(graph, &constants), options, &wanted, front);
-    // A model whose first axis is no batch is one in which all axes are those of a sample.
-    attempt(0).or_else(|errors| attempt(1).map_err(|_| errors))
+/// A model that was read.
+pub(super) struct OnnxModel<'p> {
+    path: &'p Path,
+    read: parameters::Read,
+    values: crate::onnx::Source,
 }
 
-/// The layers of a model whose inputs have so many axes in front of those of the file: 1 for a batch that they lack.
+/// How the axes of a model become those of a spec.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Axes {
+    /// The axes in front of those of the model: 1 for a batch that it lacks.
+    pub front: usize,
+    /// Whether the spec moves axes wherever the model's order needs it, so that weights are bound in their own order.
+    pub explicit: bool,
+}
+
+/// The ways to write a model, the best ones first. A model whose first axis is no batch is one in which all axes are those of a
+/// sample; what is an image is not known then.
+pub(super) const WAYS: [Axes; 3] =
+    [Axes { front: 0, explicit: false }, Axes { front: 0, explicit: true }, Axes { front: 1, explicit: true }];
+
+impl<'p> OnnxModel<'p> {
+    /// # Errors
+    /// A file that cannot be read.
+    pub fn read(path: &'p Path) -> Result<Self> {
+        let (read, values) = parameters::read(path).map_err(|error| unreadable(path, &error))?;
+        Ok(OnnxModel { path, read, values })
+    }
+
+    /// The layers of the model.
+    ///
+    /// # Errors
+    /// Inputs that a spec cannot have, and parts that no spec can express.
+    pub fn source(&self, options: &Options, axes: Axes) -> Result<Source> {
+        let graph = &self.read.model.graph;
+        let outputs = outputs(graph, options, &self.path.display().to_string())?;
+        let wanted: Vec<String> =
+            outputs.into_iter().map(|value| whole_layer(graph, &self.read.layers, value)).collect();
+        of_inputs(self.path, &self.read, Constants::of(graph, &self.values), options, &wanted, axes)
+    }
+}
+
+/// The layers of a model whose axes are read in one way.
 fn of_inputs(
     model: &Path,
     read: &parameters::Read,
     constants: Constants,
     options: &Options,
     wanted: &[String],
-    front: usize,
+    axes: Axes,
 ) -> Result<Source> {
+    let front = axes.front;
     let (file, graph) = (model.display().to_string(), &read.model.graph);
     let needed = patterns::needed(&graph.nodes, wanted.iter().map(String::as_str));
-    let mut context = Context::new(constants, &read.layers, read.model.opset(), front);
+    let mut context = Context::new(constants, &read.layers, read.model.opset(), axes);
     let image = |input: &str| remarks::image(&read.model, input).filter(|image| is_preprocessing(image));
     let inputs = inputs::define(&mut context, graph, &needed, wanted, options, &file, image)?;
     context.convert(graph, &needed);
@@ -58,6 +86,7 @@ fn of_inputs(
     let outputs = wanted.iter().zip(&time_first).filter(|(_, time_first)| **time_first).map(|(name, _)| name.clone());
     let time_first: Vec<String> =
         inputs.iter().filter(|input| input.time_first).map(|input| input.name.clone()).chain(outputs).collect();
+    let has_parameters = read.layers.iter().any(|layer| needed[layer.node]);
     let mut layers = std::mem::take(&mut context.layers);
     layers.outputs = ends.iter().map(|known| known.item).collect();
     fuse::fuse(&mut layers);
@@ -69,6 +98,7 @@ fn of_inputs(
         inputs: inputs.iter().map(|input| input.sizes.clone()).collect(),
         outputs: ends.iter().map(Known::sizes).collect(),
         head: remarks.head(model),
+        explicit_axes: axes.explicit && has_parameters,
         labels: remarks.labels(),
         nodes: needed.iter().filter(|needed| **needed).count(),
         noun: "node",

@@ -9,6 +9,8 @@ use std::path::Path;
 
 /// Keys of metadata under which models keep the names of their classes.
 const LABELS: [&str; 5] = ["labels", "classes", "class_names", "names", "categories"];
+/// The number of float64 among the types of elements.
+const DOUBLE: i64 = 11;
 /// The most classes whose names are written into a spec.
 const MAX_LABELS: usize = 2_000;
 
@@ -46,6 +48,9 @@ impl Remarks<'_> {
             lines.push(
                 "It does not say how photos become its input: `image=Torch` in `Input` is torchvision's way.".into(),
             );
+        }
+        if self.model.graph.inputs.iter().any(|input| input.element == DOUBLE) {
+            lines.push("The model computes in float64, this net in float32.".into());
         }
         for name in &self.time_first {
             let name = plain(name);

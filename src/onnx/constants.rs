@@ -3,7 +3,7 @@
 
 use super::arithmetic::{self, clamped};
 use super::error::OnnxError;
-use super::model::{Graph, Node, Tensor, Value};
+use super::model::{FLOATS, Graph, Node, Tensor, Value};
 use super::source::Source;
 use crate::size::{is_tensor, product};
 use std::collections::HashMap;
@@ -56,6 +56,8 @@ pub enum Form {
     /// Value by value; both have equally many.
     Product(Arc<Constant>, Arc<Constant>),
     Sum(Arc<Constant>, Arc<Constant>),
+    /// One divided by each value.
+    Reciprocal(Arc<Constant>),
 }
 
 impl Constant {
@@ -73,7 +75,7 @@ impl Constant {
     pub fn is_float(&self) -> bool {
         match &self.form {
             Form::Computed { whole, .. } => !whole,
-            Form::Stored(tensor) => matches!(tensor.element, 1 | 10 | 11 | 16),
+            Form::Stored(tensor) => FLOATS.contains(&tensor.element),
             _ => true,
         }
     }
@@ -102,6 +104,12 @@ impl Constant {
     pub fn plus(&self, other: &Constant) -> Constant {
         let form = Form::Sum(Arc::new(self.clone()), Arc::new(other.clone()));
         Constant { shape: self.shape.clone(), key: format!("{} + {}", self.key, other.key), form }
+    }
+
+    /// One divided by each value.
+    pub fn reciprocal(&self) -> Constant {
+        let form = Form::Reciprocal(Arc::new(self.clone()));
+        Constant { shape: self.shape.clone(), key: format!("1 / {}", self.key), form }
     }
 
     /// Its values.
@@ -139,6 +147,7 @@ impl Constant {
             Form::Range { of, first } => of.floats(source)?.into_iter().skip(*first).take(self.len()).collect(),
             Form::Product(a, b) => zip(&a.floats(source)?, &b.floats(source)?, |a, b| a * b),
             Form::Sum(a, b) => zip(&a.floats(source)?, &b.floats(source)?, |a, b| a + b),
+            Form::Reciprocal(of) => of.floats(source)?.into_iter().map(|value| 1.0 / value).collect(),
         })
     }
 
@@ -291,7 +300,7 @@ impl<'s> Constants<'s> {
             "Identity" => input(0).cloned(),
             "Cast" => {
                 let (from, to) = (input(0)?, node.int("to", 1));
-                let float = matches!(to, 1 | 10 | 11 | 16);
+                let float = FLOATS.contains(&to);
                 match from.small(self.source) {
                     Some((values, whole)) if whole == float => {
                         let values = if float { values } else { values.iter().map(|value| value.trunc()).collect() };

@@ -8,6 +8,7 @@
 //! [`parameters`], so that a spec that was imported binds to its file. `export` writes models, by [`mod@write`].
 
 pub mod arithmetic;
+mod casts;
 pub mod constants;
 pub mod error;
 mod layer_names;

@@ -53,6 +53,9 @@ pub struct Node {
     pub attributes: Vec<(String, Value)>,
 }
 
+/// The numbers of the types of elements that are floating-point numbers: float32, float16, float64 and bfloat16.
+pub const FLOATS: [i64; 4] = [1, 10, 11, 16];
+
 /// The value of an attribute.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {

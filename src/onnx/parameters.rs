@@ -1,6 +1,7 @@
 //! Which layers of a model have parameters, and which tensors those are. Sums and products with constants that follow a layer
 //! are its bias, or its scale and shift, where nothing else reads what is between.
 
+use super::casts;
 use super::constants::{Constant, Constants, Form};
 use super::error::OnnxError;
 use super::layer_names::LayerNames;
@@ -21,6 +22,8 @@ pub struct Layer {
     pub also: Vec<usize>,
     /// The value that the layer gives.
     pub output: String,
+    /// The order of its axes there, where a transpose belongs to the layer.
+    pub moved: Option<Vec<usize>>,
     pub name: String,
     /// By the names that NeuPy gives them: `weight`, `bias`, `gamma`.
     pub parameters: Vec<(&'static str, Constant)>,
@@ -46,6 +49,7 @@ pub struct Read {
 /// If it is cut short, damaged or too large.
 pub fn read(path: &Path) -> Result<(Read, Source), OnnxError> {
     let (mut model, source) = Source::open(path)?;
+    casts::removed(&mut model.graph);
     let layers = {
         let constants = Constants::of(&model.graph, &source);
         patterns::recognised(&mut model.graph, &constants);
@@ -57,6 +61,9 @@ pub fn read(path: &Path) -> Result<(Read, Source), OnnxError> {
     };
     Ok((Read { model, layers }, source))
 }
+
+/// The epsilon of a batch normalisation that stands for a sum with constants.
+pub const SHIFT_EPSILON: f64 = 1e-5;
 
 struct Finder<'g> {
     graph: &'g Graph,
@@ -112,12 +119,21 @@ impl<'g> Finder<'g> {
             node: at,
             also: Vec::new(),
             output: node.output().into(),
+            moved: None,
             name: String::new(),
             parameters: Vec::new(),
         };
         match node.op.as_str() {
             "Conv" | "ConvTranspose" => {
                 let weight = self.constant(node, 1)?;
+                // A transposed convolution of a line is one of an image of one row.
+                let row = match weight.shape[..] {
+                    [inputs, outputs, size] if node.op == "ConvTranspose" => {
+                        Some(weight.reshaped(vec![inputs, outputs, 1, size]))
+                    }
+                    _ => None,
+                };
+                let weight = row.as_ref().unwrap_or(weight);
                 let groups = usize::try_from(node.int("group", 1)).ok()?;
                 let filters = if node.op == "Conv" {
                     *weight.shape.first()?
@@ -128,7 +144,10 @@ impl<'g> Finder<'g> {
                 let spatial = weight.shape.len().checked_sub(2)?;
                 match node.input(2) {
                     Some(_) => layer.parameters.push(("bias", self.constant(node, 2)?.clone())),
-                    None => self.add(&mut layer, "bias", |shape| is_per_channel(shape, filters, spatial)),
+                    None => {
+                        self.add(&mut layer, "bias", |shape| is_per_channel(shape, filters, spatial));
+                        self.add_to_last(&mut layer, filters, spatial);
+                    }
                 }
             }
             "Gemm" => {
@@ -149,6 +168,11 @@ impl<'g> Finder<'g> {
                     }
                     None => self.add(&mut layer, "bias", |shape| is_per_unit(shape, units)),
                 }
+            }
+            // A vector is a matrix of one column.
+            "MatMul" if self.constant(node, 1).is_some_and(|weight| weight.shape.len() == 1) => {
+                let weight = self.constant(node, 1)?;
+                layer.parameters.push(("weight", weight.reshaped(vec![1, weight.len()])));
             }
             "MatMul" => {
                 let weight = self.constant(node, 1).filter(|weight| weight.shape.len() == 2)?.transposed();
@@ -211,21 +235,67 @@ impl<'g> Finder<'g> {
                 layer.parameters.push(("weight", token.clone()));
             }
             // Values for each step of a sequence.
-            "Add" => {
-                let place = (0..2).find(|&at| self.constant(node, at).is_some_and(is_for_steps))?;
-                let other = node.input(1 - place).filter(|name| self.constants.get(name).is_none());
-                layer.parameters.push(("weight", self.constant(node, place).filter(|_| other.is_some())?.clone()));
-            }
-            // A factor for each channel.
-            "Mul" => {
-                let place = (0..2).find(|&at| self.constant(node, at).is_some_and(is_factor))?;
-                let other = node.input(1 - place).filter(|name| self.constants.get(name).is_none());
-                let factor = self.constant(node, place).filter(|_| other.is_some())?;
-                layer.parameters.push(("gamma", factor.reshaped(vec![factor.len()])));
+            "Add" => match (0..2).find(|&at| self.constant(node, at).is_some_and(is_for_steps)) {
+                Some(place) => {
+                    let other = node.input(1 - place).filter(|name| self.constants.get(name).is_none());
+                    let steps = self.constant(node, place).filter(|_| other.is_some())?;
+                    layer.parameters.push(("weight", steps.clone()));
+                }
+                None => self.shift(&mut layer, node)?,
+            },
+            "Sub" => self.shift(&mut layer, node)?,
+            // A factor for each channel, or for each value along several axes.
+            "Mul" => layer.parameters.push(("gamma", self.operand(node)?.1)),
+            "Div" => {
+                let (place, divisor) = self.operand(node)?;
+                layer.parameters.push(("gamma", if place == 0 { divisor } else { divisor.reciprocal() }));
             }
             _ => return None,
         }
         Some(layer)
+    }
+
+    /// The one operand of a node that is a constant with several values, and its place.
+    fn operand(&self, node: &Node) -> Option<(usize, Constant)> {
+        let place = (0..2).find(|&at| self.constant(node, at).is_some_and(is_operand))?;
+        node.input(1 - place).filter(|name| self.constants.get(name).is_none())?;
+        let operand = self.constant(node, place)?;
+        Some((place, operand.reshaped(vec![operand.len()])))
+    }
+
+    /// The parameters of a batch normalisation that adds or subtracts constants: with the divisors or factors that follow it is how
+    /// models normalise their own inputs.
+    fn shift(&self, layer: &mut Layer, node: &Node) -> Option<()> {
+        let (place, operand) = self.operand(node)?;
+        // Its key is a number, which names nothing.
+        let filled = |value: f64| Constant { shape: operand.shape.clone(), key: "0".into(), form: Form::Filled(value) };
+        let (mean, mut gamma, mut beta) = match (node.op.as_str(), place) {
+            ("Add", _) => (filled(0.0), filled(1.0), operand.clone()),
+            (_, 0) => (filled(0.0), filled(-1.0), operand.clone()),
+            _ => (operand.clone(), filled(1.0), filled(0.0)),
+        };
+        let shape = &self.constant(node, place)?.shape;
+        let fits = |other: &[usize]| other == shape;
+        if let Some((next, scale)) = self.follows(&layer.output, "Mul", fits) {
+            (gamma, beta) = (gamma.times(&scale), beta.times(&scale));
+            self.takes(layer, next);
+        } else if let Some((next, divisor)) = self.follows(&layer.output, "Div", fits)
+            && self.graph.nodes[next].input(0) == Some(&layer.output)
+        {
+            let scale = divisor.reciprocal();
+            (gamma, beta) = (gamma.times(&scale), beta.times(&scale));
+            self.takes(layer, next);
+        }
+        if !layer.also.is_empty()
+            && let Some((next, more)) = self.follows(&layer.output, "Add", fits)
+        {
+            beta = beta.plus(&more);
+            self.takes(layer, next);
+        }
+        let variance = filled(1.0 - SHIFT_EPSILON);
+        let roles = ["running_mean", "running_variance", "gamma", "beta"];
+        layer.parameters = roles.into_iter().zip([mean, variance, gamma, beta]).collect();
+        Some(())
     }
 
     /// The constant that is repeated for each of the batch.
@@ -299,6 +369,27 @@ impl<'g> Finder<'g> {
         layer.output = self.graph.nodes[next].output().into();
     }
 
+    /// Takes a constant that is added after a transpose that brings channels to the end, as Keras' exports have it, as the bias.
+    fn add_to_last(&self, layer: &mut Layer, filters: usize, spatial: usize) {
+        let Some(&[next]) = self.users.get(layer.output.as_str()).map(Vec::as_slice) else { return };
+        let Some(node) = self.graph.nodes.get(next).filter(|node| layer.also.is_empty() && node.op == "Transpose")
+        else {
+            return;
+        };
+        let order: Vec<usize> = [0].into_iter().chain(2..spatial + 2).chain([1]).collect();
+        let found: Option<Vec<usize>> =
+            node.ints("perm").and_then(|list| list.iter().map(|&axis| usize::try_from(axis).ok()).collect());
+        if found.as_ref() != Some(&order) {
+            return;
+        }
+        if let Some((add, bias)) = self.follows(node.output(), "Add", |shape| is_per_unit(shape, filters)) {
+            layer.parameters.push(("bias", bias));
+            layer.also.push(next);
+            self.takes(layer, add);
+            layer.moved = Some(order);
+        }
+    }
+
     /// Takes a constant that is added after a layer as its bias.
     fn add(&self, layer: &mut Layer, role: &'static str, fits: impl Fn(&[usize]) -> bool) {
         if let Some((next, bias)) = self.follows(&layer.output, "Add", fits) {
@@ -324,10 +415,9 @@ fn is_for_steps(constant: &Constant) -> bool {
     is_float && matches!(constant.shape[..], [1, steps, features] if steps > 1 && features > 1)
 }
 
-/// Whether a constant has several values, along one axis.
-fn is_factor(constant: &Constant) -> bool {
-    let is_float = !matches!(constant.form, Form::Computed { whole: true, .. });
-    is_float && constant.len() > 1 && constant.shape.iter().filter(|&&size| size != 1).count() == 1
+/// Whether a constant has several values, which are no integers.
+fn is_operand(constant: &Constant) -> bool {
+    constant.is_float() && constant.len() > 1
 }
 
 /// Whether a constant has a value for each channel of (n, c, …), whatever the pixel.
@@ -345,9 +435,11 @@ fn is_per_unit(shape: &[usize], units: usize) -> bool {
 pub fn tensors(constant: &Constant) -> Vec<&str> {
     match &constant.form {
         Form::Product(a, b) | Form::Sum(a, b) => [tensors(a), tensors(b)].concat(),
-        Form::Transposed(of) | Form::Gates { of, .. } | Form::GateBiases { of, .. } | Form::Range { of, .. } => {
-            tensors(of)
-        }
+        Form::Transposed(of)
+        | Form::Gates { of, .. }
+        | Form::GateBiases { of, .. }
+        | Form::Range { of, .. }
+        | Form::Reciprocal(of) => tensors(of),
         _ => vec![&constant.key],
     }
 }

@@ -79,7 +79,9 @@ class Net:
             array = array.transpose(0, 2, 3, 1) if name in self.first else array
             array = array.transpose(1, 0, 2) if name in self.time else array
             array = array.reshape(-1, 1) if array.ndim == 1 else array
-            arrays[name] = np.ascontiguousarray(array, dtype=np.float32)
+            # Of float64 the program says itself which values it cannot take.
+            kept = array.dtype if array.dtype in (np.float32, np.float64) else np.float32
+            arrays[name] = np.ascontiguousarray(array, dtype=kept)
         path = "x.npy" if len(arrays) == 1 else "x.npz"
         if len(arrays) == 1:
             np.save(os.path.join(self.folder, path), *arrays.values())

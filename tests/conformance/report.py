@@ -70,7 +70,7 @@ def result(model, sets, tolerance):
                     return "wrong", f"differs by {np.max(np.abs(actual - expected)):.3g}"
         return "passed", ""
     except netc_backend.Refused as error:
-        reasons = re.findall(r"= note: (.*?)(?:: `|$)", str(error), re.MULTILINE)
+        reasons = re.findall(r"^ *= (?!help: )(.*?)(?:: `|$)", str(error), re.MULTILINE)
         first = re.search(r"error\[(\w+)\]: (.*)", str(error))
         return "refused", reasons[0] if reasons else first.group(0) if first else str(error)[:200]
     except Exception as error:  # A fault of the program or of this script.

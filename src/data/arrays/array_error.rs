@@ -52,6 +52,8 @@ pub enum ArrayErrorKind {
     Damaged(String),
     #[error("it contains {found} instead of numbers")]
     Type { found: String },
+    #[error("it contains {value:e}, which is more than float32 can express")]
+    Range { value: f64 },
     #[error("it claims to expand {stored} bytes to {declared}, which no compression achieves")]
     Bomb { declared: u64, stored: u64 },
     #[error("{0}")]

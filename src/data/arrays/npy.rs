@@ -155,6 +155,9 @@ pub fn read_values(reader: &mut impl Read, header: &Header, available: u64) -> R
         let part = left.min(buffer.len());
         let part = &mut buffer[..part];
         fill(reader, part)?;
+        if let Some(value) = header.element.beyond_f32(part) {
+            return Err(ArrayErrorKind::Range { value });
+        }
         header.element.append(part, &mut values);
         left -= part.len();
     }
@@ -215,6 +218,16 @@ mod tests {
         let header = Header::read(&mut reader)?;
         let available = reader.len() as u64;
         read_values(&mut reader, &header, available)
+    }
+
+    #[test]
+    fn numbers_beyond_float32_are_refused() {
+        let header = "{'descr': '<f8', 'fortran_order': False, 'shape': (2,), }\n";
+        let of = |values: [f64; 2]| read(&file(header, &values.map(f64::to_le_bytes).concat()));
+        let error = of([1.0, -1e300]).expect_err("a number that f32 lacks").to_string();
+        assert_eq!(error, "it contains -1e300, which is more than float32 can express");
+        // Infinity is one, and what is small becomes zero.
+        assert_eq!(of([f64::INFINITY, 1e-300]).expect("an array"), array![f32::INFINITY, 0.0].into_dyn());
     }
 
     #[test]

@@ -220,6 +220,10 @@ impl Element {
         }
         let (mut bytes, mut values) = (vec![0; to.len() * self.size()], Vec::with_capacity(to.len()));
         read_at(file, offset, &mut bytes)?;
+        if let Some(value) = self.beyond_f32(&bytes) {
+            let what = format!("it contains {value:e}, which is more than float32 can express");
+            return Err(io::Error::new(io::ErrorKind::InvalidData, what));
+        }
         self.append(&bytes, &mut values);
         to.copy_from_slice(&values);
         Ok(())

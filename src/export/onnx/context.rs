@@ -367,6 +367,16 @@ impl<'b> Context<'b> {
         for node in &mut self.nodes {
             node.inputs.iter_mut().chain(&mut node.outputs).chain([&mut node.name]).for_each(renamed);
         }
+        // Other outputs may be the same value.
+        self.values.iter_mut().flatten().for_each(|known| renamed(&mut known.name));
+        let transposed = std::mem::take(&mut self.transposed).into_iter();
+        self.transposed = transposed
+            .map(|((mut from, order), mut to)| {
+                renamed(&mut from);
+                renamed(&mut to);
+                ((from, order), to)
+            })
+            .collect();
         self.names.insert(wanted.to_string());
     }
 

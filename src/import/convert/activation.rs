@@ -1,6 +1,6 @@
 //! Activations and what acts value by value.
 
-use super::merge::factor;
+use super::merge::{self, factor};
 use super::{Context, Converted, Known, needs, norm, number};
 use crate::import::tree::{Call, Val};
 use crate::onnx::Node;
@@ -136,13 +136,13 @@ pub(super) fn prelu(cx: &mut Context, node: &Node) -> Converted {
     if slopes == 1 {
         return cx.pointwise(node, Call::layer("PRelu").named(Some(&layer.name)), x);
     }
-    // Shapes are compared from their last axes on.
-    let place = shape.iter().position(|&size| size != 1).unwrap_or(0);
-    let axis = (place + x.shape.len()).checked_sub(shape.len()).filter(|&axis| axis > 0 && x.size(axis) == slopes);
-    let axis = axis.ok_or_else(|| format!("its slopes have the shape {shape:?}, its input {:?}", x.shape))?;
-    let x = cx.unflattened(x);
-    let x = norm::last(cx, x, axis);
-    cx.pointwise(node, Call::layer("PRelu").named(Some(&layer.name)), x)
+    // Before opset 7 they are those of the channels; since, shapes are compared from their last axes on.
+    let shape = match shape[..] {
+        [channels] if cx.opset < 7 => [&[channels][..], &vec![1; x.shape.len().saturating_sub(2)]].concat(),
+        _ => shape,
+    };
+    let known = merge::along(cx, x, &shape, Call::layer("PRelu").named(Some(&layer.name)))?;
+    cx.give(node, known)
 }
 
 /// `Clip`: a rectifier, one that is capped, or bounds of its own.

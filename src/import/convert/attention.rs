@@ -1,9 +1,10 @@
 //! Attention as exporters write it out: products of projections, a softmax, and a projection of what the heads give.
 
 use super::views::{self, Heads, Of, Part, Source, View};
-use super::{Context, Converted};
+use super::{BOOL, Context, Converted};
 use crate::import::tree::{Call, Val};
 use crate::onnx::Node;
+use crate::onnx::constants::{reshaped, unsqueezed};
 use crate::onnx::parameters::Layer;
 use crate::weights::bind::attention::parents;
 
@@ -15,17 +16,85 @@ pub(super) struct Scores {
     heads: usize,
     scale: f64,
     causal: bool,
+    /// The layer whose values are not 0 where keys are seen.
+    mask: Option<usize>,
     normalised: bool,
+}
+
+/// What is not 0 where keys are seen, while its axes are moved.
+#[derive(Clone, Debug)]
+pub(super) struct Mask {
+    item: usize,
+    /// Its sizes in the model; the batch is 1.
+    shape: Vec<usize>,
 }
 
 /// What a node makes of the parts of an attention, for its output.
 pub(super) enum Made {
     Scores(Scores),
     View(View),
+    Mask(Mask),
+}
+
+/// What a node makes of the mask of an attention; none if it does something else.
+fn masked(cx: &Context, node: &Node) -> Option<Made> {
+    let mask = |index: usize| cx.masks.get(node.input(index)?).cloned();
+    let scores = |index: usize| cx.scores.get(node.input(index)?).cloned();
+    match node.op.as_str() {
+        // Whether values are not 0.
+        "Cast" if mask(0).is_some() => mask(0).map(Made::Mask),
+        "Cast" if node.int("to", 1) == BOOL => {
+            let known = cx.value(node.input(0)?)?;
+            let plain = known.images.is_empty() && known.axes.is_sorted() && known.axes.len() + 1 == known.shape.len();
+            plain.then(|| Made::Mask(Mask { item: known.item, shape: known.shape.clone() }))
+        }
+        "Reshape" => {
+            let mask = mask(0)?;
+            let shape = reshaped(&mask.shape, &cx.integers(node, 1, "shape")?, node.int("allowzero", 0) != 0)?;
+            Some(Made::Mask(Mask { shape, ..mask }))
+        }
+        "Unsqueeze" => {
+            let mask = mask(0)?;
+            let shape = unsqueezed(&mask.shape, &cx.integers(node, 1, "axes")?)?;
+            Some(Made::Mask(Mask { shape, ..mask }))
+        }
+        "Where" => {
+            let (mask, scores) = (mask(0)?, scores(1)?);
+            let hidden = cx.constants.scalar(node.input(2)?)?;
+            let keys = (scores.queries.steps, scores.keys.steps);
+            let fits = match mask.shape[..] {
+                [1, 1, 1, steps] => steps == keys.1,
+                [1, 1, rows, steps] => (rows, steps) == keys,
+                _ => false,
+            };
+            let first = scores.mask.is_none() && !scores.normalised && hidden < -1e4 && fits;
+            first.then_some(Made::Scores(Scores { mask: Some(mask.item), ..scores }))
+        }
+        "Mul" => {
+            let place = (0..2).find(|&at| mask(at).is_some())?;
+            let mask = mask(place)?;
+            if let Some(scores) = scores(1 - place) {
+                // Where nothing is seen, nothing is added.
+                let same = scores.normalised && scores.mask == Some(mask.item);
+                return same.then_some(Made::Scores(scores));
+            }
+            let (&rows, &columns) = (mask.shape.get(2)?, mask.shape.get(3)?);
+            let constant = cx.constant(node, 1 - place)?;
+            let &[_, steps] = &constant.shape[..] else { return None };
+            let values = cx.constants.values(node.input(1 - place)?)?;
+            let before = |at: usize| f64::from(u8::from(at % steps <= at / steps));
+            let causal = values.iter().enumerate().all(|(at, &value)| value == before(at));
+            (causal && steps == columns && (rows == 1 || rows == constant.shape[0])).then_some(Made::Mask(mask))
+        }
+        _ => None,
+    }
 }
 
 /// What a node makes of the parts of an attention; none if it does something else.
 pub(super) fn step(cx: &Context, node: &Node) -> Option<Made> {
+    if let Some(made) = masked(cx, node) {
+        return Some(made);
+    }
     let scores = |index: usize| cx.scores.get(node.input(index)?).cloned();
     match node.op.as_str() {
         "MatMul" => match scores(0) {
@@ -89,7 +158,7 @@ fn products(queries: &View, keys: &View) -> Option<Scores> {
     }
     let scale = queries.scale * keys.scale;
     let (queries, keys) = (queries.clone(), keys.clone());
-    Some(Scores { queries, keys, heads, scale, causal: false, normalised: false })
+    Some(Scores { queries, keys, heads, scale, causal: false, mask: None, normalised: false })
 }
 
 /// Weights times values.
@@ -107,6 +176,7 @@ fn mixed(weights: &Scores, values: &View) -> Option<View> {
         values: values.clone(),
         heads,
         causal: weights.causal,
+        mask: weights.mask,
     };
     let all = View::sequence(Source::Heads(Box::new(of)), steps, heads * depth);
     // The axes of the product: heads in front, then steps and depth.
@@ -137,11 +207,11 @@ fn layer(cx: &mut Context, of: &Heads, output: &Layer) -> Result<usize, String> 
     let parts = [&of.queries, &of.keys, &of.values].map(projection);
     let [Some(queries), Some(keys), Some(values)] = parts else { return Err("an attention of an attention".into()) };
     let features = of.values.shape.last().copied().unwrap_or(1) * of.heads;
-    let packed = queries.0 == keys.0 && keys.0 == values.0;
     let places = [queries.2, keys.2, values.2];
-    let fits = match packed {
-        true => places == [0, features, 2 * features],
-        false => places == [0, 0, 0],
+    let fits = match (queries.0 == keys.0, keys.0 == values.0) {
+        (true, true) => places == [0, features, 2 * features],
+        (false, true) => places == [0, 0, features],
+        _ => places == [0, 0, 0],
     };
     let has_bias = output.parameter("bias").is_some();
     for (_, item, _) in [&queries, &keys, &values] {
@@ -163,7 +233,11 @@ fn layer(cx: &mut Context, of: &Heads, output: &Layer) -> Result<usize, String> 
         .with("causal", Val::Bool(of.causal))
         .with("bias", Val::Bool(has_bias))
         .named(Some(name));
-    let inputs = if x == memory { vec![x] } else { vec![x, memory] };
+    let inputs = match of.mask {
+        Some(mask) => vec![x, memory, mask],
+        None if x == memory => vec![x],
+        None => vec![x, memory],
+    };
     Ok(cx.layers.add(call, &inputs))
 }
 

@@ -49,7 +49,7 @@ pub(super) fn axes(rank: usize) -> String {
     format!("along {} axes: one or two are taken", rank.saturating_sub(2))
 }
 
-/// `ConvTranspose`
+/// `ConvTranspose`; that of a sequence is one of an image of one row.
 pub(super) fn transposed(cx: &mut Context, node: &Node) -> Converted {
     needs("ConvTranspose", None)?;
     let layer = cx.parameters()?;
@@ -57,28 +57,33 @@ pub(super) fn transposed(cx: &mut Context, node: &Node) -> Converted {
     let &[channels, depth, height, width] = &weight.shape[..] else {
         return Err(axes(weight.shape.len()));
     };
-    let x = cx.image(node, 0)?;
+    let x = cx.input(node, 0)?;
+    let line = x.shape.len() == 3;
+    let x = if line { cx.as_sequence(x)? } else { cx.as_image(x)? };
     let mut window = Window::of(node, &x, Some([height, width]))?;
+    let side = |side: &i64| (0..1 << 30).contains(side);
     let mut extra = match node.ints("output_padding") {
         None => [0, 0],
-        Some(&[rows, columns]) if [rows, columns].iter().all(|side| (0..1 << 30).contains(side)) => {
-            [rows as usize, columns as usize]
-        }
+        Some(&[columns]) if line && side(&columns) => [0, columns as usize],
+        Some(&[rows, columns]) if !line && [rows, columns].iter().all(side) => [rows as usize, columns as usize],
         Some(list) => return Err(format!("its output_padding is {list:?}")),
     };
     if channels != x.size(1) {
         return Err(format!("its weight {:?} does not fit its input {:?}", weight.shape, x.shape));
     }
     let groups = usize::try_from(node.int("group", 1)).map_err(|_| "its groups are wrong")?;
-    let mut shape = vec![x.shape[0], depth * groups];
+    let sizes = if line { [1, x.size(2)] } else { [x.size(2), x.size(3)] };
+    // Of a line the axis of its one row is left as it is.
     let wanted = |axis: usize| match (node.ints("output_shape"), node.text("auto_pad")) {
-        (Some(list), _) => list.len().checked_sub(2).and_then(|from| usize::try_from(list[from + axis]).ok()),
-        (None, Some("SAME_UPPER" | "SAME_LOWER")) => Some(x.size(axis + 2) * window.stride[axis]),
+        _ if line && axis == 0 => None,
+        (Some(list), _) => (list.len() + axis).checked_sub(2).and_then(|at| usize::try_from(list[at]).ok()),
+        (None, Some("SAME_UPPER" | "SAME_LOWER")) => Some(sizes[axis].saturating_mul(window.stride[axis])),
         _ => None,
     };
     let wanted = [wanted(0), wanted(1)];
+    let mut given = [0; 2];
     for axis in 0..2 {
-        let size = (x.size(axis + 2) - 1) * window.stride[axis] + (window.size[axis] - 1) * window.dilation[axis] + 1;
+        let size = (sizes[axis] - 1) * window.stride[axis] + (window.size[axis] - 1) * window.dilation[axis] + 1;
         if let Some(wanted) = wanted[axis] {
             let all = size + extra[axis];
             let total = all.saturating_sub(wanted);
@@ -90,8 +95,9 @@ pub(super) fn transposed(cx: &mut Context, node: &Node) -> Converted {
         }
         let [before, after] = window.pads[axis];
         let out = (size + extra[axis]).checked_sub(before + after).filter(|&out| out > 0);
-        shape.push(out.ok_or("its padding is larger than its output")?);
+        given[axis] = out.ok_or("its padding is larger than its output")?;
     }
+    let filters = depth.checked_mul(groups).ok_or("its groups are wrong")?;
     let [[top, bottom], [left, right]] = window.pads;
     let sides = match top == bottom && left == right {
         true => pair([top, left]),
@@ -99,7 +105,7 @@ pub(super) fn transposed(cx: &mut Context, node: &Node) -> Converted {
     };
     let call = Call::layer("ConvTranspose")
         .with("size", Val::Sizes(vec![height, width]))
-        .with("filters", Val::Int(shape[1] as i64))
+        .with("filters", Val::Int(filters as i64))
         .with("stride", pair(window.stride))
         .with("padding", sides)
         .with("dilation", pair(window.dilation))
@@ -107,6 +113,13 @@ pub(super) fn transposed(cx: &mut Context, node: &Node) -> Converted {
         .with("groups", Val::Int(groups as i64))
         .with("bias", Val::Bool(layer.parameter("bias").is_some()))
         .named(Some(&layer.name));
+    let [rows, columns] = given;
+    if line {
+        let row = cx.reshaped(x.item, &[1, sizes[1], channels]);
+        let item = cx.layers.add(call, &[row]);
+        let item = cx.reshaped(item, &[columns, filters]);
+        return cx.give(node, Known { item, shape: vec![x.shape[0], filters, columns], ..x });
+    }
     let item = cx.layers.add(call, &[x.item]);
-    cx.give(node, Known { item, shape, ..x })
+    cx.give(node, Known { item, shape: vec![x.shape[0], filters, rows, columns], ..x })
 }

@@ -1,6 +1,6 @@
 //! Dense layers.
 
-use super::{Context, Converted, Known, attention};
+use super::{Context, Converted, Known, attention, reduce};
 use crate::import::tree::{Call, Val};
 use crate::onnx::Node;
 use crate::onnx::parameters::Layer;
@@ -28,7 +28,11 @@ pub(super) fn dense(cx: &mut Context, node: &Node) -> Converted {
         });
     };
     let units = layer.parameter("weight").and_then(|weight| weight.shape.first().copied()).ok_or("it has no weight")?;
-    let known = add(cx, layer, x, units)?;
+    let mut known = add(cx, layer, x, units)?;
+    if cx.constant(node, 1).is_some_and(|matrix| matrix.shape.len() == 1) {
+        let last = known.shape.len() - 1;
+        known = reduce::without(cx, known, &[last]);
+    }
     cx.give(node, known)
 }
 

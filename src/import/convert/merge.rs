@@ -3,6 +3,7 @@
 use super::{Context, Converted, Known, needs, number};
 use crate::import::tree::{Call, Val};
 use crate::onnx::Node;
+use crate::onnx::parameters::SHIFT_EPSILON;
 use crate::size::product;
 
 /// Sums, products and the like, of values of the model or with a number.
@@ -169,7 +170,7 @@ fn gated_average(cx: &mut Context, node: &Node) -> Option<Known> {
 
 impl Context<'_> {
     /// The same value with axes of size 1 in front of its own.
-    fn with_rank(&self, known: Known, rank: usize) -> Known {
+    pub(super) fn with_rank(&self, known: Known, rank: usize) -> Known {
         let more = rank - known.shape.len();
         let front = self.front.min(known.shape.len());
         if more == 0 {
@@ -194,11 +195,20 @@ impl Context<'_> {
 fn with_constant(cx: &mut Context, node: &Node, layer: &str, inputs: Vec<Known>, index: usize) -> Converted {
     let [x] = &inputs[..] else { return Err("of several values and a constant".into()) };
     let name = &node.inputs[index];
-    if layer == "Add" && cx.layer().is_some() {
-        return positions(cx, node, x.clone(), index);
-    }
-    if layer == "Multiply" && cx.layer().is_some() {
-        return scale(cx, node, x.clone(), index);
+    if let Some(parameters) = cx.layer() {
+        return match (parameters.parameter("weight").is_some(), layer, index) {
+            (true, ..) => positions(cx, node, x.clone(), index),
+            (_, "Divide", 0) => {
+                let power = Call::layer("Power").with("p", number(-1.0));
+                let x = Known { item: cx.layers.add(power, &[x.item]), ..x.clone() };
+                value_by_value(cx, node, x, index, Call::layer("Scale"))
+            }
+            (_, "Multiply" | "Divide", _) => value_by_value(cx, node, x.clone(), index, Call::layer("Scale")),
+            _ => {
+                let epsilon = Val::Float(SHIFT_EPSILON);
+                value_by_value(cx, node, x.clone(), index, Call::layer("BatchNorm").with("epsilon", epsilon))
+            }
+        };
     }
     let Some(value) = cx.constants.scalar(name) else {
         let shape = cx.constants.get(name).map(|constant| constant.shape.clone()).unwrap_or_default();
@@ -261,25 +271,43 @@ fn class_token(cx: &mut Context, node: &Node) -> Converted {
     cx.give(node, Known { item, shape, ..x })
 }
 
-/// A factor for each channel.
-fn scale(cx: &mut Context, node: &Node, x: Known, index: usize) -> Converted {
+/// A layer with parameters for each value along the axes that a constant has; shapes are compared from their last axes on.
+fn value_by_value(cx: &mut Context, node: &Node, x: Known, index: usize, call: Call) -> Converted {
     let layer = cx.parameters()?;
     let shape = cx.constant(node, index).map(|constant| constant.shape.clone()).unwrap_or_default();
-    needs("Scale", None).map_err(|needs| format!("with a constant for each channel: {needs}"))?;
-    // Shapes are compared from their last axes on.
-    let axis =
-        shape.iter().position(|&size| size != 1).map_or(0, |place| (place + x.shape.len()).saturating_sub(shape.len()));
-    if shape.len() > x.shape.len()
-        || x.axes.last() != Some(&axis)
-        || x.size(axis) != layer.parameters[0].1.len()
-        || !x.images.is_empty()
-    {
-        return Err(format!(
-            "with a constant of the shape {shape:?}, which is no value for each channel of {:?}",
-            x.shape
-        ));
+    let first = shape.iter().position(|&size| size != 1).unwrap_or(shape.len());
+    let known = along(cx, x, &shape[first..], call.named(Some(&layer.name)))?;
+    cx.give(node, known)
+}
+
+/// A layer that acts on the channels of its input, on the axes of a value along which a constant of a shape differs, which become
+/// one.
+pub(super) fn along(cx: &mut Context, x: Known, shape: &[usize], call: Call) -> Result<Known, String> {
+    let x = cx.unflattened(x);
+    let differ = || format!("with a constant of the shape {shape:?}, which its input {:?} does not have", x.shape);
+    let offset = x.shape.len().checked_sub(shape.len()).ok_or_else(differ)?;
+    let both: Vec<usize> = (offset..x.shape.len()).filter(|&axis| shape[axis - offset] != 1).collect();
+    if both.iter().any(|&axis| axis == 0 || x.size(axis) != shape[axis - offset]) {
+        return Err(differ());
     }
-    cx.pointwise(node, Call::layer("Scale").named(Some(&layer.name)), x)
+    // What a file has for the values of an image would be looked up as PyTorch has them, whose channels come first.
+    if both.len() > 1 && x.axes.len() > 2 && x.axes.is_sorted() && !cx.explicit {
+        return Err("with a constant for the pixels of an image whose channels are last".into());
+    }
+    let others: Vec<usize> = x.axes.iter().copied().filter(|axis| !both.contains(axis)).collect();
+    let x = cx.ordered(x, &[&others[..], &both[..]].concat());
+    if both.len() == 1 && x.axes.len() <= 3 {
+        return Ok(Known { item: cx.layers.add(call, &[x.item]), ..x });
+    }
+    let count = |axes: &[usize]| product(axes.iter().map(|&axis| x.size(axis)));
+    let (pixels, channels) = (count(&others), count(&both));
+    let joined = match pixels {
+        1 => cx.reshaped(x.item, &[channels]),
+        _ => cx.reshaped(x.item, &[pixels, channels]),
+    };
+    let item = cx.layers.add(call, &[joined]);
+    let item = cx.reshaped(item, &x.sizes());
+    Ok(Known { item, ..x })
 }
 
 /// `Concat`
@@ -291,10 +319,17 @@ pub(super) fn concatenate(cx: &mut Context, node: &Node) -> Converted {
     for index in 0..node.inputs.len() {
         inputs.push(cx.input(node, index)?);
     }
+    let first = inputs.first().ok_or("it has no inputs")?;
+    let axis = cx.axis(first, node.int("axis", 1))?;
+    let known = joined(cx, inputs, axis)?;
+    cx.give(node, known)
+}
+
+/// Values one after another along an axis.
+pub(super) fn joined(cx: &mut Context, mut inputs: Vec<Known>, axis: usize) -> Result<Known, String> {
     let first = inputs.first().cloned().ok_or("it has no inputs")?;
-    let axis = cx.axis(&first, node.int("axis", 1))?;
     if let [one] = &inputs[..] {
-        return cx.give(node, one.clone());
+        return Ok(one.clone());
     }
     let alike = |other: usize, known: &Known| other == axis || known.size(other) == first.size(other);
     let mut total = 0;
@@ -339,5 +374,5 @@ pub(super) fn concatenate(cx: &mut Context, node: &Node) -> Converted {
     let item = cx.layers.add(call, &items);
     let mut shape = first.shape;
     shape[axis] = total;
-    cx.give(node, Known { item, shape, axes, images })
+    Ok(Known { item, shape, axes, images })
 }

@@ -7,6 +7,7 @@ mod activation;
 mod attention;
 mod convolution;
 mod dense;
+mod gather;
 mod merge;
 mod norm;
 mod order;
@@ -19,9 +20,11 @@ mod views;
 mod window;
 
 use super::layers::Layers;
+use super::onnx_model::Axes;
 use super::tree::{Call, Val};
 use super::unsupported::Unsupported;
 use crate::onnx::constants::{Constant, Constants};
+use crate::onnx::model::FLOATS;
 use crate::onnx::parameters::Layer;
 use crate::onnx::{Graph, Node};
 use std::collections::btree_map::Entry;
@@ -54,6 +57,14 @@ impl Known {
     /// Whether it is an image in netc whose channels are axis 1 in ONNX.
     pub fn is_image(&self) -> bool {
         self.shape.len() == 4 && self.axes == [2, 3, 1]
+    }
+
+    /// The same values with the axes of the model in another order.
+    fn permuted(self, order: &[usize]) -> Known {
+        let place = |axis: &usize| order.iter().position(|from| from == axis).unwrap_or(0);
+        let axes = self.axes.iter().map(place).collect();
+        let shape = order.iter().map(|&axis| self.size(axis)).collect();
+        Known { axes, shape, ..self }
     }
 
     /// Its axes with more than one value, in the order of these.
@@ -117,11 +128,15 @@ static OPERATORS: &[Operator] = operators! {
     "Pow" => activation::power,
     "LSTM" => |cx, node| recurrent::layer(cx, node, "LSTM"),
     "GRU" => |cx, node| recurrent::layer(cx, node, "GRU"),
-    "Gather" => recurrent::embedding,
+    "Gather" => gather::gather,
+    "Expand" => gather::expand,
+    "Tile" => gather::tile,
     "MaxPool" => pool::max,
     "AveragePool" => pool::average,
     "GlobalAveragePool" => |cx, node| pool::global(cx, node, "avg"),
     "GlobalMaxPool" => |cx, node| pool::global(cx, node, "max"),
+    "LpPool" => pool::by_norm,
+    "GlobalLpPool" => pool::global_by_norm,
     "ReduceMean" => |cx, node| reduce::reduce(cx, node, &[], "avg", &[]),
     "ReduceMax" => |cx, node| reduce::reduce(cx, node, &[], "max", &[]),
     "ReduceSum" => |cx, node| reduce::reduce(cx, node, &[], "sum", &[]),
@@ -194,10 +209,13 @@ pub(super) struct Context<'m> {
     pub opset: i64,
     /// The axes in front of those of the model: 1 where the model has no axis for the batch, else 0.
     pub front: usize,
+    /// Whether flattened images have the model's order in the spec too.
+    explicit: bool,
     known: HashMap<String, Known>,
     /// Sequences whose axes are split or moved, and the scores of attentions.
     views: HashMap<String, views::View>,
     scores: HashMap<String, attention::Scores>,
+    masks: HashMap<String, attention::Mask>,
     /// Branches times their share of a gate, until their sum is known.
     shares: HashMap<String, merge::Share>,
     /// Values that nodes or the outputs read.
@@ -218,7 +236,7 @@ pub(super) struct Context<'m> {
 }
 
 impl<'m> Context<'m> {
-    pub fn new(constants: Constants<'m>, layers: &'m [Layer], opset: i64, front: usize) -> Self {
+    pub fn new(constants: Constants<'m>, layers: &'m [Layer], opset: i64, axes: Axes) -> Self {
         let (mut parameters, mut backwards) = (BTreeMap::new(), BTreeMap::new());
         for layer in layers {
             match parameters.entry(layer.node) {
@@ -230,10 +248,12 @@ impl<'m> Context<'m> {
             constants,
             layers: Layers::default(),
             opset,
-            front,
+            front: axes.front,
+            explicit: axes.explicit,
             known: HashMap::new(),
             views: HashMap::new(),
             scores: HashMap::new(),
+            masks: HashMap::new(),
             shares: HashMap::new(),
             read: HashSet::new(),
             beside: HashMap::new(),
@@ -296,6 +316,7 @@ impl<'m> Context<'m> {
                 self.known.contains_key(name)
                     || self.views.contains_key(name)
                     || self.scores.contains_key(name)
+                    || self.masks.contains_key(name)
                     || self.shares.contains_key(name)
                     || self.beside.contains_key(name)
             };
@@ -322,6 +343,9 @@ impl<'m> Context<'m> {
         match attention::step(self, node)? {
             attention::Made::Scores(scores) => {
                 self.scores.insert(node.output().to_string(), scores);
+            }
+            attention::Made::Mask(mask) => {
+                self.masks.insert(node.output().to_string(), mask);
             }
             attention::Made::View(view) => {
                 self.views.insert(node.output().to_string(), view);
@@ -455,7 +479,12 @@ impl<'m> Context<'m> {
 
     /// Sets the first output of a node, or what the layer gives with the nodes that it took in.
     fn give(&mut self, node: &Node, known: Known) -> Converted {
-        let name = self.layer().map_or(node.output(), |layer| layer.output.as_str()).to_string();
+        let layer = self.layer();
+        let name = layer.map_or(node.output(), |layer| layer.output.as_str()).to_string();
+        let known = match layer.and_then(|layer| layer.moved.as_ref()) {
+            Some(order) if order.len() == known.shape.len() => known.permuted(order),
+            _ => known,
+        };
         self.define(&name, known);
         Ok(())
     }
@@ -471,24 +500,45 @@ impl<'m> Context<'m> {
     }
 }
 
+/// The type of truth values.
+pub(super) const BOOL: i64 = 9;
+
+/// Operators that move values.
+const MOVES: [&str; 7] = ["Cast", "Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze"];
+
 /// The values that nothing but `Gather` reads, as indices.
-pub(super) fn indices(graph: &Graph) -> HashSet<String> {
-    let mut indices: HashSet<String> = HashSet::new();
+fn indices(graph: &Graph) -> HashSet<String> {
+    read_only(graph, |_| false)
+}
+
+/// The values that may be integers, which are numbers here: nothing reads them but `Gather`, as indices, and casts to
+/// floating point or to truth values.
+pub(super) fn whole_numbers(graph: &Graph) -> HashSet<String> {
+    read_only(graph, |node| {
+        let to = node.int("to", 1);
+        node.op == "Cast" && (FLOATS.contains(&to) || to == BOOL)
+    })
+}
+
+/// The values that nothing reads but `Gather`, as indices, and nodes that `fits` takes.
+fn read_only(graph: &Graph, fits: impl Fn(&Node) -> bool) -> HashSet<String> {
+    let mut found: HashSet<String> = HashSet::new();
     let mut others: HashSet<&str> = graph.outputs.iter().map(|output| output.name.as_str()).collect();
     for node in graph.nodes.iter().rev() {
         for (at, name) in node.inputs.iter().enumerate() {
-            let of_indices = (node.op == "Gather" && at == 1)
-                || (matches!(node.op.as_str(), "Cast" | "Identity") && indices.contains(node.output()));
-            match of_indices {
-                true => drop(indices.insert(name.clone())),
+            let wanted = (node.op == "Gather" && at == 1)
+                || fits(node)
+                || (at == 0 && MOVES.contains(&node.op.as_str()) && found.contains(node.output()));
+            match wanted {
+                true => drop(found.insert(name.clone())),
                 // Its size may be asked for.
                 false if node.op == "Shape" => {}
                 false => drop(others.insert(name)),
             }
         }
     }
-    indices.retain(|name| !others.contains(name.as_str()));
-    indices
+    found.retain(|name| !others.contains(name.as_str()));
+    found
 }
 
 /// A layer that this version may not have.

@@ -55,12 +55,25 @@ pub(super) fn group(cx: &mut Context, node: &Node) -> Converted {
 
 fn grouped(cx: &mut Context, node: &Node, groups: usize) -> Converted {
     let layer = cx.parameters()?;
-    let x = cx.image(node, 0)?;
+    let x = cx.input(node, 0)?;
     if layer.parameters.iter().any(|(_, values)| values.len() != x.size(1)) {
         return Err("it has a scale for each group, not for each channel".into());
     }
     let call = Call::layer("GroupNorm").with("n_groups", Val::Int(groups as i64)).with("epsilon", epsilon(node, 1e-5));
-    cx.pointwise(node, call.named(Some(&layer.name)), x)
+    let call = call.named(Some(&layer.name));
+    if x.shape.len() == 4 {
+        let x = cx.as_image(x)?;
+        return cx.pointwise(node, call, x);
+    }
+    // All that are not channels are the pixels of one row.
+    cx.has_batch()?;
+    let x = cx.unflattened(x);
+    let x = last(cx, x, 1);
+    let channels = x.size(1);
+    let row = cx.reshaped(x.item, &[1, product(x.sizes()) / channels.max(1), channels]);
+    let item = cx.layers.add(call, &[row]);
+    let item = cx.reshaped(item, &x.sizes());
+    cx.give(node, Known { item, ..x })
 }
 
 /// `LayerNormalization` over the last axis, or over several that become one.

@@ -9,7 +9,15 @@ use crate::onnx::Node;
 /// `LSTM` and `GRU` that begin with zeros; both directions are two layers beside each other.
 pub(super) fn layer(cx: &mut Context, node: &Node, name: &str) -> Converted {
     let layer = cx.parameters()?;
-    let sequence = node.input(0).and_then(|name| views::of(cx, name)).ok_or("its input is no sequence")?;
+    let mut sequence = node.input(0).and_then(|name| views::of(cx, name)).ok_or("its input is no sequence")?;
+    // Some of the features are a layer's.
+    if !sequence.ends_with_features()
+        && let Some(known) = sequence.transposed(&[1, 0, 2]).and_then(|view| views::settled(cx, &view))
+        && let &[_, steps, features] = &known.shape[..]
+    {
+        let of_layer = View::sequence(Source::Layer(known.item), steps, features);
+        sequence = of_layer.transposed(&[1, 0, 2]).unwrap_or(sequence);
+    }
     let Source::Layer(input) = sequence.source else { return Err("its input is no sequence".into()) };
     let [time, batch, features] = sequence.shape[..] else { return Err("its input is no sequence".into()) };
     let fits = (time, features) == (sequence.steps, sequence.features) && sequence.ends_with_features();
@@ -123,7 +131,7 @@ pub(super) fn beside(cx: &mut Context, node: &Node) -> bool {
 
 /// `Gather` of the rows of a table.
 pub(super) fn embedding(cx: &mut Context, node: &Node) -> Converted {
-    let layer = cx.layer().ok_or("of values that no layer takes apart")?;
+    let layer = cx.parameters()?;
     let indices = cx.input(node, 1)?;
     let table = layer.parameter("weight").ok_or("it has no table")?;
     let &[rows, features] = &table.shape[..] else { return Err("its table is no matrix".into()) };

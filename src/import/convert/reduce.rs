@@ -12,11 +12,23 @@ pub(super) fn reduce(cx: &mut Context, node: &Node, before: &[Call], function: &
         let x = functions(cx, x, before, after);
         return cx.give(node, x);
     };
-    let x = functions(cx, x, before, &[]);
-    let x = over(cx, x, function, &gone)?;
-    let x = functions(cx, x, after, &[]);
+    let x = through(cx, x, before, function, after, &gone)?;
     let x = if node.int("keepdims", 1) != 0 { x } else { without(cx, x, &gone) };
     cx.give(node, x)
+}
+
+/// A reduction between functions.
+pub(super) fn through(
+    cx: &mut Context,
+    x: Known,
+    before: &[Call],
+    function: &str,
+    after: &[Call],
+    gone: &[usize],
+) -> Result<Known, String> {
+    let x = functions(cx, x, before, &[]);
+    let x = over(cx, x, function, gone)?;
+    Ok(functions(cx, x, after, &[]))
 }
 
 /// `ReduceLogSumExp`: the maximum is taken out before, so that nothing overflows.

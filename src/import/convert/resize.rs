@@ -1,51 +1,127 @@
 //! Padding and other sizes of images.
 
 use super::pool::zero_pad;
-use super::{Context, Converted, Known, needs, number};
+use super::{Context, Converted, Known, gather, needs, number};
 use crate::import::tree::{Call, Val, pair};
 use crate::onnx::Node;
+use crate::size::product;
 
-/// `Pad` of an image.
+/// `Pad` along any axes but the batch.
 pub(super) fn pad(cx: &mut Context, node: &Node) -> Converted {
-    let pads = cx.integers(node, 1, "pads").ok_or("its pads are not constants")?;
-    if pads.iter().all(|&side| side == 0) {
-        let x = cx.input(node, 0)?;
-        return cx.give(node, x);
-    }
-    let x = cx.image(node, 0)?;
-    let value = node.input(2).and_then(|name| cx.constants.scalar(name)).unwrap_or(f64::from(node.float("value", 0.0)));
+    let mut x = cx.input(node, 0)?;
+    let pads = cx.integers(node, 1, "pads").or_else(|| node.ints("paddings").map(<[i64]>::to_vec));
+    let pads = pads.ok_or("its pads are not constants")?;
+    let value = match node.input(2) {
+        Some(name) => cx.constants.scalar(name).ok_or("its value is not a constant")?,
+        None => f64::from(node.float("value", 0.0)),
+    };
     let axes = match node.input(3) {
         Some(_) => cx.integers(node, 3, "axes").ok_or("its axes are not constants")?,
-        None => (0..4).collect(),
+        None => (0..(x.shape.len() - cx.front) as i64).collect(),
     };
     if pads.len() != 2 * axes.len() {
         return Err(format!("by {pads:?}"));
     }
-    let mut all = [[0i64; 2]; 4];
+    let mut sides: Vec<(usize, [usize; 2])> = Vec::new();
     for (at, &axis) in axes.iter().enumerate() {
-        let axis = usize::try_from(if axis < 0 { axis + 4 } else { axis }).ok().filter(|&axis| axis < 4);
-        all[axis.ok_or("along a missing axis")?] = [pads[at], pads[at + axes.len()]];
-    }
-    let side = |side: i64| usize::try_from(side).ok().filter(|&side| side < 1 << 30);
-    let [[top, bottom], [left, right]] = [all[2], all[3]].map(|sides| sides.map(side));
-    let (Some(top), Some(bottom), Some(left), Some(right), true) = (top, bottom, left, right, all[..2] == [[0; 2]; 2])
-    else {
-        return Err(format!("by {pads:?}: only height and width are taken, and nothing is cut off"));
-    };
-    let sides = [top, bottom, left, right];
-    let call = match node.text("mode").unwrap_or("constant") {
-        "constant" if value == 0.0 => zero_pad(sides),
-        "constant" => return Err(format!("with the value {value}")),
-        mode @ ("reflect" | "edge") => {
-            needs("Pad", Some("mode"))?;
-            let size = zero_pad(sides).argument("size").cloned().unwrap_or(Val::Int(0));
-            Call::layer("Pad").with("size", size).with("mode", Val::Word(mode.into()))
+        let by = [pads[at], pads[at + axes.len()]];
+        if by == [0, 0] {
+            continue;
         }
-        mode => return Err(format!("with mode={mode}")),
-    };
-    let item = cx.layers.add(call, &[x.item]);
-    let shape = vec![x.shape[0], x.shape[1], x.size(2) + top + bottom, x.size(3) + left + right];
-    cx.give(node, Known { item, shape, ..x })
+        let axis = cx.axis(&x, axis)?;
+        // What is negative is cut off.
+        let size = x.size(axis);
+        let less = |side: i64| usize::try_from(side.min(0).unsigned_abs()).unwrap_or(usize::MAX);
+        let (from, to) = (less(by[0]), size.saturating_sub(less(by[1])));
+        x = super::shape::part(cx, x, axis, from, to)?;
+        let side = |side: i64| usize::try_from(side.max(0)).ok().filter(|&side| side < 1 << 30);
+        let by = side(by[0]).zip(side(by[1])).ok_or_else(|| format!("by {pads:?}"))?;
+        if by != (0, 0) {
+            sides.push((axis, [by.0, by.1]));
+        }
+    }
+    let mode = Border::of(node.text("mode").unwrap_or("constant"), value)?;
+    // An image is padded where it is.
+    let of_image = sides.iter().all(|(axis, _)| *axis > 1);
+    if x.shape.len() == 4 && cx.front == 0 && of_image {
+        x = cx.as_image(x)?;
+        let by = |wanted: usize| sides.iter().find(|(axis, _)| *axis == wanted).map_or([0, 0], |(_, by)| *by);
+        let ([top, bottom], [left, right]) = (by(2), by(3));
+        if sides.is_empty() {
+            return cx.give(node, x);
+        }
+        x.item = mode.around(cx, x.item, [top, bottom, left, right]);
+        x.shape[2] += top + bottom;
+        x.shape[3] += left + right;
+        return cx.give(node, x);
+    }
+    for pair in sides.chunks(2) {
+        x = bordered(cx, x, pair, mode)?;
+    }
+    cx.give(node, x)
+}
+
+/// What a border is made of.
+#[derive(Clone, Copy)]
+pub(super) enum Border {
+    Value(f64),
+    Mode(&'static str),
+}
+
+impl Border {
+    fn of(mode: &str, value: f64) -> Result<Border, String> {
+        match mode {
+            "constant" if value.is_finite() => Ok(Border::Value(value)),
+            "constant" => Err(format!("with the value {value}")),
+            "reflect" | "edge" => {
+                needs("Pad", Some("mode"))?;
+                Ok(Border::Mode(if mode == "edge" { "edge" } else { "reflect" }))
+            }
+            mode => Err(format!("with mode={mode}")),
+        }
+    }
+
+    /// Adds a border at top, bottom, left and right of an image.
+    pub(super) fn around(self, cx: &mut Context, item: usize, sides: [usize; 4]) -> usize {
+        match self {
+            Border::Value(0.0) => cx.layers.add(zero_pad(sides), &[item]),
+            Border::Value(value) => {
+                // The image with zeros around, and the value where there is no image.
+                let within = cx.layers.add(zero_pad(sides), &[item]);
+                let affine = |scale: f64, shift: f64| {
+                    Call::layer("Affine").with("scale", number(scale as f32)).with("shift", number(shift as f32))
+                };
+                let ones = cx.layers.add(affine(0.0, 1.0), &[item]);
+                let ones = cx.layers.add(zero_pad(sides), &[ones]);
+                let around = cx.layers.add(affine(-value, value), &[ones]);
+                cx.layers.add(Call::layer("Add"), &[within, around])
+            }
+            Border::Mode(mode) => {
+                let size = zero_pad(sides).argument("size").cloned().unwrap_or(Val::Int(0));
+                let call = Call::layer("Pad").with("size", size).with("mode", Val::Word(mode.into()));
+                cx.layers.add(call, &[item])
+            }
+        }
+    }
+}
+
+/// A border along one axis or two, which become the height and width of an image whose channels are all others.
+fn bordered(cx: &mut Context, x: Known, sides: &[(usize, [usize; 2])], border: Border) -> Result<Known, String> {
+    let x = cx.unflattened(x);
+    let padded: Vec<usize> = sides.iter().map(|(axis, _)| *axis).collect();
+    let others: Vec<usize> = x.axes.iter().copied().filter(|axis| !padded.contains(axis)).collect();
+    let x = cx.ordered(x, &[&padded[..], &others[..]].concat());
+    let channels = product(others.iter().map(|&axis| x.size(axis)));
+    let (rows, columns) = (x.size(padded[0]), padded.get(1).map_or(1, |&axis| x.size(axis)));
+    let [top, bottom] = sides[0].1;
+    let [left, right] = sides.get(1).map_or([0, 0], |(_, by)| *by);
+    let image = cx.reshaped(x.item, &[rows, columns, channels]);
+    let item = border.around(cx, image, [top, bottom, left, right]);
+    let mut shape = x.shape.clone();
+    sides.iter().for_each(|(axis, [before, after])| shape[*axis] += before + after);
+    let known = Known { shape, ..x };
+    let item = cx.reshaped(item, &known.sizes());
+    Ok(Known { item, ..known })
 }
 
 /// `Resize` and `Upsample`.
@@ -63,6 +139,10 @@ pub(super) fn resize(cx: &mut Context, node: &Node) -> Converted {
     let default = if cx.opset < 11 { "asymmetric" } else { "half_pixel" };
     let coordinates = node.text("coordinate_transformation_mode").unwrap_or(default);
     let nearest = node.text("nearest_mode").unwrap_or(if cx.opset < 11 { "floor" } else { "round_prefer_floor" });
+    let refused = || {
+        let nearest = if mode == "nearest" { format!(", {nearest}") } else { String::new() };
+        format!("from {height}x{width} to {rows}x{columns} with mode={mode}, {coordinates}{nearest}")
+    };
     let whole = rows % height == 0 && columns % width == 0;
     // A scale that is not the ratio of the sizes places pixels otherwise.
     let [by_rows, by_columns] = factors;
@@ -80,7 +160,19 @@ pub(super) fn resize(cx: &mut Context, node: &Node) -> Converted {
         {
             Call::layer("Upscale").with("scale", pair([rows / height, columns / width]))
         }
-        ("nearest", "asymmetric", "floor") => layer()?,
+        ("nearest", "asymmetric", "floor") if exact(by_rows, height, rows) && exact(by_columns, width, columns) => {
+            layer()?
+        }
+        ("nearest", ..) if !matches!(coordinates, "tf_crop_and_resize") => {
+            let rule = Nearest { coordinates, rounding: nearest };
+            let places = [(2, by_rows, height, rows), (3, by_columns, width, columns)];
+            let mut known = x;
+            for (axis, factor, from, to) in places {
+                let indices = rule.indices(factor, from, to).ok_or_else(|| refused())?;
+                known = gather::taken(cx, known, axis, &indices)?;
+            }
+            return cx.give(node, known);
+        }
         ("linear" | "cubic", "half_pixel" | "pytorch_half_pixel" | "align_corners", _) => {
             needs("Resize", Some("align_corners"))?;
             if mode == "cubic" && (node.float("cubic_coeff_a", -0.75) + 0.75).abs() > 1e-6 {
@@ -99,13 +191,54 @@ pub(super) fn resize(cx: &mut Context, node: &Node) -> Converted {
                 .with("mode", Val::Word(name.into()))
                 .with("align_corners", Val::Bool(coordinates == "align_corners"))
         }
-        _ => {
-            let nearest = if mode == "nearest" { format!(", {nearest}") } else { String::new() };
-            return Err(format!("from {height}x{width} to {rows}x{columns} with mode={mode}, {coordinates}{nearest}"));
-        }
+        _ => return Err(refused()),
     };
     let item = cx.layers.add(call, &[x.item]);
     cx.give(node, Known { item, shape: vec![x.shape[0], x.shape[1], rows, columns], ..x })
+}
+
+/// Which pixel a new one is.
+struct Nearest<'n> {
+    coordinates: &'n str,
+    rounding: &'n str,
+}
+
+impl Nearest<'_> {
+    /// The old pixels of the new ones along an axis, as ONNX defines them; none for rules that are not known.
+    fn indices(&self, factor: f64, from: usize, to: usize) -> Option<Vec<usize>> {
+        let size = factor * from as f64;
+        let place = |at: f64| {
+            Some(match self.coordinates {
+                "half_pixel" => (at + 0.5) / factor - 0.5,
+                "pytorch_half_pixel" => {
+                    if size > 1.0 {
+                        (at + 0.5) / factor - 0.5
+                    } else {
+                        0.0
+                    }
+                }
+                "half_pixel_symmetric" => {
+                    let adjusted = to as f64 / size;
+                    from as f64 / 2.0 * (1.0 - adjusted) + (at + 0.5) / factor - 0.5
+                }
+                "asymmetric" => at / factor,
+                "align_corners" if to > 1 => at * (from as f64 - 1.0) / (to as f64 - 1.0),
+                "align_corners" => 0.0,
+                _ => return None,
+            })
+        };
+        let pixel = |place: f64| {
+            Some(match self.rounding {
+                "round_prefer_floor" => (place - 0.5).ceil(),
+                "round_prefer_ceil" => (place + 0.5).floor(),
+                "floor" => place.floor(),
+                "ceil" => place.ceil(),
+                _ => return None,
+            })
+        };
+        let index = |at: usize| Some(pixel(place(at as f64)?)?.clamp(0.0, from as f64 - 1.0) as usize);
+        (to <= 1 << 12).then(|| (0..to).map(index).collect::<Option<Vec<usize>>>())?
+    }
 }
 
 /// The factors of height and width, and the sizes that they give.

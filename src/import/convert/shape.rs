@@ -1,10 +1,11 @@
 //! Reshapes, transposes and slices. What moves no value in netc only changes how ONNX's axes are counted.
 
-use super::{Context, Converted, Known};
+use super::{Context, Converted, Known, gather};
 use crate::import::tree::{Call, Val};
 use crate::onnx::Node;
 use crate::onnx::arithmetic::clamped;
 use crate::onnx::constants::{reshaped, squeezed, unsqueezed};
+use crate::onnx::model::FLOATS;
 use crate::size::product;
 
 pub(super) fn flatten(cx: &mut Context, node: &Node) -> Converted {
@@ -50,7 +51,7 @@ fn to_shape(cx: &mut Context, node: &Node, x: Known, shape: Vec<usize>) -> Conve
     cx.give(node, known)
 }
 
-fn in_shape(cx: &mut Context, x: Known, shape: Vec<usize>) -> Result<Known, String> {
+pub(super) fn in_shape(cx: &mut Context, x: Known, shape: Vec<usize>) -> Result<Known, String> {
     if shape == x.shape {
         return Ok(x);
     }
@@ -83,13 +84,13 @@ fn in_shape(cx: &mut Context, x: Known, shape: Vec<usize>) -> Result<Known, Stri
 fn flattened(cx: &mut Context, x: Known, shape: Vec<usize>, axis: Option<usize>) -> Result<Known, String> {
     let one_pixel = x.sizes().iter().filter(|&&size| size != 1).count() <= 1;
     let axes = vec![axis.unwrap_or(1)];
-    if x.is_image() && !one_pixel {
+    if x.is_image() && !one_pixel && !cx.explicit {
         let images = vec![[x.size(2), x.size(3), x.size(1)]];
         let item = cx.layers.add(Call::layer("Flatten"), &[x.item]);
         return Ok(Known { item, axes, shape, images });
     }
     // The weights of dense layers are looked up as PyTorch would have them.
-    if x.axes.len() > 2 && x.axes.is_sorted() && !one_pixel && cx.front == 0 {
+    if x.axes.len() > 2 && x.axes.is_sorted() && !one_pixel && cx.front == 0 && !cx.explicit {
         return Err("it flattens an image whose channels are last".into());
     }
     let mut order = x.axes.clone();
@@ -105,7 +106,7 @@ fn regrouped(cx: &mut Context, x: Known, shape: Vec<usize>) -> Result<Known, Str
     let groups = groups(&x.shape, &shape).ok_or_else(|| format!("from {:?} to {shape:?}", x.shape))?;
     // The weights of dense layers after it would be looked up as PyTorch has them, whose channels come first.
     let joins_channels = |(old, _): &(Vec<usize>, Vec<usize>)| old.len() > 1 && old.contains(&(x.shape.len() - 1));
-    if cx.front == 0 && x.axes.len() > 2 && x.axes.is_sorted() && groups.iter().any(joins_channels) {
+    if cx.front == 0 && !cx.explicit && x.axes.len() > 2 && x.axes.is_sorted() && groups.iter().any(joins_channels) {
         return Err("it reshapes an image whose channels are last".into());
     }
     // The first axis of each group in netc's order decides where the group stands.
@@ -172,10 +173,8 @@ pub(super) fn transpose(cx: &mut Context, node: &Node) -> Converted {
     if !sorted.iter().copied().eq(0..rank) || order.first() != Some(&0) {
         return Err("it moves values between the images of a batch".into());
     }
-    let place = |axis: &usize| order.iter().position(|from| from == axis).unwrap_or(0);
-    let axes = x.axes.iter().map(place).collect();
-    let shape = order.iter().map(|&axis| x.shape[axis]).collect();
-    cx.give(node, Known { axes, shape, ..x })
+    let known = x.permuted(&order);
+    cx.give(node, known)
 }
 
 /// `Slice`: a range of channels; a border of an image is cut off by `Crop`.
@@ -189,14 +188,20 @@ pub(super) fn slice(cx: &mut Context, node: &Node) -> Converted {
     if !is_given(3) || !is_given(4) {
         return Err("its axes or steps are not constants".into());
     }
-    if steps.iter().any(|&step| step != 1) || ends.len() != starts.len() || axes.len() != starts.len() {
-        return Err(format!("with the steps {steps:?}"));
+    let step = |at: usize| steps.get(at).copied().unwrap_or(1);
+    if ends.len() != starts.len() || axes.len() != starts.len() || (0..axes.len()).any(|at| step(at) == 0) {
+        return Err(format!("from {starts:?} to {ends:?} with the steps {steps:?}"));
     }
     for (at, &axis) in axes.iter().enumerate() {
         let rank = (x.shape.len() - cx.front) as i64;
         let number = if axis < 0 { axis + rank } else { axis };
         let number = usize::try_from(number).ok().filter(|_| number < rank).ok_or("along a missing axis")? + cx.front;
         let size = x.size(number);
+        if step(at) != 1 {
+            let indices = with_steps(starts[at], ends[at], step(at), size);
+            x = gather::taken(cx, x, number, &indices)?;
+            continue;
+        }
         let (from, to) = (clamped(starts[at], size), clamped(ends[at], size));
         if (from, to) != (0, size) {
             x = part(cx, x, number, from, to)?;
@@ -205,8 +210,25 @@ pub(super) fn slice(cx: &mut Context, node: &Node) -> Converted {
     cx.give(node, x)
 }
 
+/// The indices of a range with steps, as ONNX counts them: from the end where negative, and no further than the values go.
+fn with_steps(start: i64, end: i64, step: i64, size: usize) -> Vec<usize> {
+    let size = size as i64;
+    let place = |at: i64| if at < 0 { at.saturating_add(size) } else { at };
+    let (least, most) = if step > 0 { (0, size) } else { (-1, size - 1) };
+    // Below the first value, where steps go backwards.
+    let end = if step < 0 && end < -size { -1 } else { place(end).clamp(least, most) };
+    let start = place(start).clamp(0, if step > 0 { size } else { size - 1 });
+    let mut indices = Vec::new();
+    let mut at = start;
+    while (step > 0 && at < end) || (step < 0 && at > end) {
+        indices.push(at as usize);
+        at = at.saturating_add(step);
+    }
+    indices
+}
+
 /// A range along an axis.
-fn part(cx: &mut Context, x: Known, axis: usize, from: usize, to: usize) -> Result<Known, String> {
+pub(super) fn part(cx: &mut Context, x: Known, axis: usize, from: usize, to: usize) -> Result<Known, String> {
     if from >= to || axis == 0 {
         return Err(format!("along axis {axis}, from {from} to {to}"));
     }
@@ -271,7 +293,7 @@ pub(super) fn cast_like(cx: &mut Context, node: &Node) -> Converted {
 pub(super) fn cast(cx: &mut Context, node: &Node) -> Converted {
     let x = cx.input(node, 0)?;
     match node.int("to", 1) {
-        1 | 10 | 11 | 16 => cx.give(node, x),
+        to if FLOATS.contains(&to) => cx.give(node, x),
         // Of indices, which layers take as numbers.
         6 | 7 if cx.is_index(node.output()) => cx.give(node, x),
         _ => Err("to a type that is no floating-point number".into()),
@@ -281,6 +303,15 @@ pub(super) fn cast(cx: &mut Context, node: &Node) -> Converted {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn steps_count_from_the_end_and_stop_at_the_last_value() {
+        assert_eq!(with_steps(0, 5, 2, 5), [0, 2, 4]);
+        assert_eq!(with_steps(-1, i64::MIN, -2, 5), [4, 2, 0]);
+        assert_eq!(with_steps(20, 0, -3, 10), [9, 6, 3]);
+        assert_eq!(with_steps(1, i64::MAX, 3, 6), [1, 4]);
+        assert!(with_steps(3, 3, 1, 5).is_empty());
+    }
 
     #[test]
     fn axes_are_grouped_where_their_products_agree() {

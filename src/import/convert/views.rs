@@ -40,6 +40,7 @@ pub(super) struct Heads {
     pub(super) values: View,
     pub(super) heads: usize,
     pub(super) causal: bool,
+    pub(super) mask: Option<usize>,
 }
 
 /// A sequence with its axes in the model.
@@ -105,7 +106,8 @@ impl View {
         self.first == 0 && self.scale == 1.0 && alone && (last == Some(all) || self.features == 1)
     }
 
-    fn transposed(&self, order: &[usize]) -> Option<View> {
+    /// With its axes in another order.
+    pub fn transposed(&self, order: &[usize]) -> Option<View> {
         let shape = order.iter().map(|&axis| self.shape.get(axis).copied()).collect::<Option<_>>()?;
         let axes = order.iter().map(|&axis| self.axes.get(axis).copied()).collect::<Option<_>>()?;
         (order.len() == self.shape.len()).then(|| View { shape, axes, ..self.clone() })

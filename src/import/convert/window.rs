@@ -65,6 +65,42 @@ impl Window {
         Ok(window)
     }
 
+    /// The windows of a pool of (channels, depth, height, width): over its images, and along the depth as over an image of one
+    /// column.
+    pub fn of_volume(node: &Node) -> Result<(Window, Window), String> {
+        let three = |name: &str, default: Option<[usize; 3]>| match (node.ints(name), default) {
+            (Some(&[a, b, c]), _) if [a, b, c].iter().all(|side| (1..1 << 30).contains(side)) => {
+                Ok([a as usize, b as usize, c as usize])
+            }
+            (None, Some(default)) => Ok(default),
+            (list, _) => Err(format!("its {name} is {:?}", list.unwrap_or_default())),
+        };
+        let size = three("kernel_shape", None)?;
+        let (stride, dilation) = (three("strides", Some([1; 3]))?, three("dilations", Some([1; 3]))?);
+        let pads = match (node.text("auto_pad").unwrap_or("NOTSET"), node.ints("pads")) {
+            ("NOTSET", None) | ("VALID", _) => [[0; 2]; 3],
+            ("NOTSET", Some(&[a, b, c, d, e, f])) => [[side(a)?, side(d)?], [side(b)?, side(e)?], [side(c)?, side(f)?]],
+            (auto, list) => return Err(format!("its padding is {auto}, {:?}", list.unwrap_or_default())),
+        };
+        let ceil = node.int("ceil_mode", 0) != 0;
+        let window = |axes: [usize; 2]| Window {
+            size: axes.map(|axis| size[axis]),
+            stride: axes.map(|axis| stride[axis]),
+            dilation: axes.map(|axis| dilation[axis]),
+            pads: axes.map(|axis| pads[axis]),
+            ceil,
+            line: false,
+        };
+        let along = Window {
+            size: [size[0], 1],
+            stride: [stride[0], 1],
+            dilation: [dilation[0], 1],
+            pads: [pads[0], [0; 2]],
+            ..window([0, 0])
+        };
+        Ok((window([1, 2]), along))
+    }
+
     fn extent(&self, axis: usize) -> usize {
         (self.size[axis] - 1) * self.dilation[axis] + 1
     }

@@ -62,6 +62,7 @@ pub(super) fn source(path: &Path, options: &Options, net: &str) -> Result<Source
         head: head(path, &configuration, &model, &shapes, &context.left_out),
         inputs: shapes,
         outputs: known.into_iter().map(|known| known.sizes).collect(),
+        explicit_axes: false,
         labels: None,
         nodes: model.count(),
         noun: "Keras layer",

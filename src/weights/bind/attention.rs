@@ -13,12 +13,13 @@ const SEPARATE: [&[&str]; 3] = [
     &["k_proj", "key", "to_k", "self.key"],
     &["v_proj", "value", "to_v", "self.value"],
 ];
+const KEYS_AND_VALUES: &[&str] = &["kv_proj"];
 const OUTPUT: &[&str] = &["proj", "out_proj", "attention_output", "to_out.0", "output.dense"];
 const SEPARATORS: [char; 2] = ['.', '/'];
 
 /// The attentions that a layer of a file can be a part of, by its name.
 pub(crate) fn parents(layer: &str) -> impl Iterator<Item = &str> {
-    let below = [PACKED, OUTPUT].into_iter().chain(SEPARATE).flatten();
+    let below = [PACKED, KEYS_AND_VALUES, OUTPUT].into_iter().chain(SEPARATE).flatten();
     below.filter_map(move |name| layer.strip_suffix(name)?.strip_suffix(SEPARATORS))
 }
 
@@ -37,6 +38,9 @@ pub(crate) fn find(index: &HashMap<(&str, &Role), usize>, layer: &str, parameter
         _ => return of_layer(parameter).or_else(|| below(OUTPUT)).map(Piece::whole).into_iter().collect(),
     };
     if let Some(entry) = of_layer(parameter) {
+        return vec![Piece::whole(entry)];
+    }
+    if let Some(entry) = below(KEYS_AND_VALUES).filter(|_| projection == "kv_proj") {
         return vec![Piece::whole(entry)];
     }
     if let Some(entry) = of_layer(&format!("in_proj_{role}")).or_else(|| below(PACKED)) {

@@ -32,7 +32,7 @@ pub(crate) struct Arrangement {
 #[derive(Debug)]
 pub(crate) struct FileOrder<'g> {
     graph: &'g Graph,
-    /// `None` if the framework is channels-last, as netc is.
+    /// `None` if the framework is channels-last, as netc is, or the net says itself where it moves axes.
     orders: Option<AxisOrders>,
     /// The layers of each parameter, which several may share.
     layers: Vec<Vec<NodeId>>,
@@ -42,12 +42,13 @@ pub(crate) struct FileOrder<'g> {
 }
 
 impl<'g> FileOrder<'g> {
-    pub fn of(graph: &'g Graph, framework: Framework, net: &str) -> Self {
+    /// `None` for a net whose own transposes and reshapes are those of the framework.
+    pub fn of(graph: &'g Graph, framework: Option<Framework>, net: &str) -> Self {
         let mut layers = vec![Vec::new(); graph.parameters.len()];
         for id in graph.ids() {
             graph.node(id).parameters.iter().for_each(|parameter| layers[parameter.0].push(id));
         }
-        let orders = (framework == Framework::PyTorch).then(|| AxisOrders::of(graph, net));
+        let orders = (framework == Some(Framework::PyTorch)).then(|| AxisOrders::of(graph, net));
         FileOrder { graph, orders, layers, unordered: Unordered::default(), permuted: Vec::new() }
     }
 

@@ -195,7 +195,8 @@ fn bind_file(
         report.notes.push(format!("trained as `{}`", request.net));
     }
     report.notes.extend(store.remarks());
-    let mut order = FileOrder::of(graph, store.framework(), &request.net);
+    let inferred = (!request.explicit_axes).then(|| store.framework());
+    let mut order = FileOrder::of(graph, inferred, &request.net);
     let names = match store.has_names() {
         true => names_in_file(entries, &targets, request, errors),
         false => {

@@ -68,9 +68,11 @@ fn number_of(tensor: &Tensor) -> Number {
 fn number(constant: &Constant) -> Number {
     match &constant.form {
         Form::Stored(tensor) => number_of(tensor),
-        Form::Transposed(of) | Form::Gates { of, .. } | Form::GateBiases { of, .. } | Form::Range { of, .. } => {
-            number(of)
-        }
+        Form::Transposed(of)
+        | Form::Gates { of, .. }
+        | Form::GateBiases { of, .. }
+        | Form::Range { of, .. }
+        | Form::Reciprocal(of) => number(of),
         Form::Filled(_) | Form::Computed { .. } => Number::Float(32),
         Form::Product(a, b) | Form::Sum(a, b) => match number(a) {
             Number::Float(32) => number(b),

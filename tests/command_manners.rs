@@ -115,6 +115,10 @@ fn layers_are_found_by_their_names_in_other_libraries() {
 fn a_cut_of_a_file_is_an_expression() {
     let folder = folder(&[("tiny.net", TINY)]);
     let shown = done(&netc(folder.path(), &["show", "tiny.net[..species]"]));
+    assert_eq!(done(&netc(folder.path(), &["show", "tiny[..species]"])), shown);
+    // Layer 0 is the input: with it a cut is complete.
+    let whole = done(&netc(folder.path(), &["check", "squeezenet1_1[0..4] >> GlobalPool(avg) >> Softmax(3)"]));
+    assert_eq!(whole, done(&netc(folder.path(), &["check", "squeezenet1_1[..4] >> GlobalPool(avg) >> Softmax(3)"])));
     assert!(shown.contains("-> (?, 4)") && !shown.contains("species"), "{shown}");
 }
 

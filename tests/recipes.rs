@@ -101,7 +101,7 @@ fn entries_are_set_from_the_command_line() {
     refused(
         &netc(set.path(), &["train", "m.net", "--resume", "--set", "epochs=4"]),
         "E0605",
-        &["another net, recipe or data"],
+        &["another net, recipe or data", "`optimizer` was", "leave out `--resume`"],
     );
     done(&netc(set.path(), &["train", "m.net", "--resume", "--set", "epochs=4", "--set", "optimizer.step=0.01"]));
 }

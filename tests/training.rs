@@ -412,6 +412,6 @@ fn the_shipped_demonstration_learns() {
     done(&netc(folder.path(), &["train", "clothing.net"]));
     let measures = done(&netc(folder.path(), &["eval", "clothing.netb", "samples/clothing/test", "--format", "json"]));
     let measures: serde_json::Value = serde_json::from_str(&measures).expect("one JSON document");
-    // Chance level is 10 % for ten classes; with random weights in the front, accuracy is about 30 %.
-    assert!(measures["accuracy"].as_f64().expect("a share") > 0.45, "{measures:#}");
+    // The README says 78 %. Chance level is 10 % for ten classes; with random weights in the front, accuracy is about 30 %.
+    assert!(measures["accuracy"].as_f64().expect("a share") >= 0.75, "{measures:#}");
 }

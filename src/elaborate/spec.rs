@@ -13,7 +13,7 @@ use crate::syntax;
 use crate::syntax::ast::{Expr, File, Ident};
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 /// Nets of a file that a message lists.
@@ -58,7 +58,7 @@ pub fn load(argument: &str, read: Reader) -> std::result::Result<Spec, (Sources,
             Err(diagnostic) => return Err((sources, diagnostic.into())),
         }
     } else if let Some((path, cut)) = cut_of_file(argument) {
-        return load_cut(path, cut, read);
+        return load_cut(&path, cut, read);
     } else if let Some(spec) = shipped::find(argument) {
         (sources.add(shipped::source(spec)), argument.to_string())
     } else {
@@ -75,10 +75,18 @@ pub fn load(argument: &str, read: Reader) -> std::result::Result<Spec, (Sources,
     Ok(spec(sources, root, &stem, read))
 }
 
-/// A cut of a file's net on the command line, `bird.net[..species]`: the path and the cut.
-fn cut_of_file(argument: &str) -> Option<(&Path, &str)> {
-    let end = argument.find(".net[")? + ".net".len();
-    Some((Path::new(&argument[..end]), &argument[end..]))
+/// A cut of a file's net on the command line, `bird.net[..species]`, or `bird[..species]` in the folder of bird.net: the path and
+/// the cut.
+fn cut_of_file(argument: &str) -> Option<(PathBuf, &str)> {
+    if let Some(at) = argument.find(".net[") {
+        let end = at + ".net".len();
+        return Some((PathBuf::from(&argument[..end]), &argument[end..]));
+    }
+    let end = argument.find('[')?;
+    let (name, cut) = argument.split_at(end);
+    let is_name = !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || c == '_');
+    let path = Path::new(name).with_extension("net");
+    (is_name && shipped::find(name).is_none() && path.is_file()).then_some((path, cut))
 }
 
 /// Reads a file, and adds a net that is a cut of the net that the file would be built as. Weights, labels and trained files are

@@ -1,5 +1,6 @@
 //! The output of commands: messages, tables, progress, and checks before files are written.
 
+pub(super) mod confusion_text;
 pub(super) mod diff_text;
 pub(super) mod messages;
 pub(super) mod metrics_table;

@@ -5,7 +5,7 @@ use crate::elaborate::elaborator::Elaborator;
 use crate::elaborate::environment::{Binding, Closure, Scope};
 use crate::ops;
 use crate::source::Span;
-use crate::syntax::ast::{Argument, CutRange, Expr, ExprKind};
+use crate::syntax::ast::{Argument, CutEnd, CutRange, Expr, ExprKind};
 use std::rc::Rc;
 
 impl<'p> Elaborator<'p> {
@@ -22,7 +22,8 @@ impl<'p> Elaborator<'p> {
                 item.is_some_and(|item| self.nested(|this| this.starts_at_input(item.expression, &item.scope)))
             }
             ExprKind::Cut { inner, range } => {
-                let from_start = matches!(range, CutRange::Range { start: None, .. });
+                // Layer 0 is the input.
+                let from_start = matches!(range, CutRange::Range { start: None | Some(CutEnd::Index(0, _)), .. });
                 from_start && self.starts_at_input(inner, scope)
             }
             ExprKind::Repeat { body, .. } => self.starts_at_input(body, scope),

@@ -106,6 +106,30 @@ pub struct ClassificationReport {
     pub confusion: Vec<Vec<u64>>,
 }
 
+/// How often the units of one class were taken for another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConfusedPair {
+    /// The indices of the true and of the predicted class.
+    pub truth: usize,
+    pub predicted: usize,
+    /// At least 1.
+    pub count: u64,
+}
+
+impl ClassificationReport {
+    /// The pairs of classes that were confused, the most frequent first.
+    pub fn confused_pairs(&self) -> Vec<ConfusedPair> {
+        let rows = self.confusion.iter().enumerate();
+        let all = rows.flat_map(|(truth, row)| {
+            row.iter().enumerate().map(move |(predicted, &count)| ConfusedPair { truth, predicted, count })
+        });
+        let mut pairs: Vec<ConfusedPair> = all.filter(|pair| pair.truth != pair.predicted && pair.count > 0).collect();
+        // Stable: equal ones stay in the order of classes.
+        pairs.sort_by_key(|pair| std::cmp::Reverse(pair.count));
+        pairs
+    }
+}
+
 impl ClassificationMetrics {
     /// For outputs of this many values for each unit: one for each class, or a single one that tells two classes apart as
     /// `output_kind` says. Two labels may be the same.

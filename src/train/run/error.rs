@@ -127,6 +127,12 @@ pub fn resume_error(message: &str) -> Diagnostics {
     Diagnostic::new(Code::Resume, message).help("leave out `--resume` to start again").into()
 }
 
+/// The error of a checkpoint of a run with other settings.
+pub fn other_run(message: &str) -> Diagnostic {
+    Diagnostic::new(Code::Resume, message)
+        .help("resume with the same net, recipe, `--set` and data, or leave out `--resume` to start again")
+}
+
 /// The error of a file that cannot be written.
 pub fn unwritable(path: &Path, error: &std::io::Error) -> Diagnostics {
     Diagnostic::new(Code::Output, format!("{} cannot be written: {}", path.display(), plain(error))).into()

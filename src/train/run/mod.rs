@@ -29,7 +29,7 @@ use crate::data::{Dataset, Samples};
 use crate::diagnostics::{Code, Diagnostic, Diagnostics};
 use crate::lower::State;
 use crate::runtime::Session;
-use error::{TrainError, no_checkpoint, resume_error, unwritable};
+use error::{TrainError, no_checkpoint, other_run, resume_error, unwritable};
 use frozen_features::FeatureCounts;
 use prepare::samples::{self, PreparedData};
 use prepare::{PreparedRun, digest};
@@ -184,10 +184,9 @@ impl PreparedRun {
         let checkpoint = checkpoint::read(folder, floats).map_err(|error| resume_error(&error.to_string()))?;
         let checkpoint = checkpoint.ok_or_else(|| no_checkpoint(folder))?;
         if checkpoint.progress.run != run {
-            return Err(resume_error(&format!(
-                "the checkpoint in {} belongs to another net, recipe or data",
-                folder.display()
-            )));
+            let message = format!("the checkpoint in {} belongs to another net, recipe or data", folder.display());
+            let notes = checkpoint.progress.record.differences(&self.record());
+            return Err(notes.into_iter().fold(other_run(&message), Diagnostic::note).into());
         }
         let samples = checkpoint.progress.partial.as_ref().map_or(0, |partial| partial.samples);
         let (done, wanted) = (checkpoint.progress.record.epochs.len(), config.epochs);

@@ -1,4 +1,5 @@
-//! Breaks long chains into several columns, to keep the aspect ratio of drawings near a page's.
+//! Breaks long chains into several columns, to keep the aspect ratio of drawings near a page's. A chain with a wide part has
+//! two bands of columns, one below the other.
 
 use super::types::{Cell, Item, Layout, Pin, Point, RowPoint, Rows, size};
 
@@ -15,6 +16,20 @@ const GUTTER: f64 = 56.0;
 const ABOVE: f64 = 26.0;
 /// The distance below a column where its link turns.
 const TURN: f64 = 24.0;
+
+/// The space between two bands, where the link from one to the next runs.
+const BETWEEN_BANDS: f64 = 3.5 * TURN;
+/// How much nearer to a page a drawing must be for a second band.
+const WORTH_A_BAND: f64 = 0.4;
+
+/// The first rows of the columns of a band, with the size of all of them.
+struct Band {
+    columns: Vec<usize>,
+    /// The row behind its last one.
+    end: usize,
+    width: f64,
+    height: f64,
+}
 
 /// How far a drawing is from a page: by its aspect ratio and, beyond a page's width, by how much it is scaled down.
 pub(super) fn unfitness(width: f64, height: f64) -> f64 {
@@ -53,43 +68,76 @@ pub(super) fn break_up(
         })
         .collect();
     let last = rows.rows.len();
-    let measure = |columns: &[usize]| {
+    let band_of = |columns: Vec<usize>, end: usize| {
         let (mut width, mut height) = (0.0, 0.0f64);
         for (index, &start) in columns.iter().enumerate() {
-            let end = columns.get(index + 1).copied().unwrap_or(last);
-            let (left, right) = extent(&spans[start..end]);
+            let next = columns.get(index + 1).copied().unwrap_or(end);
+            let (left, right) = extent(&spans[start..next]);
             width += right - left + if index > 0 { GUTTER } else { 0.0 };
-            height = height.max(ends[end - 1] - tops[start]);
+            height = height.max(ends[next - 1] - tops[start]);
         }
-        (width, height)
+        Band { columns, end, width, height }
     };
-    let mut best = (f64::INFINITY, vec![0]);
-    for count in 1..=MAX_COLUMNS.min(starts.len()) {
-        let columns = balanced(&starts, count, tops, ends);
-        let (width, height) = measure(&columns);
-        if measure(&[0]).1 < MIN_FILL * height * columns.len() as f64 {
-            continue;
-        }
-        let distance = unfitness(width, height);
-        if distance < best.0 {
-            best = (distance, columns);
+    // The bands of some rows with one column, two and so on, as far as columns are filled.
+    let bands = |starts: &[usize], end: usize| -> Vec<Band> {
+        let whole = ends[end - 1] - tops[starts[0]];
+        (1..=MAX_COLUMNS.min(starts.len()))
+            .map(|count| band_of(balanced(starts, count, tops, &ends[..end]), end))
+            .filter(|band| whole >= MIN_FILL * band.height * band.columns.len() as f64)
+            .collect()
+    };
+    let nearest = |mut all: Vec<(f64, Vec<Band>)>| {
+        all.sort_by(|(a, _), (b, _)| a.total_cmp(b));
+        all.into_iter().next()
+    };
+    let one = bands(&starts, last).into_iter().map(|band| (unfitness(band.width, band.height), vec![band]));
+    let Some((distance, mut chosen)) = nearest(one.collect()) else { return };
+    // Bands begin where a wide part does, or behind it.
+    let is_wide = |index: usize| {
+        let next = starts.get(index + 1).copied().unwrap_or(last);
+        let (left, right) = extent(&spans[starts[index]..next]);
+        right - left > MAX_WIDTH / 2.0
+    };
+    let mut two = Vec::new();
+    for at in (1..starts.len()).filter(|&at| is_wide(at - 1) != is_wide(at)) {
+        let (upper, lower) = (bands(&starts[..at], starts[at]), bands(&starts[at..], last));
+        let by_distance = |first: &Band, second: &Band| {
+            unfitness(first.width.max(second.width), first.height + BETWEEN_BANDS + second.height)
+        };
+        let pairs = upper.iter().enumerate().flat_map(|(first, upper)| {
+            lower.iter().enumerate().map(move |(second, lower)| (by_distance(upper, lower), first, second))
+        });
+        if let Some((near, first, second)) = pairs.min_by(|a, b| a.0.total_cmp(&b.0)) {
+            two.push((near, at, first, second));
         }
     }
-    let columns = best.1;
+    if let Some((near, at, first, second)) = two.into_iter().min_by(|a, b| a.0.total_cmp(&b.0))
+        && near + WORTH_A_BAND < distance
+    {
+        let (upper, lower) = (bands(&starts[..at], starts[at]), bands(&starts[at..], last));
+        chosen = upper.into_iter().nth(first).into_iter().chain(lower.into_iter().nth(second)).collect();
+    }
+    let columns: Vec<usize> = chosen.iter().flat_map(|band| band.columns.iter().copied()).collect();
     if columns.len() < 2 {
         return;
     }
     let column_of = |row: usize| columns.partition_point(|&start| start <= row) - 1;
-    let mut offsets = Vec::new();
-    let mut gutters = Vec::new();
-    let mut width = 0.0;
-    for (index, &start) in columns.iter().enumerate() {
-        let end = columns.get(index + 1).copied().unwrap_or(last);
-        let (left, right) = extent(&spans[start..end]);
-        offsets.push((width - left, ABOVE - tops[start]));
-        width += right - left;
-        gutters.push(width + GUTTER / 2.0);
-        width += GUTTER;
+    let end_of = |column: usize| columns.get(column + 1).copied().unwrap_or(last);
+    let (mut offsets, mut gutters, mut band_ends) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut width, mut height) = (0.0f64, ABOVE);
+    for (number, band) in chosen.iter().enumerate() {
+        let mut right_side = 0.0;
+        for (index, &start) in band.columns.iter().enumerate() {
+            let next = band.columns.get(index + 1).copied().unwrap_or(band.end);
+            let (left, right) = extent(&spans[start..next]);
+            offsets.push((right_side - left, height - tops[start]));
+            right_side += right - left;
+            gutters.push(right_side + GUTTER / 2.0);
+            band_ends.push((number, height + band.height));
+            right_side += GUTTER;
+        }
+        width = width.max(right_side - GUTTER);
+        height += band.height + BETWEEN_BANDS;
     }
     let mut row_of = vec![0; rows.cells.len()];
     for (row, cells) in rows.rows.iter().enumerate() {
@@ -103,10 +151,17 @@ pub(super) fn break_up(
             let column = column_of(row);
             let here = moved(point, column);
             if let Some((last, earlier)) = before.filter(|(_, earlier)| *earlier != column_of(row)) {
-                // Down, up between the columns, and over the next one.
-                let turn = ends[columns[column] - 1] + offsets[earlier].1 + TURN;
-                let (gutter, above) = (gutters[earlier], ABOVE - TURN + 4.0);
-                broken.extend([(last.0, turn), (gutter, turn), (gutter, above), (here.0, above)]);
+                if band_ends[earlier].0 == band_ends[column].0 {
+                    // Down, up between the columns, and over the next one.
+                    let turn = ends[end_of(earlier) - 1] + offsets[earlier].1 + TURN;
+                    let top = tops[columns[column]] + offsets[column].1;
+                    let (gutter, above) = (gutters[earlier], top - TURN + 4.0);
+                    broken.extend([(last.0, turn), (gutter, turn), (gutter, above), (here.0, above)]);
+                } else {
+                    // Down and over the next band.
+                    let turn = band_ends[earlier].1 + 2.0 * TURN - 4.0;
+                    broken.extend([(last.0, turn), (here.0, turn)]);
+                }
             }
             broken.push(here);
             before = Some((here, column));
@@ -116,11 +171,10 @@ pub(super) fn break_up(
     for (cell, at) in layout.at.iter_mut().enumerate() {
         *at = moved(*at, column_of(row_of[cell]));
     }
-    layout.width = width - GUTTER;
-    let lowest = columns.iter().enumerate().map(|(index, &start)| {
-        let end = columns.get(index + 1).copied().unwrap_or(last);
-        let turn = if end < last { TURN + 12.0 } else { 0.0 };
-        ends[end - 1] - tops[start] + ABOVE + turn
+    layout.width = width;
+    let lowest = (0..columns.len()).map(|column| {
+        let turn = if end_of(column) < last { TURN + 12.0 } else { 0.0 };
+        ends[end_of(column) - 1] + offsets[column].1 + turn
     });
     layout.height = lowest.fold(0.0, f64::max);
     // Exits are at the lower side of the frame, wherever the last column ends.
@@ -138,7 +192,7 @@ fn extent(spans: &[(f64, f64)]) -> (f64, f64) {
 
 /// The starts of at most `count` columns with the minimum height of the tallest.
 fn balanced(starts: &[usize], count: usize, tops: &[f64], ends: &[f64]) -> Vec<usize> {
-    let last = tops.len();
+    let last = ends.len();
     let height = |from: usize, to: usize| {
         let end = starts.get(to).copied().unwrap_or(last);
         ends[end - 1] - tops[starts[from]]

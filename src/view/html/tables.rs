@@ -1,6 +1,6 @@
 //! The tables of a report: the confusion matrix and the metrics of each class.
 
-use crate::train::evaluation::metrics::{ClassReport, ClassificationReport, MetricUnit};
+use crate::train::evaluation::metrics::{ClassReport, ClassificationReport, ConfusedPair, MetricUnit};
 use crate::view::number_format::thousands;
 use crate::view::svg_text::escape;
 use std::fmt::Write;
@@ -69,12 +69,7 @@ fn matrix(out: &mut String, report: &ClassificationReport) {
 }
 
 fn pairs(out: &mut String, report: &ClassificationReport) {
-    let mut pairs: Vec<(u64, usize, usize)> = Vec::new();
-    for (truth, row) in report.confusion.iter().enumerate() {
-        let wrong = row.iter().enumerate().filter(|&(predicted, &count)| predicted != truth && count > 0);
-        pairs.extend(wrong.map(|(predicted, &count)| (count, truth, predicted)));
-    }
-    pairs.sort_by_key(|&(count, truth, predicted)| (std::cmp::Reverse(count), truth, predicted));
+    let mut pairs = report.confused_pairs();
     pairs.truncate(MAX_PAIRS);
     section(out, "Most often confused", "wide");
     if pairs.is_empty() {
@@ -86,7 +81,7 @@ fn pairs(out: &mut String, report: &ClassificationReport) {
             "<table class=\"classes\">\n<thead><tr><th>true class</th><th>taken for</th><th class=\"number\">{unit}</th><th class=\"share\">of its class</th></tr></thead>\n<tbody>"
         );
         let label = |class: usize| report.per_class.get(class).map_or_else(String::new, |class| escape(&class.label));
-        for (count, truth, predicted) in pairs {
+        for ConfusedPair { truth, predicted, count } in pairs {
             let support = report.confusion[truth].iter().sum::<u64>().max(1);
             let _ = writeln!(
                 out,

@@ -132,8 +132,8 @@ fn check(stem: &str, file: &Path, text: &str) -> CommandResult {
     compile::graph(&spec, None).map(|_| ()).map_err(|_| -> Failed { taken() })
 }
 
-/// The spec of a new project. The recipe is one that does not overfit on few photos: a small step, a strong regularizer, and an end
-/// when the validation loss no longer improves.
+/// The spec of a new project. The recipe is one that does not overfit on few photos: a small step, a strong regularizer, a
+/// moving average of the weights, and an end when the validation loss no longer improves.
 fn spec(net: &str, data: &Data, is_example: bool) -> String {
     let Data { classes, training, validation } = data;
     let photos = match is_example {
@@ -162,6 +162,7 @@ train {net} {{
   validation  = {validation}
   optimizer   = Momentum(step=0.001, momentum=0.9)
   regularizer = l2(0.1)
+  average     = 0.99
   stop        = early_stopping(patience=10)
   epochs      = 100
   batch       = 32

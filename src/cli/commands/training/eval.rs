@@ -4,6 +4,7 @@ use crate::cli::args::build_args::BuildArgs;
 use crate::cli::args::{number, threads_arg};
 use crate::cli::arrays::is_array;
 use crate::cli::model;
+use crate::cli::output::confusion_text::confusion;
 use crate::cli::output::messages::{self, error};
 use crate::cli::output::metrics_table::table;
 use crate::cli::output::{output_guard, progress};
@@ -17,7 +18,7 @@ use crate::source::Sources;
 use crate::train::evaluation::evaluate::{EvaluateOptions, EvaluationError, evaluate};
 use crate::train::evaluation::metric_accumulator::MetricsReport;
 use crate::train::run::record::RunRecord;
-use crate::view;
+use crate::view::{self, layer_table};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -143,6 +144,9 @@ pub fn run(args: &Args) -> CommandResult {
             for (name, report) in &reports {
                 let data = args.data_name();
                 messages::print(table(report, &if several { format!("{name}, {data}") } else { data }));
+                if let MetricsReport::Classes(report) = report {
+                    messages::print(confusion(report, layer_table::terminal_width()));
+                }
             }
         }
     }

@@ -84,6 +84,11 @@ pub fn prepare(
         let node = net.node(output);
         let sizes = node.output.known().unwrap_or_default();
         let (values, output_kind) = (sizes.last().copied().unwrap_or(0), OutputKind::of(net, output));
+        if let (Samples::Photos(_), Some(_), [_, _, _]) = (&train.samples, classes, &sizes[..]) {
+            let message = format!("the data has a class for each photo, but `{}` gives an image", node.name);
+            let help = "images as targets are arrays: `arrays(x=\"x.npy\", y=\"y.npy\")`; for an autoencoder both are one file";
+            return Err(data_error(message, span).help(help).into());
+        }
         // Labels are those of the first output. Labels of another number than its values are names of numbers.
         let labels = labels.clone().filter(|_| index == 0);
         let has_names = classes.is_some() || labels.as_ref().is_some_and(|labels| labels.len() == values.max(2));

@@ -140,6 +140,44 @@ pub enum RecordError {
     NotARecord { path: PathBuf, error: String },
 }
 
+/// The keys of a recipe that a run may change as it goes on.
+const CHANGEABLE: [&str; 2] = ["epochs", "checkpoint"];
+
+impl RunRecord {
+    /// What differs in `now` from this run, as clauses; empty where the records do not tell. The recipes have what `--set` set.
+    pub fn differences(&self, now: &RunRecord) -> Vec<String> {
+        let mut found = Vec::new();
+        if self.summary != now.summary {
+            found.push(format!("the net was {} and is {}", self.summary, now.summary));
+        }
+        let value = |record: &RunRecord, key: &str| {
+            record.recipe.iter().find(|(known, _)| known == key).map(|(_, value)| value.clone())
+        };
+        let mut keys: Vec<&String> = self.recipe.iter().chain(&now.recipe).map(|(key, _)| key).collect();
+        keys.sort();
+        keys.dedup();
+        for key in keys.into_iter().filter(|key| !CHANGEABLE.contains(&key.as_str())) {
+            match (value(self, key), value(now, key)) {
+                (Some(before), Some(now)) if before != now => found.push(format!("`{key}` was {before} and is {now}")),
+                (Some(before), None) => found.push(format!("`{key}` was {before} and is missing")),
+                (None, Some(now)) => found.push(format!("`{key}` is {now} and was missing")),
+                _ => {}
+            }
+        }
+        for (name, digest) in &now.inputs {
+            if self.inputs.iter().any(|(known, before)| known == name && before != digest) {
+                found.push(format!("{name} has other contents"));
+            }
+        }
+        let (before, data) = (&self.data, &now.data);
+        if (before.training, before.validation) != (data.training, data.validation) {
+            let text = |data: &DataCounts| format!("{} and {}", data.training, data.validation);
+            found.push(format!("samples and validation samples were {} and are {}", text(before), text(data)));
+        }
+        found
+    }
+}
+
 impl RunRecord {
     /// Writes the record to [`FILE`] in `folder`, atomically; the folder is created if it does not exist.
     ///

@@ -168,7 +168,7 @@ pub(super) fn resize(cx: &mut Context, node: &Node) -> Converted {
             let places = [(2, by_rows, height, rows), (3, by_columns, width, columns)];
             let mut known = x;
             for (axis, factor, from, to) in places {
-                let indices = rule.indices(factor, from, to).ok_or_else(|| refused())?;
+                let indices = rule.indices(factor, from, to).ok_or_else(&refused)?;
                 known = gather::taken(cx, known, axis, &indices)?;
             }
             return cx.give(node, known);

@@ -97,11 +97,28 @@ fn dense_weights_in_bf16_take_half_and_tell_their_error() {
     build(folder, &[]);
     let (usual, wanted) = (constant_bytes(folder), predict(folder));
     let messages = build(folder, &["--precision", "bf16-weights"]);
-    assert!(messages.contains("Rounding") && messages.contains("of the range against weights in f32"), "{messages}");
+    assert!(messages.contains("Rounding") && messages.contains("of the range against f32"), "{messages}");
     let dense = 16 * 16 * 64 * 64 * 4;
     assert!(constant_bytes(folder) <= usual - dense / 2, "{usual}");
     let error = largest_difference(&predict(folder), &wanted);
     assert!(error > 0.0 && error < 1e-2, "{error}");
+}
+
+#[test]
+fn products_in_bf16_tell_their_error_and_leave_f32_where_it_is_faster() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    build(folder, &[]);
+    let (usual, wanted) = (constant_bytes(folder), predict(folder));
+    let messages = build(folder, &["--precision", "bf16"]);
+    assert!(messages.contains("Rounding") && messages.contains("of the range against f32"), "{messages}");
+    assert!(constant_bytes(folder) < usual, "{usual}");
+    let error = largest_difference(&predict(folder), &wanted);
+    assert!(error > 0.0 && error < 1e-2, "{error}");
+    let (code, plan, _) = netc(folder, &["build", NET, "--precision", "bf16", "--emit", "plan"]);
+    assert!(code == Some(0) && plan.contains(" by bf16"), "{plan}");
+    let (code, plan, _) = netc(folder, &["build", NET, "--emit", "plan"]);
+    assert!(code == Some(0) && !plan.contains("bf16"), "{plan}");
 }
 
 #[test]

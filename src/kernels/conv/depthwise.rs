@@ -26,7 +26,7 @@ impl ConvAlgorithm for Depthwise {
     }
 
     fn supports(&self, conv: &Convolution, _: Option<Pool>) -> bool {
-        conv.groups == conv.in_c && conv.in_c > 0 && conv.out_c.is_multiple_of(conv.in_c)
+        conv.groups == conv.in_c && conv.in_c > 1 && conv.out_c.is_multiple_of(conv.in_c)
     }
 
     fn packed_len(&self, conv: &Convolution) -> usize {
@@ -274,7 +274,7 @@ mod tests {
         check(convolution((9, 17), (21, 21, 21), (5, 1, 1), (2, 2)));
         check(convolution((12, 13), (5, 5, 5), (5, 2, 1), (1, 2)));
         check(convolution((9, 16), (19, 19, 19), (7, 1, 1), (3, 3)));
-        check(convolution((1, 1), (1, 1, 1), (3, 1, 1), (1, 1)));
+        check(convolution((1, 1), (2, 2, 2), (3, 1, 1), (1, 1)));
     }
 
     #[test]

@@ -8,6 +8,7 @@
 //! The spec binds its weights from the very file. It is elaborated before it is handed out: its outputs must have the sizes that
 //! the model's have, and the folded spec must be the same net as the one written out.
 
+mod axes;
 mod convert;
 mod fold;
 mod fuse;
@@ -30,8 +31,9 @@ use crate::elaborate::{identifier, load_text};
 use crate::graph::Graph as NetGraph;
 use crate::source::Sources;
 use crate::syntax::{self, KEYWORDS};
+use axes::WAYS;
 use layers::Layers;
-use onnx_model::{OnnxModel, WAYS};
+use onnx_model::OnnxModel;
 use printing::Printer;
 use std::collections::BTreeSet;
 use std::path::Path;

@@ -5,6 +5,7 @@
 
 mod activation;
 mod attention;
+mod border;
 mod convolution;
 mod dense;
 mod gather;
@@ -16,11 +17,12 @@ mod recurrent;
 mod reduce;
 mod resize;
 mod shape;
+mod slice;
 mod views;
 mod window;
 
+use super::axes::Axes;
 use super::layers::Layers;
-use super::onnx_model::Axes;
 use super::tree::{Call, Val};
 use super::unsupported::Unsupported;
 use crate::onnx::constants::{Constant, Constants};
@@ -160,9 +162,9 @@ static OPERATORS: &[Operator] = operators! {
     "Squeeze" => shape::squeeze,
     "Unsqueeze" => shape::unsqueeze,
     "Transpose" => shape::transpose,
-    "Slice" => shape::slice,
-    "Split" => shape::split,
-    "Pad" => resize::pad,
+    "Slice" => slice::slice,
+    "Split" => slice::split,
+    "Pad" => border::pad,
     "Resize" => resize::resize,
     "Upsample" => resize::resize,
     "DepthToSpace" => |cx, node| resize::blocks(cx, node, "DepthToSpace"),

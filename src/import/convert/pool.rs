@@ -1,6 +1,6 @@
 //! Pools, and means over an image.
 
-use super::resize::Border;
+use super::border::{Border, zero_pad};
 use super::window::Window;
 use super::{Context, Converted, Known, merge};
 use crate::import::tree::{Call, Val, pair};
@@ -239,15 +239,6 @@ fn zeros_around(cx: &mut Context, x: Known, window: &mut Window) -> Known {
 pub(super) fn padded_line(cx: &mut Context, x: Known, window: &mut Window) -> Known {
     let differs = window.line && matches!(window.padding(&x), Val::List(_));
     if differs { zeros_around(cx, x, window) } else { x }
-}
-
-/// `ZeroPad`: top, bottom, left and right.
-pub(super) fn zero_pad([top, bottom, left, right]: [usize; 4]) -> Call {
-    let size = match top == bottom && left == right {
-        true => pair([top, left]),
-        false => Val::List([top, bottom, left, right].map(|side| side as i64).to_vec()),
-    };
-    Call::layer("ZeroPad").with("size", size)
 }
 
 /// `GlobalAveragePool`, `GlobalMaxPool`

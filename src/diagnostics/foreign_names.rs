@@ -325,6 +325,53 @@ const OPTIONS: &[(&[&str], &str)] = &[
     (&["beta_2"], "beta2"),
 ];
 
+/// Losses, optimizers, schedules, metrics and changes of photos of other libraries, and ours.
+const VALUES: &[(&[&str], &str)] = &[
+    (&["SGD"], "GradientDescent"),
+    (
+        &[
+            "CrossEntropyLoss",
+            "CategoricalCrossentropy",
+            "SparseCategoricalCrossentropy",
+            "sparse_categorical_crossentropy",
+            "cross_entropy",
+            "crossentropy",
+            "NLLLoss",
+            "nll",
+        ],
+        "categorical_crossentropy",
+    ),
+    (&["BCELoss", "BCEWithLogitsLoss", "BinaryCrossentropy", "bce", "logistic"], "binary_crossentropy"),
+    (&["MSELoss", "MeanSquaredError", "mean_squared_error", "l2_loss"], "mse"),
+    (&["L1Loss", "MeanAbsoluteError", "mean_absolute_error", "l1_loss"], "mae"),
+    (&["MeanSquaredLogarithmicError", "mean_squared_logarithmic_error"], "msle"),
+    (&["RootMeanSquaredError", "root_mean_squared_error"], "rmse"),
+    (&["HuberLoss", "SmoothL1Loss", "smooth_l1_loss"], "huber"),
+    (&["FocalLoss", "sigmoid_focal_loss", "BinaryFocalCrossentropy", "CategoricalFocalCrossentropy"], "focal"),
+    (&["KLDivLoss", "KLDivergence", "kl_div"], "kl_divergence"),
+    (&["CosineEmbeddingLoss", "CosineSimilarity", "cosine_similarity"], "cosine"),
+    (&["TripletMarginLoss", "TripletLoss", "triplet_margin_loss"], "triplet"),
+    (&["ContrastiveLoss"], "contrastive"),
+    (&["DiceLoss"], "dice"),
+    (&["Hinge", "hinge"], "binary_hinge"),
+    (&["MultiMarginLoss", "CategoricalHinge"], "categorical_hinge"),
+    (&["acc", "categorical_accuracy", "binary_accuracy"], "accuracy"),
+    (&["TopKCategoricalAccuracy", "top_k_categorical_accuracy"], "top5"),
+    (&["AUROC", "roc_auc", "roc_auc_score"], "auc"),
+    (&["F1Score", "f1_score"], "f1"),
+    (&["JaccardIndex", "MeanIoU", "BinaryIoU", "jaccard"], "iou"),
+    (&["R2Score", "r2_score"], "r2"),
+    (&["EarlyStopping"], "early_stopping"),
+    (&["ReduceLROnPlateau"], "reduce_on_plateau"),
+    (&["CosineAnnealingLR", "CosineDecay"], "cosine_decay"),
+    (&["ExponentialLR", "ExponentialDecay"], "exponential_decay"),
+    (&["StepLR", "MultiStepLR"], "step_decay"),
+    (&["RandomHorizontalFlip", "RandomFlip", "horizontal_flip"], "flip"),
+    (&["RandomResizedCrop", "RandomCrop"], "crop"),
+    (&["RandomRotation"], "rotate"),
+    (&["ColorJitter"], "colour"),
+];
+
 fn look_up<T: Copy>(table: &[(&[&str], T)], word: &str) -> Option<T> {
     table.iter().find(|(words, _)| words.contains(&word)).map(|(_, entry)| *entry)
 }
@@ -404,6 +451,14 @@ pub fn option<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
     known.iter().copied().find(|name| *name == ours)
 }
 
+/// The equivalent of a value of a recipe in another library, also if its name is mistyped.
+pub fn value(word: &str) -> Option<&'static str> {
+    look_up(VALUES, word).or_else(|| {
+        let words = VALUES.iter().flat_map(|(words, _)| words.iter().copied());
+        look_up(VALUES, suggest::nearest(word, words)?)
+    })
+}
+
 /// The meaning of an unknown key of a recipe, from another library or mistyped; `known` are the keys of a recipe.
 pub fn recipe_key<'a>(word: &str, known: &[&'a str]) -> Option<Meaning<'a>> {
     known_recipe_key(word).or_else(|| suggest::nearest(word, known.iter().copied()).map(Meaning::Name))
@@ -440,6 +495,13 @@ mod tests {
         ] {
             assert_eq!(layer_fix(word, written), fixed, "{written}");
         }
+    }
+
+    #[test]
+    fn values_have_the_names_of_other_libraries() {
+        assert_eq!(value("CrossEntropyLoss"), Some("categorical_crossentropy"));
+        assert_eq!(value("CrossEntropyLos"), Some("categorical_crossentropy"));
+        assert_eq!(value("Perplexity"), None);
     }
 
     #[test]

@@ -6,6 +6,7 @@ pub mod initializer;
 pub mod operation;
 pub mod precision;
 pub mod reference;
+pub mod scope;
 pub mod signature;
 mod text;
 pub mod training;

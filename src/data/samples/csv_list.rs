@@ -12,7 +12,7 @@ use ndarray::{ArrayD, IxDyn};
 use std::path::{Path, PathBuf};
 
 /// Headers of the path column.
-const PATH_HEADERS: [&str; 6] = ["path", "file", "image", "filename", "file_name", "filepath"];
+const PATH_HEADERS: [&str; 7] = ["path", "file", "image", "photo", "filename", "file_name", "filepath"];
 /// Headers of the label column, if there are several columns.
 const LABEL_HEADERS: [&str; 5] = ["label", "class", "target", "category", "species"];
 
@@ -42,7 +42,7 @@ struct Columns {
 impl Dataset {
     /// The photos in a CSV file with rows `path,label`; paths are relative to the folder of the file.
     ///
-    /// The first row is a header if one of its fields is path, file, image or filename and its first field is not a file.
+    /// The first row is a header if one of its fields is path, file, image, photo or filename and its first field is not a file.
     /// Labels are class indices if all of them are integers, else class names (classes are sorted by name). Numbers that are
     /// not integers, or several columns of numbers, are numeric targets: [`Targets::Values`].
     pub fn csv(path: &Path, policy: Policy) -> Result<Dataset, DatasetError> {

@@ -5,6 +5,7 @@ use crate::diagnostics::{Code, Diagnostic, counted, suggest};
 use crate::elaborate::elaborator::{Aborted, Elaborator, Flow};
 use crate::elaborate::environment::Scope;
 use crate::elaborate::graph_builder::Subgraph;
+use crate::graph::scope::{is_in, scopes};
 use crate::graph::{Graph, NodeId};
 use crate::ops::input::Input;
 use crate::source::Span;
@@ -139,14 +140,13 @@ impl<'p> Elaborator<'p> {
             }
             CutEnd::Name(name) => {
                 let text = self.text(&name.text, scope)?;
-                let prefix = format!("{text}/");
                 let named = layers.clone().map(NodeId).find(|&id| graph.node(id).name == text);
                 let found: Vec<NodeId> = match named {
                     Some(id) => vec![id],
                     None => {
                         let inside = |id: &NodeId| {
                             let scope = &subgraph.scopes[id.0];
-                            *scope == text || scope.starts_with(&prefix) || graph.node(*id).name.starts_with(&prefix)
+                            is_in(scope, &text) || is_in(&graph.node(*id).name, &text)
                         };
                         layers.clone().map(NodeId).filter(inside).collect()
                     }
@@ -157,7 +157,7 @@ impl<'p> Elaborator<'p> {
                 let names: BTreeSet<&str> = layers
                     .flat_map(|index| {
                         let (name, scope) = (graph.nodes[index].name.as_str(), subgraph.scopes[index].as_str());
-                        [name, scope].into_iter().chain(name.match_indices('/').map(|(at, _)| &name[..at]))
+                        [scope].into_iter().chain(scopes(name))
                     })
                     .collect();
                 let error = Diagnostic::new(Code::UnknownLayer, format!("`{}` has no layer `{text}`", graph.name))

@@ -105,6 +105,9 @@ impl InferenceRequest {
                 invalid(format!("the header says that {length} bytes are JSON, but the body has {}", body.len()))
             })?,
         };
+        if json.trim_ascii_start().first().is_some_and(|&first| first != b'{') {
+            return Err(invalid("the JSON is not an object: `{\"inputs\": […]}`"));
+        }
         let message: Message = serde_json::from_slice(json).map_err(|error| invalid(format!("the JSON: {error}")))?;
         let mut tensors = Vec::with_capacity(message.inputs.len().min(manifest.plan.inputs.len()));
         for input in &message.inputs {

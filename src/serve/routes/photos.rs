@@ -55,7 +55,7 @@ pub async fn predict(
 }
 
 async fn answer(app: &Arc<App>, model: &Model, wanted: WantedQuery, request: Request) -> Result<Json<Value>, Refusal> {
-    let Query(wanted) = wanted.map_err(|error| Refusal::invalid(error.body_text()))?;
+    let Query(wanted) = wanted.map_err(|_| Refusal::invalid("`top` takes a number of classes, as in ?top=3"))?;
     model.decoding.as_ref().map_err(Refusal::invalid)?;
     let (head, body) = request.into_parts();
     let ReadBody { bytes, taken } = app.body(&head.headers, body).await?;

@@ -25,7 +25,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 pub use settings::{OutputSettings, Settings};
-pub use updates::{AVERAGE, OPTIMIZER, is_in};
+pub use updates::{AVERAGE, OPTIMIZER};
 
 /// The graphs of training.
 #[derive(Debug)]

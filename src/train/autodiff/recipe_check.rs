@@ -5,9 +5,10 @@ use super::frozen_backbone::split;
 use super::loss_fit;
 use super::settings::{OutputSettings, Settings};
 use super::unfreezing::stages;
-use super::{Untrainable, differentiate, is_in};
+use super::{Untrainable, differentiate};
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, Result, suggest};
 use crate::elaborate::Spec;
+use crate::graph::scope::{is_in, scopes};
 use crate::graph::{Graph, NodeId};
 use crate::kernels::training::loss::Loss;
 use crate::ops::output_kind::OutputKind;
@@ -245,7 +246,7 @@ fn check_rates(net: &Graph, recipe: &Recipe) -> Diagnostics {
         }
         let is_frozen = parameters().any(|parameter| is_in(&parameter.layer, name));
         let layers = parameters().filter(|parameter| !parameter.frozen).map(|parameter| parameter.layer.as_str());
-        let known: Vec<&str> = layers.flat_map(|layer| scopes(layer).chain([layer])).collect();
+        let known: Vec<&str> = layers.flat_map(scopes).collect();
         let message = match is_frozen {
             true => format!("the parameters of `{name}` are frozen"),
             false => format!("`{}` has no layer or scope `{name}` with parameters", net.name),
@@ -257,11 +258,6 @@ fn check_rates(net: &Graph, recipe: &Recipe) -> Diagnostics {
         ));
     }
     errors
-}
-
-/// The scopes that a layer is in.
-fn scopes(layer: &str) -> impl Iterator<Item = &str> {
-    layer.match_indices('/').map(move |(at, _)| &layer[..at])
 }
 
 /// Checks that there is a gradient from the losses to every parameter that is trained.

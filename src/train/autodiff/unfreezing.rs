@@ -1,7 +1,7 @@
 //! The stages of a run whose recipe unfreezes layers: from some epochs on more of the net is trained.
 
-use super::is_in;
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, Result, suggest};
+use crate::graph::scope::{is_in, scopes};
 use crate::graph::{Graph, NodeId};
 use crate::train::recipe::{Recipe, Unfreezing};
 use std::collections::BTreeSet;
@@ -62,11 +62,6 @@ fn unfreeze(net: &mut Graph, unfreezing: &Unfreezing) -> std::result::Result<(),
     Err(Diagnostic::new(Code::RecipeValue, format!("`{}` has no frozen parameters", unfreezing.layers))
         .at(unfreezing.span, "these layers are trained from the start, or have no parameters")
         .help("write `frozen(…)` around what is not trained at first"))
-}
-
-/// A layer and the scopes that it is in.
-fn scopes(layer: &str) -> impl Iterator<Item = &str> {
-    layer.match_indices('/').map(move |(at, _)| &layer[..at]).chain([layer])
 }
 
 /// The layers of a range, as a cut keeps them: an end's ancestors, a start's descendants.

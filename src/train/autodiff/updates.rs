@@ -1,6 +1,7 @@
 //! The end of the backward pass: gradients are accumulated, and parameters updated.
 
 use super::{Settings, Trainer};
+use crate::graph::scope::is_in;
 use crate::graph::training::unbatched;
 use crate::graph::{Initializer, Lowered, NodeId, Parameter, ParameterId};
 use crate::plan::Kernel;
@@ -10,11 +11,6 @@ use crate::plan::steps::training::update::{AccumulateStep, UpdateStep};
 pub const OPTIMIZER: &str = "optimizer";
 /// The role of the moving average of a parameter, whose layer is [`OPTIMIZER`] and the parameter's path.
 pub const AVERAGE: &str = "average";
-
-/// Whether a layer has this name or is in the scope of this name.
-pub fn is_in(layer: &str, name: &str) -> bool {
-    layer.strip_prefix(name).is_some_and(|after| after.is_empty() || after.starts_with('/'))
-}
 
 impl Trainer<'_> {
     /// Adds a tensor of the optimizer that belongs to a parameter.

@@ -1,6 +1,6 @@
 //! The named values of a recipe's entries: tables of names with arguments, which are bound like the arguments of layers.
 
-use crate::diagnostics::{Code, Diagnostic, Diagnostics, suggest};
+use crate::diagnostics::{Code, Diagnostic, Diagnostics, foreign_names, suggest};
 use crate::graph::signature::definition::Default;
 use crate::graph::{Argument, Arguments, Value, ValueKind};
 
@@ -62,38 +62,10 @@ pub fn called(value: &Value) -> Option<(&str, Vec<crate::graph::signature::defin
     }
 }
 
-/// Names in other libraries, and netc's name for the same.
-const FOREIGN_NAMES: &[(&str, &str)] = &[
-    ("SGD", "GradientDescent"),
-    ("sparse_categorical_crossentropy", "categorical_crossentropy"),
-    ("crossentropy", "categorical_crossentropy"),
-    ("nll", "categorical_crossentropy"),
-    ("bce", "binary_crossentropy"),
-    ("logistic", "binary_crossentropy"),
-    ("mean_squared_error", "mse"),
-    ("l2_loss", "mse"),
-    ("mean_absolute_error", "mae"),
-    ("l1_loss", "mae"),
-    ("mean_squared_logarithmic_error", "msle"),
-    ("hinge", "binary_hinge"),
-    ("acc", "accuracy"),
-    ("categorical_accuracy", "accuracy"),
-    ("binary_accuracy", "accuracy"),
-    ("top_k_categorical_accuracy", "top5"),
-    ("root_mean_squared_error", "rmse"),
-    ("ReduceLROnPlateau", "reduce_on_plateau"),
-    ("CosineAnnealingLR", "cosine_decay"),
-    ("ExponentialLR", "exponential_decay"),
-    ("horizontal_flip", "flip"),
-];
-
 /// The name that a word likely stands for: a similar one, or the equivalent of another library's name.
 pub fn likely<'a>(word: &str, names: impl Iterator<Item = &'a str> + Clone) -> Option<&'a str> {
-    suggest::nearest(word, names.clone()).or_else(|| {
-        let known = suggest::nearest(word, FOREIGN_NAMES.iter().map(|(other, _)| *other))?;
-        let (_, ours) = FOREIGN_NAMES.iter().find(|(other, _)| *other == known)?;
-        names.into_iter().find(|name| name == ours)
-    })
+    let similar = suggest::nearest(word, names.clone());
+    similar.or_else(|| foreign_names::value(word).and_then(|ours| names.into_iter().find(|name| *name == ours)))
 }
 
 /// Adds the fix that removes the quotes, if the value is one of the names in quotes.

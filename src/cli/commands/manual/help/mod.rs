@@ -85,20 +85,18 @@ fn answers(name: &str, program: &mut clap::Command) -> Vec<String> {
     answers
 }
 
-/// What to write in place of a name of another library.
+/// What to write in place of a name of another library: a layer's, an entry's of a recipe, or a value's.
 fn foreign(name: &str) -> Option<String> {
-    let keys: Vec<&str> = recipe::keys::KEYS.iter().map(|key| key.name).collect();
-    let advice = match foreign_names::layer(name).map(Meaning::Advice) {
-        None => foreign_names::known_recipe_key(name)?,
-        Some(advice) => advice,
-    };
-    match advice {
+    let advice = foreign_names::layer(name).map(Meaning::Advice);
+    match advice
+        .or_else(|| foreign_names::known_recipe_key(name))
+        .or_else(|| foreign_names::value(name).map(Meaning::Name))?
+    {
         Meaning::Advice(text) => Some(format!("{name}\n\nA name of other libraries: {text}.\n")),
-        Meaning::Name(ours) if keys.contains(&ours) => {
+        Meaning::Name(ours) => {
             let text = recipe::help::documentation(ours)?;
             Some(format!("{name}\n\nA name of other libraries: write `{ours}`.\n\n{text}"))
         }
-        Meaning::Name(_) => None,
     }
 }
 

@@ -5,9 +5,9 @@
 use ndarray::{ArrayD, IxDyn};
 use netc::compile::{BuildOptions, Values, build, graph};
 use netc::diagnostics::render;
+use netc::elaborate::Spec;
 use netc::elaborate::load_text;
 use netc::elaborate::project::source_files::from_disk;
-use netc::elaborate::spec::Spec;
 use netc::graph::{Graph, Initializer, Parameter, ParameterId, reference};
 use netc::kernels::training::loss::Loss;
 use netc::kernels::training::optimizer::UpdateRule;
@@ -188,9 +188,11 @@ fn check_outputs(name: &str, spec: &Spec, reference: &Reference) {
     for (found, (_, expected)) in found.iter().zip(&reference.outputs) {
         let found = found.iter().step_by((found.len() / 200).max(1));
         let largest = expected.iter().fold(0.0, |most: f64, value| most.max(value.abs()));
-        let worst = found.zip(expected).map(|(&a, b)| (f64::from(a) - b).abs()).fold(0.0, f64::max);
+        let differences = found.zip(expected).map(|(&a, b)| (f64::from(a) - b).abs());
+        let worst = differences.fold(0.0, |worst: f64, x| if x.is_nan() { f64::NAN } else { worst.max(x) });
         println!("{name}: outputs off by {:.1e}", worst / largest);
-        assert!(worst < 1e-5 * largest, "{name}: off by {worst:e} of {largest}");
+        // Probabilities of logits that differ by ten and more.
+        assert!(worst < 3e-5 * largest, "{name}: off by {worst:e} of {largest}");
     }
 }
 
@@ -266,7 +268,7 @@ fn exact(reference: &Reference, net: &Graph, bindings: &Bindings, settings: &Set
     let change = |(start, after): (&ArrayD<f64>, &ArrayD<f64>)| (start - after).into_iter().collect();
     let changes = start.iter().zip(&parameters).map(change);
     let gradients = graph.parameters.iter().map(Parameter::path).zip(changes).collect();
-    (outputs[..reference.outputs.len()].iter().map(ArrayD::sum).sum(), gradients)
+    (outputs[..reference.outputs.len()].iter().map(|loss| loss.sum()).sum(), gradients)
 }
 
 fn array(shape: &[usize], values: Vec<f64>) -> ArrayD<f64> {
@@ -341,7 +343,8 @@ fn check_step(name: &str, arguments: &str, folder: &Path, spec: &Spec, reference
             "{name}: loss {loss}, PyTorch's {}; gradients in {precision} off by {worst:.1e} ({tensor})",
             reference.loss
         );
-        assert!((loss - reference.loss).abs() < limit.min(1e-4) * reference.loss, "{name}: loss {loss}");
+        let of_loss = if precision == "f64" { limit } else { f64::max(1e-4, reference.rounding / 10.0) };
+        assert!((loss - reference.loss).abs() < of_loss * reference.loss, "{name}: loss {loss}");
         assert!(worst < limit, "{name}: the gradient of {tensor} in {precision} is off by {worst:e}");
     }
 }

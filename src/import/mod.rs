@@ -104,7 +104,7 @@ pub fn import(model: &Path, spec: &Path, options: &Options) -> Result<Imported> 
             // The last way that can read all inputs tells most: explicit axes leave the fewest reasons to refuse a model.
             Err(errors) => {
                 let of_parts = |errors: &Diagnostics| errors.iter().any(|error| error.code == Code::ImportUnsupported);
-                if axes.front == 0 || !refused.as_ref().is_some_and(of_parts) {
+                if axes.front == 0 || of_parts(&errors) && !refused.as_ref().is_some_and(of_parts) {
                     refused = Some(errors);
                 }
             }

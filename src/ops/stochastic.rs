@@ -123,7 +123,7 @@ impl Stochastic {
     fn noise(&self, sizes: &[usize]) -> Option<Noise> {
         let value = |name: &str| self.setting(name).map(|value| value as f32);
         if let Some(proba) = value("proba") {
-            return Some(Noise::Dropout { proba });
+            return (proba > 0.0).then_some(Noise::Dropout { proba });
         }
         if let (Some(mean), Some(std)) = (value("mean"), value("std")) {
             return Some(Noise::Gaussian { mean, std });

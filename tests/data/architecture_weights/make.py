@@ -200,7 +200,7 @@ if __name__ == "__main__":
     still = dict(dropout=0.0, stochastic_depth_prob=0.0)
     keep("efficientnet_b0", models.efficientnet_b0(num_classes=10, **still), photos(64), variance=0.35)
     keep("mobilenet_v3_small", models.mobilenet_v3_small(num_classes=10, dropout=0.0), photos(64), variance=0.4)
-    keep("mobilenet_v3_large", models.mobilenet_v3_large(num_classes=10, dropout=0.0), photos(64), variance=0.2)
+    keep("mobilenet_v3_large", models.mobilenet_v3_large(num_classes=10, dropout=0.0), photos(64), variance=0.6)
     keep("resnext50", models.resnext50_32x4d(num_classes=10), photos(32), variance=2.0)
     keep("convnext_tiny", models.convnext_tiny(num_classes=10, stochastic_depth_prob=0.0), photos(32))
     keep("regnet_y_400mf", models.regnet_y_400mf(num_classes=10), photos(32), variance=2.0)
@@ -208,7 +208,7 @@ if __name__ == "__main__":
     keep("deit_tiny", timm.create_model("deit_tiny_patch16_224", num_classes=10, img_size=64), photos(64))
     deeplab = models.segmentation.deeplabv3_mobilenet_v3_large(num_classes=5, weights_backbone=None)
     deeplab.classifier[0].project[3].p = 0.0
-    keep("deeplab_v3", deeplab, photos(64), of=lambda y: (y["out"],), variance=0.2)
+    keep("deeplab_v3", deeplab, photos(64), of=lambda y: (y["out"],), variance=0.6)
     keep("yolov3_tiny", YoloTiny(4), photos(64), of=tuple, loss=squares, variance=0.5)
     keep("dcgan", Generator(20, 8), features(4, 20), loss=squares, variance=0.5)
     keep("bigru_text", BiGru(), (numbers("x0", (4, 7), 30),))

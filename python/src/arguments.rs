@@ -3,6 +3,7 @@
 use crate::errors::Located;
 use netc::compile::BuildOptions;
 use netc::elaborate::{self, Spec, project::source_files::from_disk};
+use netc::lower::Bf16Use;
 use netc::runtime::thread_count;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -72,19 +73,11 @@ pub fn build_options(
         "bf16" => Bf16Use::Products,
         "bf16-weights" => Bf16Use::DenseWeights,
         other => {
-            return Err(PyValueError::new_err(format!("precision='{other}' is none of 'f32', 'bf16' and 'bf16-weights'")));
+            return Err(PyValueError::new_err(format!(
+                "precision='{other}' is none of 'f32', 'bf16' and 'bf16-weights'"
+            )));
         }
     };
     let weights = weights.unwrap_or_default();
-    Ok(BuildOptions {
-        net,
-        weights,
-        allow_untrained,
-        allow_missing: false,
-        exact,
-        fresh,
-        max_memory,
-        bf16,
-        int8: None,
-    })
+    Ok(BuildOptions { net, weights, allow_untrained, allow_missing: false, exact, fresh, max_memory, bf16, int8: None })
 }

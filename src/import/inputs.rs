@@ -4,12 +4,9 @@ use super::Options;
 use super::convert::{Context, Known};
 use super::tree::{Call, Val};
 use crate::diagnostics::{Code, Diagnostic, Diagnostics};
-use crate::onnx::model::FLOATS;
+use crate::onnx::model::{FLOATS, INTEGERS};
 use crate::onnx::{Dim, Graph, ValueInfo};
 use std::collections::HashSet;
-
-/// The numbers of the types of elements that are integers.
-const INTEGERS: [i64; 8] = [2, 3, 4, 5, 6, 7, 12, 13];
 
 /// An input of the spec.
 #[derive(Clone, Debug)]

@@ -4,13 +4,11 @@ use super::convert::Known;
 use super::inputs::Input;
 use super::items::{file_name, plain};
 use crate::onnx::Model;
-use crate::onnx::model::IMAGE;
+use crate::onnx::model::{DOUBLE, IMAGE};
 use std::path::Path;
 
 /// Keys of metadata under which models keep the names of their classes.
 const LABELS: [&str; 5] = ["labels", "classes", "class_names", "names", "categories"];
-/// The number of float64 among the types of elements.
-const DOUBLE: i64 = 11;
 /// The most classes whose names are written into a spec.
 const MAX_LABELS: usize = 2_000;
 

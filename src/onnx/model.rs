@@ -53,8 +53,15 @@ pub struct Node {
     pub attributes: Vec<(String, Value)>,
 }
 
-/// The numbers of the types of elements that are floating-point numbers: float32, float16, float64 and bfloat16.
-pub const FLOATS: [i64; 4] = [1, 10, 11, 16];
+// Numbers of `TensorProto.DataType`.
+pub const FLOAT: i64 = 1;
+pub const INT64: i64 = 7;
+pub const BOOL: i64 = 9;
+pub const DOUBLE: i64 = 11;
+/// Those of floating-point numbers: float32, float16, float64 and bfloat16.
+pub const FLOATS: [i64; 4] = [FLOAT, 10, DOUBLE, 16];
+/// Those of integers of 8 to 64 bits, unsigned or not.
+pub const INTEGERS: [i64; 8] = [2, 3, 4, 5, 6, INT64, 12, 13];
 
 /// The value of an attribute.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,7 +1,7 @@
 //! Writing a model: the fields of `onnx.proto3` that `messages` reads, in the wire format of
 //! `wire`. Every length is known before the first byte, so that the values of one tensor at a time are in memory.
 
-use super::model::{Dim, Graph, Model, Node, Value, ValueInfo};
+use super::model::{Dim, FLOAT, Graph, INT64, Model, Node, Value, ValueInfo};
 use crate::size::product;
 use std::io::{self, Write};
 
@@ -31,13 +31,6 @@ pub enum WriteError {
     #[error("{0}")]
     Values(String),
 }
-
-/// Numbers of `TensorProto.DataType`.
-pub const FLOAT: i64 = 1;
-/// See [`FLOAT`].
-pub const INT64: i64 = 7;
-/// See [`FLOAT`].
-pub const BOOL: i64 = 9;
 
 /// Bytes of a message in the making.
 #[derive(Default)]

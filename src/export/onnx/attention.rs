@@ -4,7 +4,7 @@ use super::context::{Context, Exported, Value};
 use super::dense::projection;
 use crate::graph::Node;
 use crate::onnx::model::Value as Attribute;
-use crate::onnx::write::{BOOL, FLOAT};
+use crate::onnx::model::{BOOL, FLOAT};
 use crate::ops::attention::Attention;
 
 /// The score of a key that is not seen; its weight is zero, and no product of it overflows.

@@ -2,8 +2,8 @@
 
 use super::context::{Arrangement, Context, Exported, Value, in_order};
 use crate::graph::{Node, ParameterId};
+use crate::onnx::model::INT64;
 use crate::onnx::model::Value as Attribute;
-use crate::onnx::write::INT64;
 use crate::ops::sequence::recurrent::{Cell, Recurrent};
 
 /// `Gather` of the rows of a table.

@@ -1,7 +1,8 @@
 //! Activations and what acts value by value.
 
 use super::merge::{self, factor};
-use super::{Context, Converted, Known, needs, norm, number};
+use super::norm;
+use super::{Context, Converted, Known, needs, number};
 use crate::import::tree::{Call, Val};
 use crate::onnx::Node;
 use crate::onnx::patterns::bounds;

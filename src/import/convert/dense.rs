@@ -1,6 +1,8 @@
 //! Dense layers.
 
-use super::{Context, Converted, Known, attention, reduce};
+use super::reduce;
+use super::sequences::attention;
+use super::{Context, Converted, Known};
 use crate::import::tree::{Call, Val};
 use crate::onnx::Node;
 use crate::onnx::parameters::Layer;

@@ -4,31 +4,25 @@
 //! value where its axes went, so that a transpose costs nothing until a layer needs an order.
 
 mod activation;
-mod attention;
-mod border;
-mod convolution;
+mod axes;
 mod dense;
-mod gather;
+mod images;
 mod merge;
 mod norm;
-mod order;
-mod pool;
-mod recurrent;
 mod reduce;
-mod resize;
-mod shape;
-mod slice;
-mod views;
-mod window;
+mod sequences;
 
 use super::axes::Axes;
 use super::layers::Layers;
 use super::tree::{Call, Val};
 use super::unsupported::Unsupported;
 use crate::onnx::constants::{Constant, Constants};
-use crate::onnx::model::FLOATS;
+use crate::onnx::model::{BOOL, FLOATS};
 use crate::onnx::parameters::Layer;
 use crate::onnx::{Graph, Node};
+use axes::{gather, shape, slice};
+use images::{border, convolution, pool, resize};
+use sequences::{attention, recurrent, views};
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -501,9 +495,6 @@ impl<'m> Context<'m> {
         self.constants.get(node.input(index)?)
     }
 }
-
-/// The type of truth values.
-pub(super) const BOOL: i64 = 9;
 
 /// Operators that move values.
 const MOVES: [&str; 7] = ["Cast", "Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze"];

@@ -1,6 +1,8 @@
 //! Normalisations.
 
-use super::{Context, Converted, Known, merge, needs, number, reduce};
+use super::merge;
+use super::reduce;
+use super::{Context, Converted, Known, needs, number};
 use crate::import::tree::{Call, Val};
 use crate::onnx::Node;
 use crate::size::product;

@@ -1,11 +1,12 @@
 //! Other sizes of images.
 
-use super::{Context, Converted, Known, gather, needs, number};
+use crate::import::convert::axes::gather;
+use crate::import::convert::{Context, Converted, Known, needs, number};
 use crate::import::tree::{Call, Val, pair};
 use crate::onnx::Node;
 
 /// `Resize` and `Upsample`.
-pub(super) fn resize(cx: &mut Context, node: &Node) -> Converted {
+pub(in crate::import::convert) fn resize(cx: &mut Context, node: &Node) -> Converted {
     let x = cx.image(node, 0)?;
     let [.., height, width] = x.shape[..] else { return Err("its input is no image".into()) };
     let (factors, [rows, columns]) = target(cx, node, &x)?;
@@ -160,7 +161,7 @@ fn target(cx: &Context, node: &Node, x: &Known) -> Result<([f64; 2], [usize; 2])
 }
 
 /// `DepthToSpace` and `SpaceToDepth`.
-pub(super) fn blocks(cx: &mut Context, node: &Node, layer: &str) -> Converted {
+pub(in crate::import::convert) fn blocks(cx: &mut Context, node: &Node, layer: &str) -> Converted {
     needs(layer, Some("order"))?;
     let x = cx.image(node, 0)?;
     let block = usize::try_from(node.int("blocksize", 1))

@@ -1,7 +1,7 @@
 //! Sequences and images while their axes are split, moved and taken apart. What exporters write around an attention or a recurrent
 //! layer moves no value that a layer would have to move: it only says which axis is which.
 
-use super::{Context, Known};
+use crate::import::convert::{Context, Known};
 use crate::import::tree::{Call, Val};
 use crate::onnx::Node;
 use crate::onnx::arithmetic::clamped;
@@ -10,14 +10,14 @@ use crate::size::product;
 
 /// What an axis of a view counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Of {
+pub(in crate::import::convert) enum Of {
     Steps,
     Features,
 }
 
 /// An axis with more than one value: every `stride`-th step or feature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Part {
+pub(in crate::import::convert) struct Part {
     pub of: Of,
     pub size: usize,
     pub stride: usize,
@@ -25,7 +25,7 @@ pub(super) struct Part {
 
 /// What the values of a view are.
 #[derive(Clone, Debug)]
-pub(super) enum Source {
+pub(in crate::import::convert) enum Source {
     /// The output of a layer, (steps, features).
     Layer(usize),
     /// The heads of an attention beside each other, before their projection.
@@ -34,18 +34,18 @@ pub(super) enum Source {
 
 /// The heads of an attention beside each other.
 #[derive(Clone, Debug)]
-pub(super) struct Heads {
-    pub(super) queries: View,
-    pub(super) keys: View,
-    pub(super) values: View,
-    pub(super) heads: usize,
-    pub(super) causal: bool,
-    pub(super) mask: Option<usize>,
+pub(in crate::import::convert) struct Heads {
+    pub(in crate::import::convert) queries: View,
+    pub(in crate::import::convert) keys: View,
+    pub(in crate::import::convert) values: View,
+    pub(in crate::import::convert) heads: usize,
+    pub(in crate::import::convert) causal: bool,
+    pub(in crate::import::convert) mask: Option<usize>,
 }
 
 /// A sequence with its axes in the model.
 #[derive(Clone, Debug)]
-pub(super) struct View {
+pub(in crate::import::convert) struct View {
     pub source: Source,
     pub steps: usize,
     pub features: usize,
@@ -176,12 +176,12 @@ impl View {
 }
 
 /// The view that a value has, or that it can be seen as.
-pub(super) fn of(cx: &Context, name: &str) -> Option<View> {
+pub(in crate::import::convert) fn of(cx: &Context, name: &str) -> Option<View> {
     cx.views.get(name).cloned().or_else(|| View::of(cx.value(name)?))
 }
 
 /// What a node that moves values makes of a view: one for each output; none if it does something else.
-pub(super) fn moved(cx: &Context, node: &Node) -> Option<Vec<View>> {
+pub(in crate::import::convert) fn moved(cx: &Context, node: &Node) -> Option<Vec<View>> {
     let input = node.input(0)?;
     let x = of(cx, input)?;
     let rank = x.shape.len();
@@ -250,7 +250,7 @@ pub(super) fn moved(cx: &Context, node: &Node) -> Option<Vec<View>> {
 }
 
 /// The layers that give a view, where it is a sequence or features again: none where nothing needs to be added.
-pub(super) fn settled(cx: &mut Context, view: &View) -> Option<Known> {
+pub(in crate::import::convert) fn settled(cx: &mut Context, view: &View) -> Option<Known> {
     let Source::Layer(item) = view.source else { return None };
     let features = *view.shape.last()?;
     let known = |item: usize, axes: Vec<usize>| Known { item, shape: view.shape.clone(), axes, images: Vec::new() };
@@ -285,7 +285,13 @@ pub(super) fn settled(cx: &mut Context, view: &View) -> Option<Known> {
 }
 
 /// A step of a sequence as features: the last state of a recurrent layer that it returns alone, else a range of all values.
-pub(super) fn one_step(cx: &mut Context, item: usize, step: usize, steps: usize, features: usize) -> usize {
+pub(in crate::import::convert) fn one_step(
+    cx: &mut Context,
+    item: usize,
+    step: usize,
+    steps: usize,
+    features: usize,
+) -> usize {
     let layer = cx.layers.items[item].clone();
     let is_backwards = layer.call.argument("backwards") == Some(&Val::Bool(true));
     let last = if is_backwards { 0 } else { steps.saturating_sub(1) };

@@ -1,13 +1,13 @@
 //! Recurrent layers and embeddings. ONNX has the time before the batch.
 
-use super::attention::give;
-use super::views::{self, Of, Part, Source, View};
-use super::{Context, Converted, Known};
+use crate::import::convert::sequences::attention::give;
+use crate::import::convert::sequences::views::{self, Of, Part, Source, View};
+use crate::import::convert::{Context, Converted, Known};
 use crate::import::tree::{Call, Val};
 use crate::onnx::Node;
 
 /// `LSTM` and `GRU` that begin with zeros; both directions are two layers beside each other.
-pub(super) fn layer(cx: &mut Context, node: &Node, name: &str) -> Converted {
+pub(in crate::import::convert) fn layer(cx: &mut Context, node: &Node, name: &str) -> Converted {
     let layer = cx.parameters()?;
     let mut sequence = node.input(0).and_then(|name| views::of(cx, name)).ok_or("its input is no sequence")?;
     // Some of the features are a layer's.
@@ -106,7 +106,7 @@ pub(super) fn layer(cx: &mut Context, node: &Node, name: &str) -> Converted {
 }
 
 /// Final states of several layers as rows of one value, of which rows are taken again: whether the node does one of these.
-pub(super) fn beside(cx: &mut Context, node: &Node) -> bool {
+pub(in crate::import::convert) fn beside(cx: &mut Context, node: &Node) -> bool {
     let is_state =
         |name: &String| matches!(cx.views.get(name), Some(View { shape, .. }) if shape.len() == 3 && shape[0] == 1);
     match node.op.as_str() {
@@ -130,7 +130,7 @@ pub(super) fn beside(cx: &mut Context, node: &Node) -> bool {
 }
 
 /// `Gather` of the rows of a table.
-pub(super) fn embedding(cx: &mut Context, node: &Node) -> Converted {
+pub(in crate::import::convert) fn embedding(cx: &mut Context, node: &Node) -> Converted {
     let layer = cx.parameters()?;
     let indices = cx.input(node, 1)?;
     let table = layer.parameter("weight").ok_or("it has no table")?;

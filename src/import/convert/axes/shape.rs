@@ -1,6 +1,6 @@
 //! Reshapes, transposes and slices. What moves no value in netc only changes how ONNX's axes are counted.
 
-use super::{Context, Converted, Known};
+use crate::import::convert::{Context, Converted, Known};
 use crate::import::tree::{Call, Val};
 use crate::onnx::Node;
 use crate::onnx::arithmetic::clamped;
@@ -8,7 +8,7 @@ use crate::onnx::constants::{reshaped, squeezed, unsqueezed};
 use crate::onnx::model::FLOATS;
 use crate::size::product;
 
-pub(super) fn flatten(cx: &mut Context, node: &Node) -> Converted {
+pub(in crate::import::convert) fn flatten(cx: &mut Context, node: &Node) -> Converted {
     let x = cx.input(node, 0)?;
     let own = &x.shape[cx.front..];
     let axis = clamped(node.int("axis", 1), own.len());
@@ -17,7 +17,7 @@ pub(super) fn flatten(cx: &mut Context, node: &Node) -> Converted {
     to_shape(cx, node, x, shape)
 }
 
-pub(super) fn reshape(cx: &mut Context, node: &Node) -> Converted {
+pub(in crate::import::convert) fn reshape(cx: &mut Context, node: &Node) -> Converted {
     let x = cx.input(node, 0)?;
     let target = cx.integers(node, 1, "shape").ok_or("its shape is not a constant")?;
     // Files of Caffe and Paddle have a first size of 1, or of any batch.
@@ -27,14 +27,14 @@ pub(super) fn reshape(cx: &mut Context, node: &Node) -> Converted {
     to_shape(cx, node, x, shape)
 }
 
-pub(super) fn squeeze(cx: &mut Context, node: &Node) -> Converted {
+pub(in crate::import::convert) fn squeeze(cx: &mut Context, node: &Node) -> Converted {
     let x = cx.input(node, 0)?;
     let axes = cx.integers(node, 1, "axes");
     let shape = squeezed(&x.shape[cx.front..], axes.as_deref()).ok_or("its axes are not of size 1")?;
     to_shape(cx, node, x, shape)
 }
 
-pub(super) fn unsqueeze(cx: &mut Context, node: &Node) -> Converted {
+pub(in crate::import::convert) fn unsqueeze(cx: &mut Context, node: &Node) -> Converted {
     let x = cx.input(node, 0)?;
     let axes = cx.integers(node, 1, "axes").ok_or("its axes are not constants")?;
     let shape = unsqueezed(&x.shape[cx.front..], &axes).ok_or("its axes are out of range")?;
@@ -51,7 +51,7 @@ fn to_shape(cx: &mut Context, node: &Node, x: Known, shape: Vec<usize>) -> Conve
     cx.give(node, known)
 }
 
-pub(super) fn in_shape(cx: &mut Context, x: Known, shape: Vec<usize>) -> Result<Known, String> {
+pub(in crate::import::convert) fn in_shape(cx: &mut Context, x: Known, shape: Vec<usize>) -> Result<Known, String> {
     if shape == x.shape {
         return Ok(x);
     }
@@ -160,7 +160,7 @@ fn groups(old: &[usize], new: &[usize]) -> Option<Groups> {
 }
 
 /// `Transpose` counts axes anew; a layer moves values only where another one needs it.
-pub(super) fn transpose(cx: &mut Context, node: &Node) -> Converted {
+pub(in crate::import::convert) fn transpose(cx: &mut Context, node: &Node) -> Converted {
     let x = cx.input(node, 0)?;
     let (rank, front) = (x.shape.len(), cx.front);
     let own: Vec<usize> = match node.ints("perm") {
@@ -178,7 +178,13 @@ pub(super) fn transpose(cx: &mut Context, node: &Node) -> Converted {
 }
 
 /// A range along an axis.
-pub(super) fn part(cx: &mut Context, x: Known, axis: usize, from: usize, to: usize) -> Result<Known, String> {
+pub(in crate::import::convert) fn part(
+    cx: &mut Context,
+    x: Known,
+    axis: usize,
+    from: usize,
+    to: usize,
+) -> Result<Known, String> {
     if from >= to || axis == 0 {
         return Err(format!("along axis {axis}, from {from} to {to}"));
     }
@@ -189,13 +195,13 @@ pub(super) fn part(cx: &mut Context, x: Known, axis: usize, from: usize, to: usi
     let place = x.axes.iter().position(|&known| known == axis).ok_or("along an axis of size 1")?;
     let call = match place + 1 == x.axes.len() {
         false if x.axes.len() == 3 => {
-            super::needs("Crop", None)?;
+            crate::import::convert::needs("Crop", None)?;
             let mut sides = [0; 4];
             [sides[2 * place], sides[2 * place + 1]] = [from as i64, (x.size(axis) - to) as i64];
             Call::layer("Crop").with("size", Val::List(sides.to_vec()))
         }
         _ => {
-            x = super::norm::last(cx, x, axis);
+            x = crate::import::convert::norm::last(cx, x, axis);
             Call::layer("Slice").with("from", Val::Int(from as i64)).with("to", Val::Int(to as i64))
         }
     };
@@ -206,7 +212,7 @@ pub(super) fn part(cx: &mut Context, x: Known, axis: usize, from: usize, to: usi
 }
 
 /// `CastLike` of floating-point numbers, which all are here.
-pub(super) fn cast_like(cx: &mut Context, node: &Node) -> Converted {
+pub(in crate::import::convert) fn cast_like(cx: &mut Context, node: &Node) -> Converted {
     let x = cx.input(node, 0)?;
     let is_float = node.input(1).is_some_and(|name| match cx.constants.get(name) {
         Some(constant) => constant.is_float(),
@@ -216,7 +222,7 @@ pub(super) fn cast_like(cx: &mut Context, node: &Node) -> Converted {
 }
 
 /// `Cast` to floating point.
-pub(super) fn cast(cx: &mut Context, node: &Node) -> Converted {
+pub(in crate::import::convert) fn cast(cx: &mut Context, node: &Node) -> Converted {
     let x = cx.input(node, 0)?;
     match node.int("to", 1) {
         to if FLOATS.contains(&to) => cx.give(node, x),

@@ -1,6 +1,10 @@
 //! Values taken by their indices, and repeated: `Gather`, `Expand`, `Tile`, and ranges with steps.
 
-use super::{Context, Converted, Known, merge, recurrent, reduce, shape};
+use crate::import::convert::axes::shape;
+use crate::import::convert::merge;
+use crate::import::convert::reduce;
+use crate::import::convert::sequences::recurrent;
+use crate::import::convert::{Context, Converted, Known};
 use crate::import::tree::{Call, Val, pair};
 use crate::onnx::Node;
 use crate::size::product;
@@ -9,7 +13,7 @@ use crate::size::product;
 const MAX_PARTS: usize = 64;
 
 /// `Gather` of the rows of a table, or of values at places that are known.
-pub(super) fn gather(cx: &mut Context, node: &Node) -> Converted {
+pub(in crate::import::convert) fn gather(cx: &mut Context, node: &Node) -> Converted {
     if cx.layer().is_some() {
         return recurrent::embedding(cx, node);
     }
@@ -37,7 +41,12 @@ pub(super) fn gather(cx: &mut Context, node: &Node) -> Converted {
 }
 
 /// The values at some places along an axis.
-pub(super) fn taken(cx: &mut Context, x: Known, axis: usize, indices: &[usize]) -> Result<Known, String> {
+pub(in crate::import::convert) fn taken(
+    cx: &mut Context,
+    x: Known,
+    axis: usize,
+    indices: &[usize],
+) -> Result<Known, String> {
     if indices.iter().copied().eq(0..x.size(axis)) {
         return Ok(x);
     }
@@ -62,7 +71,12 @@ pub(super) fn taken(cx: &mut Context, x: Known, axis: usize, indices: &[usize]) 
 }
 
 /// All values along an axis several times, one after another.
-pub(super) fn repeated(cx: &mut Context, x: Known, axis: usize, times: usize) -> Result<Known, String> {
+pub(in crate::import::convert) fn repeated(
+    cx: &mut Context,
+    x: Known,
+    axis: usize,
+    times: usize,
+) -> Result<Known, String> {
     if times == 1 {
         return Ok(x);
     }
@@ -95,7 +109,7 @@ pub(super) fn repeated(cx: &mut Context, x: Known, axis: usize, times: usize) ->
 }
 
 /// `Expand`: axes of size 1 are repeated.
-pub(super) fn expand(cx: &mut Context, node: &Node) -> Converted {
+pub(in crate::import::convert) fn expand(cx: &mut Context, node: &Node) -> Converted {
     let x = cx.input(node, 0)?;
     let target = cx.integers(node, 1, "shape").ok_or("its shape is not a constant")?;
     let own = x.shape.len() - cx.front;
@@ -116,7 +130,7 @@ pub(super) fn expand(cx: &mut Context, node: &Node) -> Converted {
 }
 
 /// `Tile`
-pub(super) fn tile(cx: &mut Context, node: &Node) -> Converted {
+pub(in crate::import::convert) fn tile(cx: &mut Context, node: &Node) -> Converted {
     let mut x = cx.input(node, 0)?;
     let times = cx.integers(node, 1, "repeats").ok_or("its repeats are not constants")?;
     if times.len() + cx.front != x.shape.len() {

@@ -1,16 +1,17 @@
 //! Attention as exporters write it out: products of projections, a softmax, and a projection of what the heads give.
 
-use super::views::{self, Heads, Of, Part, Source, View};
-use super::{BOOL, Context, Converted};
+use crate::import::convert::sequences::views::{self, Heads, Of, Part, Source, View};
+use crate::import::convert::{Context, Converted};
 use crate::import::tree::{Call, Val};
 use crate::onnx::Node;
 use crate::onnx::constants::{reshaped, unsqueezed};
+use crate::onnx::model::BOOL;
 use crate::onnx::parameters::Layer;
 use crate::weights::bind::attention::parents;
 
 /// The scores of the keys for each query, or their softmax.
 #[derive(Clone, Debug)]
-pub(super) struct Scores {
+pub(in crate::import::convert) struct Scores {
     queries: View,
     keys: View,
     heads: usize,
@@ -23,14 +24,14 @@ pub(super) struct Scores {
 
 /// What is not 0 where keys are seen, while its axes are moved.
 #[derive(Clone, Debug)]
-pub(super) struct Mask {
+pub(in crate::import::convert) struct Mask {
     item: usize,
     /// Its sizes in the model; the batch is 1.
     shape: Vec<usize>,
 }
 
 /// What a node makes of the parts of an attention, for its output.
-pub(super) enum Made {
+pub(in crate::import::convert) enum Made {
     Scores(Scores),
     View(View),
     Mask(Mask),
@@ -91,7 +92,7 @@ fn masked(cx: &Context, node: &Node) -> Option<Made> {
 }
 
 /// What a node makes of the parts of an attention; none if it does something else.
-pub(super) fn step(cx: &Context, node: &Node) -> Option<Made> {
+pub(in crate::import::convert) fn step(cx: &Context, node: &Node) -> Option<Made> {
     if let Some(made) = masked(cx, node) {
         return Some(made);
     }
@@ -242,7 +243,7 @@ fn layer(cx: &mut Context, of: &Heads, output: &Layer) -> Result<usize, String> 
 }
 
 /// A dense layer on a view: of each step, or of what the heads of an attention give.
-pub(super) fn dense(cx: &mut Context, node: &Node, layer_of: &Layer, view: &View) -> Converted {
+pub(in crate::import::convert) fn dense(cx: &mut Context, node: &Node, layer_of: &Layer, view: &View) -> Converted {
     let weight = layer_of.parameter("weight").ok_or("it has no weight")?;
     let &[units, inputs] = &weight.shape[..] else { return Err("its weight is no matrix".into()) };
     if !view.ends_with_features() || view.step.is_some() || inputs != view.features {
@@ -269,7 +270,7 @@ pub(super) fn dense(cx: &mut Context, node: &Node, layer_of: &Layer, view: &View
 }
 
 /// Sets the view that a value has, and the layer's output, if it is one.
-pub(super) fn give(cx: &mut Context, name: &str, node: &Node, view: View) {
+pub(in crate::import::convert) fn give(cx: &mut Context, name: &str, node: &Node, view: View) {
     let name = if name.is_empty() { node.output() } else { name }.to_string();
     if let Some(known) = views::settled(cx, &view) {
         cx.define(&name, known);

@@ -1,12 +1,12 @@
 //! Windows of convolutions and pools: kernel, strides, dilation and padding.
 
-use super::Known;
+use crate::import::convert::Known;
 use crate::import::tree::{Val, pair};
 use crate::onnx::Node;
 
 /// A window over the height and width of an image, or along a sequence as over an image of one row.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Window {
+pub(in crate::import::convert) struct Window {
     pub size: [usize; 2],
     pub stride: [usize; 2],
     pub dilation: [usize; 2],

@@ -1,12 +1,12 @@
 //! Values whose axes stand in another order than a layer needs them in.
 
-use super::{Context, Known};
+use crate::import::convert::{Context, Known};
 use crate::import::tree::{Call, Val};
 use crate::size::product;
 
 impl Context<'_> {
     /// The value with its axes in this order, which has all of those with more than one value.
-    pub(super) fn ordered(&mut self, known: Known, axes: &[usize]) -> Known {
+    pub(in crate::import::convert) fn ordered(&mut self, known: Known, axes: &[usize]) -> Known {
         let known = self.unflattened(known);
         if known.axes == axes {
             return known;
@@ -33,13 +33,13 @@ impl Context<'_> {
     }
 
     /// The value with all axes of the model in their order, and those of size 1 as well.
-    pub(super) fn in_order(&mut self, known: Known) -> Known {
+    pub(in crate::import::convert) fn in_order(&mut self, known: Known) -> Known {
         let axes: Vec<usize> = (1..known.shape.len().max(2)).collect();
         self.ordered(known, &axes)
     }
 
     /// The same values in other sizes.
-    pub(super) fn reshaped(&mut self, item: usize, sizes: &[usize]) -> usize {
+    pub(in crate::import::convert) fn reshaped(&mut self, item: usize, sizes: &[usize]) -> usize {
         let call = match sizes {
             [_] => Call::layer("Flatten"),
             sizes => Call::layer("Reshape").with("shape", Val::Sizes(sizes.to_vec())),
@@ -48,7 +48,7 @@ impl Context<'_> {
     }
 
     /// Features with the values of flattened images in the model's order.
-    pub(super) fn unflattened(&mut self, known: Known) -> Known {
+    pub(in crate::import::convert) fn unflattened(&mut self, known: Known) -> Known {
         let images = known.images.clone();
         let mut parts = Vec::new();
         let mut from = 0;

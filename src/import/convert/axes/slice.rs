@@ -1,12 +1,13 @@
 //! Parts of values along their axes.
 
-use super::shape::part;
-use super::{Context, Converted, gather};
+use crate::import::convert::axes::gather;
+use crate::import::convert::axes::shape::part;
+use crate::import::convert::{Context, Converted};
 use crate::onnx::Node;
 use crate::onnx::arithmetic::clamped;
 
 /// `Slice`: a range of channels; a border of an image is cut off by `Crop`.
-pub(super) fn slice(cx: &mut Context, node: &Node) -> Converted {
+pub(in crate::import::convert) fn slice(cx: &mut Context, node: &Node) -> Converted {
     let mut x = cx.input(node, 0)?;
     let starts = cx.integers(node, 1, "starts").ok_or("its starts are not constants")?;
     let ends = cx.integers(node, 2, "ends").ok_or("its ends are not constants")?;
@@ -56,7 +57,7 @@ fn with_steps(start: i64, end: i64, step: i64, size: usize) -> Vec<usize> {
 }
 
 /// `Split`: a slice for each part.
-pub(super) fn split(cx: &mut Context, node: &Node) -> Converted {
+pub(in crate::import::convert) fn split(cx: &mut Context, node: &Node) -> Converted {
     let x = cx.input(node, 0)?;
     let axis = cx.axis(&x, node.int("axis", 0))?;
     let count = node.outputs.len().max(1);

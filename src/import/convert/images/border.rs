@@ -1,13 +1,13 @@
 //! Borders around images and along other axes.
 
-use super::shape::part;
-use super::{Context, Converted, Known, needs, number};
+use crate::import::convert::axes::shape::part;
+use crate::import::convert::{Context, Converted, Known, needs, number};
 use crate::import::tree::{Call, Val, pair};
 use crate::onnx::Node;
 use crate::size::product;
 
 /// `Pad` along any axes but the batch.
-pub(super) fn pad(cx: &mut Context, node: &Node) -> Converted {
+pub(in crate::import::convert) fn pad(cx: &mut Context, node: &Node) -> Converted {
     let mut x = cx.input(node, 0)?;
     let pads = cx.integers(node, 1, "pads").or_else(|| node.ints("paddings").map(<[i64]>::to_vec));
     let pads = pads.ok_or("its pads are not constants")?;
@@ -63,7 +63,7 @@ pub(super) fn pad(cx: &mut Context, node: &Node) -> Converted {
 
 /// What a border is made of.
 #[derive(Clone, Copy)]
-pub(super) enum Border {
+pub(in crate::import::convert) enum Border {
     Value(f64),
     Mode(&'static str),
 }
@@ -82,7 +82,7 @@ impl Border {
     }
 
     /// Adds a border at top, bottom, left and right of an image.
-    pub(super) fn around(self, cx: &mut Context, item: usize, sides: [usize; 4]) -> usize {
+    pub(in crate::import::convert) fn around(self, cx: &mut Context, item: usize, sides: [usize; 4]) -> usize {
         match self {
             Border::Value(0.0) => cx.layers.add(zero_pad(sides), &[item]),
             Border::Value(value) => {
@@ -125,7 +125,7 @@ fn bordered(cx: &mut Context, x: Known, sides: &[(usize, [usize; 2])], border: B
 }
 
 /// `ZeroPad`: top, bottom, left and right.
-pub(super) fn zero_pad([top, bottom, left, right]: [usize; 4]) -> Call {
+pub(in crate::import::convert) fn zero_pad([top, bottom, left, right]: [usize; 4]) -> Call {
     let size = match top == bottom && left == right {
         true => pair([top, left]),
         false => Val::List([top, bottom, left, right].map(|side| side as i64).to_vec()),

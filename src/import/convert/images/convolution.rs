@@ -1,12 +1,14 @@
 //! Convolutions.
 
-use super::window::Window;
-use super::{Context, Converted, Known, dense, needs, pool};
+use crate::import::convert::dense;
+use crate::import::convert::images::pool;
+use crate::import::convert::images::window::Window;
+use crate::import::convert::{Context, Converted, Known, needs};
 use crate::import::tree::{Call, Val, pair};
 use crate::onnx::Node;
 
 /// `Conv`: a convolution, a depthwise one, or a dense layer where it sees one pixel.
-pub(super) fn convolution(cx: &mut Context, node: &Node) -> Converted {
+pub(in crate::import::convert) fn convolution(cx: &mut Context, node: &Node) -> Converted {
     let layer = cx.parameters()?;
     let weight = layer.parameter("weight").ok_or("it has no weight")?;
     let [filters, depth, height, width] = match weight.shape[..] {
@@ -45,12 +47,12 @@ pub(super) fn convolution(cx: &mut Context, node: &Node) -> Converted {
 }
 
 /// Why a convolution with a weight of so many axes cannot be expressed.
-pub(super) fn axes(rank: usize) -> String {
+pub(in crate::import::convert) fn axes(rank: usize) -> String {
     format!("along {} axes: one or two are taken", rank.saturating_sub(2))
 }
 
 /// `ConvTranspose`; that of a sequence is one of an image of one row.
-pub(super) fn transposed(cx: &mut Context, node: &Node) -> Converted {
+pub(in crate::import::convert) fn transposed(cx: &mut Context, node: &Node) -> Converted {
     needs("ConvTranspose", None)?;
     let layer = cx.parameters()?;
     let weight = layer.parameter("weight").ok_or("it has no weight")?;

@@ -1,13 +1,14 @@
 //! Pools, and means over an image.
 
-use super::border::{Border, zero_pad};
-use super::window::Window;
-use super::{Context, Converted, Known, merge};
+use crate::import::convert::images::border::{Border, zero_pad};
+use crate::import::convert::images::window::Window;
+use crate::import::convert::merge;
+use crate::import::convert::{Context, Converted, Known};
 use crate::import::tree::{Call, Val, pair};
 use crate::onnx::Node;
 
 /// `MaxPool`
-pub(super) fn max(cx: &mut Context, node: &Node) -> Converted {
+pub(in crate::import::convert) fn max(cx: &mut Context, node: &Node) -> Converted {
     if node.outputs.len() > 1 && !node.outputs[1].is_empty() {
         return Err("it gives the places of its maxima too".into());
     }
@@ -15,7 +16,7 @@ pub(super) fn max(cx: &mut Context, node: &Node) -> Converted {
 }
 
 /// `AveragePool`: one that counts its padding pads with zeros first.
-pub(super) fn average(cx: &mut Context, node: &Node) -> Converted {
+pub(in crate::import::convert) fn average(cx: &mut Context, node: &Node) -> Converted {
     pool(cx, node, "AvgPool")
 }
 
@@ -35,7 +36,7 @@ struct Kind {
 }
 
 /// `LpPool`: the norm of each window, whose padding is zeros.
-pub(super) fn by_norm(cx: &mut Context, node: &Node) -> Converted {
+pub(in crate::import::convert) fn by_norm(cx: &mut Context, node: &Node) -> Converted {
     let x = cx.input(node, 0)?;
     let (before, after) = norm(node)?;
     let pixels: f64 = node.ints("kernel_shape").unwrap_or_default().iter().map(|&side| side as f64).product();
@@ -49,13 +50,13 @@ pub(super) fn by_norm(cx: &mut Context, node: &Node) -> Converted {
 }
 
 /// `GlobalLpPool`
-pub(super) fn global_by_norm(cx: &mut Context, node: &Node) -> Converted {
+pub(in crate::import::convert) fn global_by_norm(cx: &mut Context, node: &Node) -> Converted {
     let (before, after) = norm(node)?;
     let after: Vec<Call> = after.into_iter().collect();
     cx.has_batch()?;
     let x = cx.input(node, 0)?;
     let pixels: Vec<usize> = (2..x.shape.len()).collect();
-    let known = super::reduce::through(cx, x, &[before], "sum", &after, &pixels)?;
+    let known = crate::import::convert::reduce::through(cx, x, &[before], "sum", &after, &pixels)?;
     cx.give(node, known)
 }
 
@@ -132,7 +133,7 @@ fn of_windows(cx: &mut Context, x: Known, mut window: Window, kind: Kind) -> Res
     let pixels = if line { [1, x.size(2)] } else { [x.size(2), x.size(3)] };
     if layer == "AvgPool" && window.size == pixels && !window.is_padded() {
         let pixels: Vec<usize> = (2..x.shape.len()).collect();
-        let known = super::reduce::over(cx, x, "avg", &pixels)?;
+        let known = crate::import::convert::reduce::over(cx, x, "avg", &pixels)?;
         return Ok(cx.ordered(known, &[1]));
     }
     if window.size == [1, 1] && window.stride == [1, 1] && !window.is_padded() {
@@ -236,17 +237,17 @@ fn zeros_around(cx: &mut Context, x: Known, window: &mut Window) -> Known {
 }
 
 /// A sequence with the zeros that a window needs where its own padding cannot give them: different ones on two sides.
-pub(super) fn padded_line(cx: &mut Context, x: Known, window: &mut Window) -> Known {
+pub(in crate::import::convert) fn padded_line(cx: &mut Context, x: Known, window: &mut Window) -> Known {
     let differs = window.line && matches!(window.padding(&x), Val::List(_));
     if differs { zeros_around(cx, x, window) } else { x }
 }
 
 /// `GlobalAveragePool`, `GlobalMaxPool`
-pub(super) fn global(cx: &mut Context, node: &Node, function: &str) -> Converted {
+pub(in crate::import::convert) fn global(cx: &mut Context, node: &Node, function: &str) -> Converted {
     cx.has_batch()?;
     let x = cx.input(node, 0)?;
     let pixels: Vec<usize> = (2..x.shape.len()).collect();
-    let known = super::reduce::over(cx, x, function, &pixels)?;
+    let known = crate::import::convert::reduce::over(cx, x, function, &pixels)?;
     let known = cx.ordered(known, &[1]);
     cx.give(node, known)
 }

@@ -1,0 +1,6 @@
+//! The axes of values: their order and sizes, parts and repetitions.
+
+pub(super) mod gather;
+pub(super) mod order;
+pub(super) mod shape;
+pub(super) mod slice;

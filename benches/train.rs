@@ -4,7 +4,7 @@
 //! frozen front, as `netc train` does; `resnet50` and `mobilenet_v2` train these nets with batch normalisation.
 //!
 //! Prints one line of JSON after the first step, then responds to each `run K` on stdin with `[[ms, …], loss]`, like the peers;
-//! `benches/peers/run.py --train` drives it. `profile` prints the steps of an update that take the most time. Without arguments, as in
+//! `benches/peers/run.py --train` drives it. `profile` prints the time of each step of an update, the longest first. Without arguments, as in
 //! `cargo test --benches`, it exits.
 
 use netc::compile::{self, BuildOptions, Values};
@@ -27,8 +27,6 @@ const RATE: f32 = 1e-3;
 /// Rows of an epoch of the head, and of its batches.
 const ROWS: usize = 10_000;
 const HEAD_BATCH: usize = 128;
-/// Steps that `profile` prints.
-const PROFILED: usize = 1000;
 
 /// VGG16 as trained by the peers: without dropout, with logits and softmax.
 fn spec(task: &str) -> String {
@@ -139,7 +137,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             let steps = &trainable.step.manifest.plan.steps;
             let mut times: Vec<_> = session.profile().iter().zip(steps).collect();
             times.sort_by_key(|(time, _)| std::cmp::Reverse(**time));
-            for (time, step) in times.into_iter().take(PROFILED) {
+            for (time, step) in times {
                 writeln!(out, "{:9.3} ms  {}  {}", time.as_secs_f64() * 1e3, step.name, step.kernel.describe())?;
             }
         }

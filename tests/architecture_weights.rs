@@ -191,8 +191,7 @@ fn check_outputs(name: &str, spec: &Spec, reference: &Reference) {
         let differences = found.zip(expected).map(|(&a, b)| (f64::from(a) - b).abs());
         let worst = differences.fold(0.0, |worst: f64, x| if x.is_nan() { f64::NAN } else { worst.max(x) });
         println!("{name}: outputs off by {:.1e}", worst / largest);
-        // Probabilities of logits that differ by ten and more.
-        assert!(worst < 3e-5 * largest, "{name}: off by {worst:e} of {largest}");
+        assert!(worst < 1e-5 * largest, "{name}: off by {worst:e} of {largest}");
     }
 }
 

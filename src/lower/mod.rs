@@ -36,6 +36,7 @@ pub struct Options<'a> {
     pub micro_batch: Option<usize>,
     /// Algorithms to use in place of those of the cost model.
     pub overrides: Option<&'a AlgorithmOverrides>,
+    /// What is rounded to bf16.
     pub bf16: Bf16Use,
     /// Each layer is a step of its own, so that a session can capture its output.
     pub separate: bool,

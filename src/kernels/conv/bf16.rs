@@ -3,10 +3,9 @@
 
 use super::algorithm::{ConvAlgorithm, ConvCall, Rounding};
 use super::cost::Sizes;
-use super::im2col::{Im2col, packed_geometry};
+use super::im2col::{Im2col, packed_geometry, product_cost};
 use super::pointwise;
 use crate::kernels::epilogue::Pool;
-use crate::kernels::epilogue::check_view;
 use crate::kernels::gemm::bf16::{Operands, round_pixels, round_weights};
 use crate::kernels::parallel::thread_pool::ThreadPool;
 use crate::kernels::tensor_view::{Convolution, View};
@@ -56,14 +55,12 @@ impl ConvAlgorithm for Bf16 {
     fn run(&self, call: ConvCall<'_>) {
         let ConvCall { threads, conv, batch, input, .. } = call;
         assert!(self.supports(conv, call.epilogue.pool), "groups of an odd number of channels: {conv:?}");
-        let pixels = conv.window.in_h * conv.window.in_w;
-        check_view("input", &input, batch, pixels, conv.in_c);
         if !threads.isa().has_fast_bf16() {
             return pointwise::multiply(call, Operands::Bf16Weights);
         }
         let image = image_len(conv);
         let (rounded, scratch) = call.scratch.split_at_mut(image * batch);
-        round_pixels(threads, input, batch, pixels, conv.in_c, rounded);
+        round_pixels(threads, input, batch, conv.window.in_h * conv.window.in_w, conv.in_c, rounded);
         let conv = &of_pairs(conv);
         let input = View { data: rounded, ld: conv.in_c, image };
         pointwise::multiply(ConvCall { conv, input, scratch, ..call }, Operands::Bf16);
@@ -71,10 +68,9 @@ impl ConvAlgorithm for Bf16 {
 
     fn cost(&self, sizes: &Sizes) -> f64 {
         let window = &sizes.conv.window;
-        let penalty = if sizes.inputs < 8.0 { 2.0 } else { 1.0 } * if sizes.groups > 1.0 { 2.0 } else { 1.0 };
         let round = ROUND * (window.in_h * window.in_w * sizes.conv.in_c) as f64;
         // Half the K steps, which start and store as many tiles.
-        penalty * sizes.product(sizes.pixels, sizes.depth / 2.0, 7.0) / 0.97 + round + sizes.read_weights() / 2.0
+        product_cost(sizes, sizes.depth / 2.0) + round + sizes.read_weights() / 2.0
     }
 
     fn rounding(&self) -> Rounding {

@@ -64,10 +64,15 @@ impl ConvAlgorithm for Im2col {
     }
 
     fn cost(&self, sizes: &Sizes) -> f64 {
-        // A tap of few channels costs as much as a full cache line; a group's result is a panel wide, and has an indirection buffer of its own.
-        let penalty = if sizes.inputs < 8.0 { 2.0 } else { 1.0 } * if sizes.groups > 1.0 { 2.0 } else { 1.0 };
-        penalty * sizes.product(sizes.pixels, sizes.depth, 7.0) / 0.97 + sizes.read_weights()
+        product_cost(sizes, sizes.depth) + sizes.read_weights()
     }
+}
+
+/// The estimated cost of the products with so many K steps for each pixel.
+pub(crate) fn product_cost(sizes: &Sizes, depth: f64) -> f64 {
+    // A tap of few channels costs as much as a full cache line; a group's result is a panel wide, and has an indirection buffer of its own.
+    let penalty = if sizes.inputs < 8.0 { 2.0 } else { 1.0 } * if sizes.groups > 1.0 { 2.0 } else { 1.0 };
+    penalty * sizes.product(sizes.pixels, depth, 7.0) / 0.97
 }
 
 /// The convolution with as many input channels as its packed weights have rows at each tap.

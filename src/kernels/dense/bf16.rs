@@ -1,8 +1,6 @@
 //! Dense layers with weights in bf16: half the memory traffic, sums in f32. Inputs stay in f32, or are rounded too.
 
-use super::{multiply_operands, pack_weights as pack_floats, scratch_len as product_scratch_len};
 use crate::kernels::elementwise::activation::Activation;
-use crate::kernels::epilogue::check_view;
 use crate::kernels::gemm::bf16::{Operands, pairs, round_pixels, round_weights};
 use crate::kernels::gemm::panel::packed_len;
 use crate::kernels::parallel::thread_pool::ThreadPool;
@@ -20,13 +18,13 @@ pub fn packed_len_weights(inputs: usize, outputs: usize) -> usize {
 /// If `weights` has the wrong length.
 pub fn pack_weights(inputs: usize, outputs: usize, weights: &[f32]) -> Vec<f32> {
     assert_eq!(weights.len(), inputs * outputs, "weights");
-    pack_floats(pairs(inputs), outputs, &round_weights(weights, inputs, outputs))
+    super::pack_weights(pairs(inputs), outputs, &round_weights(weights, inputs, outputs))
 }
 
 /// Scratch memory of [`multiply`] for up to `rows` rows on `workers` threads, in floats.
 pub fn scratch_len(rows: usize, inputs: usize, workers: usize, rounds_inputs: bool) -> usize {
     let rounded = if rounds_inputs { product([rows, pairs(inputs)]) } else { 0 };
-    rounded.saturating_add(product_scratch_len(rows, pairs(inputs), workers))
+    rounded.saturating_add(super::scratch_len(rows, pairs(inputs), workers))
 }
 
 /// As [`dense::multiply`](super::multiply), with weights packed by [`pack_weights`]. With `rounds_inputs`, inputs are rounded to
@@ -50,12 +48,11 @@ pub fn multiply(
 ) {
     let mut multiply = |operands, inputs, input, scratch: &mut [f32]| {
         let output = ViewMut { data: &mut *output.data, ..output };
-        multiply_operands(threads, operands, rows, inputs, outputs, input, weights, bias, activation, scratch, output);
+        super::multiply(threads, operands, rows, inputs, outputs, input, weights, bias, activation, scratch, output);
     };
     if !rounds_inputs || !threads.isa().has_fast_bf16() {
         return multiply(Operands::Bf16Weights, inputs, input, scratch);
     }
-    check_view("input", &input, 1, rows, inputs);
     let row = pairs(inputs);
     let (rounded, scratch) = scratch.split_at_mut(rows * row);
     round_pixels(threads, input, 1, rows, inputs, rounded);
@@ -98,8 +95,14 @@ mod tests {
                     let of_input = |value: f32| if is_rounded { half(value) } else { f64::from(value) };
                     let term = |k: usize| of_input(input[row * inputs + k]) * half(weights[k * outputs + column]);
                     let right = (0..inputs).map(term).sum::<f64>() + f64::from(bias[column]);
+                    // Long sums round more, and so do those of instructions for bf16.
+                    let bound = match inputs {
+                        _ if is_rounded => 1e-4,
+                        ..1000 => 1e-5,
+                        _ => 2e-5,
+                    };
                     assert!(
-                        (f64::from(found) - right).abs() < 1e-4,
+                        (f64::from(found) - right).abs() < bound,
                         "{isa:?} {rows}x{inputs}x{outputs}: {found} {right}"
                     );
                 }

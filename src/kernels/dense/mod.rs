@@ -68,30 +68,12 @@ fn totals_len(rows: usize) -> usize {
 }
 
 /// Output `(rows, outputs)` = activation(input `(rows, inputs)` x weights + bias), with weights packed by [`pack_weights`].
-/// Rows of the views are `ld` floats apart; their `image` is ignored.
+/// Rows of the views are `ld` floats apart; their `image` is ignored. `inputs` are the floats of a row, which are pairs if the operands are.
 ///
 /// # Panics
 /// If a slice is too short for the sizes.
 #[allow(clippy::too_many_arguments)] // The views and weights are separate borrows of the arena and the artifact.
 pub fn multiply(
-    threads: &ThreadPool,
-    rows: usize,
-    inputs: usize,
-    outputs: usize,
-    input: View,
-    weights: &[f32],
-    bias: Option<&[f32]>,
-    activation: Activation,
-    scratch: &mut [f32],
-    output: ViewMut,
-) {
-    let operands = Operands::F32;
-    multiply_operands(threads, operands, rows, inputs, outputs, input, weights, bias, activation, scratch, output);
-}
-
-/// The product with operands of any format; `inputs` are the floats of a row.
-#[allow(clippy::too_many_arguments)] // As above.
-fn multiply_operands(
     threads: &ThreadPool,
     operands: Operands,
     rows: usize,
@@ -271,7 +253,8 @@ mod tests {
                     let relu = Activation::Relu { alpha: 0.25 };
                     let threads = ThreadPool::with_isa(count, isa);
                     let mut scratch = Floats::filled(f32::NAN, scratch_len(rows, inputs, count));
-                    multiply(&threads, rows, inputs, outputs, view, &packed, Some(&bias), relu, &mut scratch, to);
+                    let (operands, bias) = (Operands::F32, Some(&bias[..]));
+                    multiply(&threads, operands, rows, inputs, outputs, view, &packed, bias, relu, &mut scratch, to);
                     output
                 };
                 let output = run(1);

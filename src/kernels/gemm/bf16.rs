@@ -16,7 +16,7 @@ const TASK_FLOATS: usize = 16 << 10;
 
 /// The number format of a product's operands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Operands {
+pub enum Operands {
     F32,
     /// Rows of f32, panels of pairs of bf16.
     Bf16Weights,
@@ -37,7 +37,7 @@ impl Operands {
     ///
     /// # Safety
     /// All addresses must be valid, and the machine must support the instruction set.
-    pub unsafe fn multiply(self, isa: Isa, product: PackedProduct) {
+    pub(crate) unsafe fn multiply(self, isa: Isa, product: PackedProduct) {
         // SAFETY: the caller's promise.
         unsafe {
             match self {
@@ -138,11 +138,9 @@ impl SimdOp for RoundRows<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::micro_kernel::LhsRows;
-    use super::super::panel::{pack, packed_len};
+    use super::super::micro_kernel_tests::plain_product;
     use super::*;
     use crate::kernels::guarded::Floats;
-    use crate::kernels::simd::tile::PANEL;
     use crate::kernels::testing::noise;
 
     fn halves(rounded: &[f32]) -> Vec<u16> {
@@ -200,34 +198,13 @@ mod tests {
             // SAFETY: the instructions were detected, and the slices have the sizes.
             unsafe { crate::kernels::simd::avx512::run_bf16(kernel) }
             assert_eq!(halves(&native), halves(&rounded));
-            let mut packed = Floats::filled(0.0, packed_len(depth, columns));
-            pack(&threads, depth, columns, &round_weights(&right, 2 * depth, columns), columns, &mut packed);
-            let multiply = |run: &dyn Fn(PackedProduct)| {
-                let mut result = vec![0.0; rows * columns];
-                run(PackedProduct {
-                    a: LhsRows::Strided { data: rounded.as_ptr(), ld: depth, tap_stride: 0 },
-                    rows,
-                    taps: 1,
-                    depth,
-                    row_len: depth,
-                    b: packed.as_ptr(),
-                    panel_stride: depth * PANEL,
-                    next_panel: std::ptr::null(),
-                    columns,
-                    c: result.as_mut_ptr(),
-                    ldc: columns,
-                    accumulate: false,
-                    epilogue: None,
-                    residual: std::ptr::null(),
-                    first_column: 0,
-                });
-                result
-            };
+            let right = round_weights(&right, 2 * depth, columns);
+            let multiply = |run: &dyn Fn(PackedProduct)| plain_product((rows, depth, columns), &rounded, &right, run);
             // SAFETY: the instructions were detected, and the operands have the sizes.
             let found = multiply(&|product| unsafe { crate::kernels::simd::avx512::run_bf16(PairProduct(product)) });
             // SAFETY: as above.
             let wanted = multiply(&|product| unsafe { Isa::Portable.dispatch(PairProduct(product)) });
-            for (found, wanted) in found.iter().zip(&wanted) {
+            for (found, wanted) in found.iter().zip(&*wanted) {
                 assert!((found - wanted).abs() < 1e-4, "{rows}x{depth}x{columns}: {found} {wanted}");
             }
         }

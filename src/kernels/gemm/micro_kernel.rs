@@ -21,11 +21,14 @@ const KC: usize = 128;
 
 /// How the products along K are summed in the accumulators.
 trait Summation: Copy {
-    /// The columns that the set's [`Vector::run_row_tile`] computes, if it sums in this way.
+    /// Computes columns by the set's [`Vector::run_row_tile`], if it sums in this way. Returns the columns done.
     ///
     /// # Safety
     /// All addresses must be valid, and the machine must support the instruction set.
-    unsafe fn row_tiles<V: Vector>(self, product: &PackedProduct) -> usize;
+    #[inline(always)]
+    unsafe fn row_tiles<V: Vector>(self, _: &PackedProduct) -> usize {
+        0
+    }
 
     /// Accumulates one tap's K slice into a tile.
     ///
@@ -81,11 +84,6 @@ struct Pairs;
 
 impl Summation for Pairs {
     #[inline(always)]
-    unsafe fn row_tiles<V: Vector>(self, _: &PackedProduct) -> usize {
-        0
-    }
-
-    #[inline(always)]
     unsafe fn accumulate<V: Vector, const R: usize, const N: usize>(
         self,
         product: &PackedProduct,
@@ -103,11 +101,6 @@ impl Summation for Pairs {
 struct WeightPairs;
 
 impl Summation for WeightPairs {
-    #[inline(always)]
-    unsafe fn row_tiles<V: Vector>(self, _: &PackedProduct) -> usize {
-        0
-    }
-
     #[inline(always)]
     unsafe fn accumulate<V: Vector, const R: usize, const N: usize>(
         self,

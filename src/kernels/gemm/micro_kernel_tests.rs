@@ -12,15 +12,19 @@ use crate::kernels::tensor_view::View;
 use crate::kernels::testing::noise;
 use std::ops::Range;
 
-/// `(rows, depth)` times `(depth, columns)`, with blocked summation if there is a block.
-fn product(isa: Isa, sum_block: Option<usize>, sizes: (usize, usize, usize), left: &[f32], right: &[f32]) -> Floats {
-    let (rows, depth, columns) = sizes;
+/// `(rows, depth)` times `(depth, columns)` by `run`, which must write all of the result.
+pub(super) fn plain_product(
+    (rows, depth, columns): (usize, usize, usize),
+    left: &[f32],
+    right: &[f32],
+    run: &dyn Fn(PackedProduct),
+) -> Floats {
     let mut packed = Floats::filled(0.0, packed_len(depth, columns));
     pack(&ThreadPool::new(1), depth, columns, right, columns, &mut packed);
     let mut result = Floats::filled(f32::NAN, rows * columns);
     assert_eq!(left.len(), rows * depth);
     let left = Floats::copy(left, Side::End);
-    let product = PackedProduct {
+    run(PackedProduct {
         a: LhsRows::Strided { data: left.as_ptr(), ld: depth, tap_stride: 0 },
         rows,
         taps: 1,
@@ -36,15 +40,19 @@ fn product(isa: Isa, sum_block: Option<usize>, sizes: (usize, usize, usize), lef
         epilogue: None,
         residual: std::ptr::null(),
         first_column: 0,
-    };
+    });
+    result
+}
+
+/// The same, with blocked summation if there is a block.
+fn product(isa: Isa, sum_block: Option<usize>, sizes: (usize, usize, usize), left: &[f32], right: &[f32]) -> Floats {
     // SAFETY: the operands have the product's sizes.
-    unsafe {
+    plain_product(sizes, left, right, &|product| unsafe {
         match sum_block {
             Some(sum_block) => product.run_with_blocked_sums(isa, sum_block),
             None => isa.dispatch(product),
         }
-    }
-    result
+    })
 }
 
 #[test]

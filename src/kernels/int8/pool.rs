@@ -61,21 +61,12 @@ multiversion! {
     }
 }
 
-/// Calls `each` with the input pixels under the window of an output pixel.
-fn taps(window: &Window, pixel: usize, mut each: impl FnMut(usize)) {
-    let (y, x) = (pixel / window.out_w, pixel % window.out_w);
-    for tap_y in 0..window.kernel_h {
-        let at_y = (y * window.stride_h + tap_y * window.dilation_h).wrapping_sub(window.pad_top);
-        if at_y >= window.in_h {
-            continue;
-        }
-        for tap_x in 0..window.kernel_w {
-            let at_x = (x * window.stride_w + tap_x * window.dilation_w).wrapping_sub(window.pad_left);
-            if at_x < window.in_w {
-                each(at_y * window.in_w + at_x);
-            }
-        }
-    }
+/// The input pixels under the window of an output pixel.
+fn taps(window: &Window, pixel: usize) -> impl Iterator<Item = usize> {
+    let (rows, columns) = (inside(window, pixel, false), inside(window, pixel, true));
+    let (width, step) = (window.in_w, window.dilation_w);
+    rows.step_by(window.dilation_h)
+        .flat_map(move |row| columns.clone().step_by(step).map(move |column| row * width + column))
 }
 
 /// The pixels of a band, each with its input image and its bytes.
@@ -106,10 +97,10 @@ pub fn average_pool(threads: &ThreadPool, x: Bytes<'_>, y: BytesMut<'_>, size: S
             for first in (0..channels).step_by(BLOCK) {
                 let block = BLOCK.min(channels - first);
                 let (mut sums, mut count) = ([0u32; BLOCK], 0u32);
-                taps(window, pixel, |tap| {
+                for tap in taps(window, pixel) {
                     add(&mut sums[..block], &image[tap * x.ld + first..][..block]);
                     count += 1;
-                });
+                }
                 let average = |sum: u32| if count == 0 { zero_point } else { ((2 * sum + count) / (2 * count)) as u8 };
                 out[first..first + block].iter_mut().zip(sums).for_each(|(out, sum)| *out = average(sum));
             }
@@ -185,6 +176,23 @@ mod tests {
     use super::super::testing::{ByteTensor, bytes, rounded};
     use super::*;
 
+    /// Calls `each` with the input pixels under the window of an output pixel, tap by tap.
+    fn each_tap(window: &Window, pixel: usize, mut each: impl FnMut(usize)) {
+        let (y, x) = (pixel / window.out_w, pixel % window.out_w);
+        for tap_y in 0..window.kernel_h {
+            let at_y = (y * window.stride_h + tap_y * window.dilation_h).wrapping_sub(window.pad_top);
+            if at_y >= window.in_h {
+                continue;
+            }
+            for tap_x in 0..window.kernel_w {
+                let at_x = (x * window.stride_w + tap_x * window.dilation_w).wrapping_sub(window.pad_left);
+                if at_x < window.in_w {
+                    each(at_y * window.in_w + at_x);
+                }
+            }
+        }
+    }
+
     #[test]
     fn windows_and_whole_images() {
         for (kernel, stride, pad, channels, gap) in [(2, 2, 0, 16, 0), (3, 2, 1, 33, 4), (3, 1, 1, 300, 0)] {
@@ -194,7 +202,7 @@ mod tests {
                 (ByteTensor::random(5, 2, 81, channels, gap), Size { images: 2, pixels: out * out, channels });
             let under = |n: usize, pixel: usize, c: usize| {
                 let mut list = Vec::new();
-                taps(&window, pixel, |tap| list.push(u32::from(x.at(n, tap, c))));
+                each_tap(&window, pixel, |tap| list.push(u32::from(x.at(n, tap, c))));
                 list
             };
             for count in [1, 3] {

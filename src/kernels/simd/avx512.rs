@@ -1,6 +1,6 @@
 //! AVX-512F vectors.
 
-use super::vector::{SimdOp, Vector};
+use super::vector::{SimdOp, Vector, store_rounded, unpacked_pair_products};
 use half::bf16;
 use std::arch::x86_64::*;
 use std::mem::transmute;
@@ -117,8 +117,7 @@ impl<const BF16: bool> Vector for F32x16<BF16> {
     #[inline(always)]
     fn add_pair_products(self, a: Self, b: Self) -> Self {
         if !BF16 {
-            let lower = a.lower_bf16().mul_add(b.lower_bf16(), self);
-            return a.upper_bf16().mul_add(b.upper_bf16(), lower);
+            return unpacked_pair_products(self, a, b);
         }
         // SAFETY: see above; the types are registers of the same size.
         Self(unsafe {
@@ -129,18 +128,10 @@ impl<const BF16: bool> Vector for F32x16<BF16> {
     unsafe fn store_bf16(self, to: *mut bf16) {
         // SAFETY: see above.
         unsafe {
-            if BF16 {
-                to.cast::<__m256bh>().write_unaligned(_mm512_cvtneps_pbh(self.0));
-                return;
+            match BF16 {
+                true => to.cast::<__m256bh>().write_unaligned(_mm512_cvtneps_pbh(self.0)),
+                false => store_rounded(self, to),
             }
-            let bits = _mm512_castps_si512(self.0);
-            let upper = _mm512_srli_epi32::<16>(bits);
-            let odd = _mm512_and_si512(upper, _mm512_set1_epi32(1));
-            let sum = _mm512_add_epi32(_mm512_add_epi32(bits, _mm512_set1_epi32(0x7fff)), odd);
-            let quiet = _mm512_or_si512(upper, _mm512_set1_epi32(0x40));
-            let is_nan = _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(self.0, self.0);
-            let rounded = _mm512_mask_blend_epi32(is_nan, _mm512_srli_epi32::<16>(sum), quiet);
-            _mm256_storeu_si256(to.cast(), _mm512_cvtepi32_epi16(rounded));
         }
     }
     #[inline(always)]

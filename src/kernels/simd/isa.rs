@@ -100,7 +100,8 @@ impl Isa {
         false
     }
 
-    /// As [`Isa::dispatch`], with instructions for bf16 if they are fast.
+    /// Runs the kernel with fast instructions for bf16, or with those of the baseline, which give the same up to rounding: callers
+    /// have better ways where there are none.
     ///
     /// # Safety
     /// As of [`Isa::dispatch`].
@@ -111,7 +112,7 @@ impl Isa {
             if self.has_fast_bf16() {
                 return super::avx512::run_bf16(kernel);
             }
-            self.dispatch(kernel);
+            kernel.run::<Baseline>();
         }
     }
 

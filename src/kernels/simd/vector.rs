@@ -58,8 +58,7 @@ pub trait Vector: Copy {
     /// round in another way than fused multiply-adds.
     #[inline(always)]
     fn add_pair_products(self, a: Self, b: Self) -> Self {
-        let lower = a.lower_bf16().mul_add(b.lower_bf16(), self);
-        a.upper_bf16().mul_add(b.upper_bf16(), lower)
+        unpacked_pair_products(self, a, b)
     }
 
     /// Stores the lanes rounded to bf16, to nearest with ties to even; NaN stays NaN.
@@ -68,14 +67,8 @@ pub trait Vector: Copy {
     /// `LANES` numbers must be writable.
     #[inline(always)]
     unsafe fn store_bf16(self, to: *mut bf16) {
-        let mut lanes = [0.0f32; 16];
-        // SAFETY: a vector fits in the array; the caller promises the rest.
-        unsafe {
-            self.store(lanes.as_mut_ptr());
-            for (lane, value) in lanes[..Self::LANES].iter().enumerate() {
-                to.add(lane).write_unaligned(bf16::from_f32(*value));
-            }
-        }
+        // SAFETY: the caller's promise.
+        unsafe { store_rounded(self, to) }
     }
 
     /// In each group of `G` lanes, the lane of this index in all of them; `G` is a power of two.
@@ -159,6 +152,29 @@ pub trait Vector: Copy {
         unsafe {
             self.store(lanes.as_mut_ptr());
             std::ptr::copy_nonoverlapping(lanes.as_ptr(), to, count);
+        }
+    }
+}
+
+/// [`Vector::add_pair_products`] of sets without an instruction for it.
+#[inline(always)]
+pub(super) fn unpacked_pair_products<V: Vector>(sum: V, a: V, b: V) -> V {
+    let lower = a.lower_bf16().mul_add(b.lower_bf16(), sum);
+    a.upper_bf16().mul_add(b.upper_bf16(), lower)
+}
+
+/// [`Vector::store_bf16`] of sets without an instruction for it.
+///
+/// # Safety
+/// `LANES` numbers must be writable.
+#[inline(always)]
+pub(super) unsafe fn store_rounded<V: Vector>(vector: V, to: *mut bf16) {
+    let mut lanes = [0.0f32; 16];
+    // SAFETY: a vector fits in the array; the caller promises the rest.
+    unsafe {
+        vector.store(lanes.as_mut_ptr());
+        for (lane, value) in lanes[..V::LANES].iter().enumerate() {
+            to.add(lane).write_unaligned(bf16::from_f32(*value));
         }
     }
 }

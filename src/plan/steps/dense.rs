@@ -4,6 +4,7 @@ use crate::kernels::dense;
 use crate::kernels::dense::bf16;
 use crate::kernels::dense::few_outputs::has_few_outputs;
 use crate::kernels::elementwise::softmax::softmax;
+use crate::kernels::gemm::bf16::Operands;
 use crate::kernels::gemm::{Backend, Shape};
 use crate::kernels::parallel::image_batches::Images;
 use crate::kernels::parallel::thread_pool::ThreadPool;
@@ -72,7 +73,10 @@ impl KernelStep for DenseStep {
         let (inputs, outputs, weights) = (self.inputs, self.outputs, constants[0]);
         match self.weights {
             Storage::Packed => {
-                dense::multiply(threads, batch, inputs, outputs, input, weights, bias, activation, scratch, out);
+                let operands = Operands::F32;
+                dense::multiply(
+                    threads, operands, batch, inputs, outputs, input, weights, bias, activation, scratch, out,
+                );
             }
             Storage::Raw => {
                 dense::multiply_unpacked(

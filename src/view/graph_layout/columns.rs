@@ -86,10 +86,7 @@ pub(super) fn break_up(
             .filter(|band| whole >= MIN_FILL * band.height * band.columns.len() as f64)
             .collect()
     };
-    let nearest = |mut all: Vec<(f64, Vec<Band>)>| {
-        all.sort_by(|(a, _), (b, _)| a.total_cmp(b));
-        all.into_iter().next()
-    };
+    let nearest = |all: Vec<(f64, Vec<Band>)>| all.into_iter().min_by(|(a, _), (b, _)| a.total_cmp(b));
     let one = bands(&starts, last).into_iter().map(|band| (unfitness(band.width, band.height), vec![band]));
     let Some((distance, mut chosen)) = nearest(one.collect()) else { return };
     // Bands begin where a wide part does, or behind it.
@@ -100,7 +97,7 @@ pub(super) fn break_up(
     };
     let mut two = Vec::new();
     for at in (1..starts.len()).filter(|&at| is_wide(at - 1) != is_wide(at)) {
-        let (upper, lower) = (bands(&starts[..at], starts[at]), bands(&starts[at..], last));
+        let (mut upper, mut lower) = (bands(&starts[..at], starts[at]), bands(&starts[at..], last));
         let by_distance = |first: &Band, second: &Band| {
             unfitness(first.width.max(second.width), first.height + BETWEEN_BANDS + second.height)
         };
@@ -108,14 +105,13 @@ pub(super) fn break_up(
             lower.iter().enumerate().map(move |(second, lower)| (by_distance(upper, lower), first, second))
         });
         if let Some((near, first, second)) = pairs.min_by(|a, b| a.0.total_cmp(&b.0)) {
-            two.push((near, at, first, second));
+            two.push((near, vec![upper.swap_remove(first), lower.swap_remove(second)]));
         }
     }
-    if let Some((near, at, first, second)) = two.into_iter().min_by(|a, b| a.0.total_cmp(&b.0))
+    if let Some((near, bands)) = nearest(two)
         && near + WORTH_A_BAND < distance
     {
-        let (upper, lower) = (bands(&starts[..at], starts[at]), bands(&starts[at..], last));
-        chosen = upper.into_iter().nth(first).into_iter().chain(lower.into_iter().nth(second)).collect();
+        chosen = bands;
     }
     let columns: Vec<usize> = chosen.iter().flat_map(|band| band.columns.iter().copied()).collect();
     if columns.len() < 2 {

@@ -1,6 +1,7 @@
 //! Reshapes, transposes and slices. What moves no value in netc only changes how ONNX's axes are counted.
 
-use crate::import::convert::{Context, Converted, Known};
+use crate::import::convert::norm;
+use crate::import::convert::{Context, Converted, Known, needs};
 use crate::import::tree::{Call, Val};
 use crate::onnx::Node;
 use crate::onnx::arithmetic::clamped;
@@ -195,13 +196,13 @@ pub(in crate::import::convert) fn part(
     let place = x.axes.iter().position(|&known| known == axis).ok_or("along an axis of size 1")?;
     let call = match place + 1 == x.axes.len() {
         false if x.axes.len() == 3 => {
-            crate::import::convert::needs("Crop", None)?;
+            needs("Crop", None)?;
             let mut sides = [0; 4];
             [sides[2 * place], sides[2 * place + 1]] = [from as i64, (x.size(axis) - to) as i64];
             Call::layer("Crop").with("size", Val::List(sides.to_vec()))
         }
         _ => {
-            x = crate::import::convert::norm::last(cx, x, axis);
+            x = norm::last(cx, x, axis);
             Call::layer("Slice").with("from", Val::Int(from as i64)).with("to", Val::Int(to as i64))
         }
     };

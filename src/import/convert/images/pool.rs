@@ -2,8 +2,8 @@
 
 use crate::import::convert::images::border::{Border, zero_pad};
 use crate::import::convert::images::window::Window;
-use crate::import::convert::merge;
 use crate::import::convert::{Context, Converted, Known};
+use crate::import::convert::{merge, reduce};
 use crate::import::tree::{Call, Val, pair};
 use crate::onnx::Node;
 
@@ -56,7 +56,7 @@ pub(in crate::import::convert) fn global_by_norm(cx: &mut Context, node: &Node) 
     cx.has_batch()?;
     let x = cx.input(node, 0)?;
     let pixels: Vec<usize> = (2..x.shape.len()).collect();
-    let known = crate::import::convert::reduce::through(cx, x, &[before], "sum", &after, &pixels)?;
+    let known = reduce::through(cx, x, &[before], "sum", &after, &pixels)?;
     cx.give(node, known)
 }
 
@@ -133,7 +133,7 @@ fn of_windows(cx: &mut Context, x: Known, mut window: Window, kind: Kind) -> Res
     let pixels = if line { [1, x.size(2)] } else { [x.size(2), x.size(3)] };
     if layer == "AvgPool" && window.size == pixels && !window.is_padded() {
         let pixels: Vec<usize> = (2..x.shape.len()).collect();
-        let known = crate::import::convert::reduce::over(cx, x, "avg", &pixels)?;
+        let known = reduce::over(cx, x, "avg", &pixels)?;
         return Ok(cx.ordered(known, &[1]));
     }
     if window.size == [1, 1] && window.stride == [1, 1] && !window.is_padded() {
@@ -247,7 +247,7 @@ pub(in crate::import::convert) fn global(cx: &mut Context, node: &Node, function
     cx.has_batch()?;
     let x = cx.input(node, 0)?;
     let pixels: Vec<usize> = (2..x.shape.len()).collect();
-    let known = crate::import::convert::reduce::over(cx, x, function, &pixels)?;
+    let known = reduce::over(cx, x, function, &pixels)?;
     let known = cx.ordered(known, &[1]);
     cx.give(node, known)
 }

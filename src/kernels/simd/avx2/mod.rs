@@ -5,7 +5,6 @@ pub(crate) mod row_tile_asm;
 
 use super::tile::{KSlice, Prefetch, RowTile};
 use super::vector::{SimdOp, Vector};
-use half::bf16;
 use std::arch::x86_64::*;
 
 /// Runs the kernel compiled for AVX2 and FMA.
@@ -125,22 +124,6 @@ impl Vector for F32x8 {
     fn upper_bf16(self) -> Self {
         // SAFETY: see above.
         Self(unsafe { _mm256_and_ps(self.0, _mm256_castsi256_ps(_mm256_set1_epi32(0xffff_0000_u32 as i32))) })
-    }
-    #[inline(always)]
-    unsafe fn store_bf16(self, to: *mut bf16) {
-        // SAFETY: see above.
-        unsafe {
-            let bits = _mm256_castps_si256(self.0);
-            let upper = _mm256_srli_epi32::<16>(bits);
-            let odd = _mm256_and_si256(upper, _mm256_set1_epi32(1));
-            let sum = _mm256_add_epi32(_mm256_add_epi32(bits, _mm256_set1_epi32(0x7fff)), odd);
-            let quiet = _mm256_or_si256(upper, _mm256_set1_epi32(0x40));
-            let is_nan = _mm256_castps_si256(_mm256_cmp_ps::<_CMP_UNORD_Q>(self.0, self.0));
-            let rounded = _mm256_blendv_epi8(_mm256_srli_epi32::<16>(sum), quiet, is_nan);
-            // Packing works within halves of a register.
-            let packed = _mm256_permute4x64_epi64::<0b1000>(_mm256_packus_epi32(rounded, rounded));
-            _mm_storeu_si128(to.cast(), _mm256_castsi256_si128(packed));
-        }
     }
     #[inline(always)]
     fn select_greater(self, bound: Self, yes: Self, no: Self) -> Self {

@@ -14,6 +14,10 @@ pub const NPY: &[u8] = b"\x93NUMPY";
 /// The first bytes of an HDF5 file; a user block may precede them.
 pub const HDF5: [u8; 8] = *b"\x89HDF\r\n\x1a\n";
 
+/// What marks a PNG as drawn by this program, in its first text chunk: `Software` is a keyword of the PNG specification (third
+/// edition, 11.3.3.1).
+pub const DRAWN_PNG: (&str, &str) = ("Software", "netc");
+
 /// JSON, in words.
 pub const JSON: &str = "JSON";
 
@@ -144,6 +148,13 @@ impl Content {
             Content::OtherPicture(words) | Content::Other(words) => words,
         }
     }
+}
+
+/// Whether a file with these first bytes is a PNG that this program drew.
+pub fn is_drawn_png(head: &[u8]) -> bool {
+    let mark = format!("tEXt{}\0{}", DRAWN_PNG.0, DRAWN_PNG.1);
+    Content::of(head, head.len() as u64) == Content::Png
+        && head.windows(mark.len()).any(|window| window == mark.as_bytes())
 }
 
 /// Whether a file starts like safetensors: with the length of a JSON object that fits in it.

@@ -147,6 +147,22 @@ fn a_net_is_shown_in_the_form_of_the_file() {
     assert_eq!((&layer["settings"]["padding"], &layer["frozen"]), (&"same".into(), &true.into()), "{layer}");
 }
 
+#[cfg(feature = "png")]
+#[test]
+fn a_png_replaces_a_drawing_and_no_photo() {
+    let folder = folder(&[("tiny.net", TINY)]);
+    done(&netc(folder.path(), &["show", "tiny.net", "-o", "net.png"]));
+    let first = fs::read(folder.path().join("net.png")).expect("a drawing");
+    done(&netc(folder.path(), &["show", "tiny.net", "-o", "net.png"]));
+    assert!(fs::read(folder.path().join("net.png")).expect("a drawing") == first, "the same net gives the same bytes");
+    fs::copy("specs/samples/chelsea.png", folder.path().join("photo.png")).expect("a photo");
+    refused(
+        &netc(folder.path(), &["show", "tiny.net", "-o", "photo.png"]),
+        "E0905",
+        &["which is a photo, with a drawing"],
+    );
+}
+
 #[test]
 fn help_answers_words_of_the_language_and_of_other_libraries() {
     let folder = folder(&[]);

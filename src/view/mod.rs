@@ -1,4 +1,4 @@
-//! Views of nets and training runs: tables, predictions, JSON, SVG drawings, HTML reports.
+//! Views of nets and training runs: tables, predictions, JSON, drawings, HTML reports.
 
 mod category;
 pub mod charts;
@@ -9,6 +9,8 @@ mod graph_layout;
 pub mod html;
 pub mod layer_table;
 mod number_format;
+#[cfg(feature = "png")]
+mod png;
 pub mod predictions;
 mod scopes;
 mod svg_text;
@@ -19,3 +21,5 @@ pub use drawing::{DrawingOptions, svg, svg_with};
 pub use html::network::network;
 pub use html::{MisclassifiedPhoto, ReportKind, report};
 pub use layer_table::{TableOptions, json, table};
+#[cfg(feature = "png")]
+pub use png::{PngError, png};

@@ -24,7 +24,7 @@ pub enum Command {
     Check(check::Args),
     /// Show a net's layers, or draw it
     ///
-    /// `--depth 1` folds scopes. `-o net.svg` draws the net; `-o net.html` too, with pan, zoom, search and the settings of
+    /// `--depth 1` folds scopes. `-o net.svg` or `-o net.png` draws the net; `-o net.html` too, with pan, zoom, search and the settings of
     /// each layer; `-o net.dot` is for Graphviz. `--format json` is for programs.
     Show(show::Args),
     /// Compile a net and its weights into one artifact

@@ -26,7 +26,7 @@ pub struct Args {
     /// Draw the net as SVG, to stdout or to the file of -o
     #[arg(long)]
     svg: bool,
-    /// Draw the net to a file: .svg, .html (pan, zoom, search), or .dot (Graphviz)
+    /// Draw the net to a file: .svg, .png, .html (pan, zoom, search), or .dot (Graphviz)
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
 }
@@ -45,7 +45,8 @@ pub fn run(args: &Args) -> CommandResult {
     if let Some((path, (kind, paint))) = drawing {
         let inputs: Vec<&Path> = spec.sources.iter().filter_map(|(_, file)| file.path.as_deref()).collect();
         output_guard::check(path, kind, &inputs)?;
-        return output_guard::write_file(path, paint(&graph, options).as_bytes());
+        let bytes = paint(&graph, options).map_err(messages::fail_with)?;
+        return output_guard::write_file(path, &bytes);
     }
     if args.svg {
         messages::print(view::svg_with(&graph, options));
@@ -64,21 +65,39 @@ pub fn run(args: &Args) -> CommandResult {
 }
 
 /// The kind of a drawing's file, and what draws it.
-type Painter = (output_guard::FileKind, fn(&Graph, DrawingOptions) -> String);
+type Painter = (output_guard::FileKind, fn(&Graph, DrawingOptions) -> Result<Vec<u8>, Diagnostic>);
 
 /// The painter for the ending of a file name; with `--svg` an SVG in a file of any name but that of another format.
 fn painter(path: &Path, svg: bool) -> Option<Painter> {
     let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default().to_ascii_lowercase();
+    let drawing: Painter =
+        (output_guard::FileKind::Drawing, |graph, options| Ok(view::svg_with(graph, options).into()));
     match ending.as_str() {
-        "svg" => Some((output_guard::FileKind::Drawing, view::svg_with)),
-        "dot" | "gv" => Some((output_guard::FileKind::Drawing, |graph, _| view::dot(graph))),
-        "html" | "htm" => Some((output_guard::FileKind::Page, view::network)),
-        "png" | "pdf" | "jpg" | "jpeg" => None,
-        _ => svg.then_some((output_guard::FileKind::Drawing, view::svg_with as fn(&Graph, DrawingOptions) -> String)),
+        "svg" => Some(drawing),
+        "png" => Some((output_guard::FileKind::Drawing, pixels)),
+        "dot" | "gv" => Some((output_guard::FileKind::Drawing, |graph, _| Ok(view::dot(graph).into()))),
+        "html" | "htm" => {
+            Some((output_guard::FileKind::Page, |graph, options| Ok(view::network(graph, options).into())))
+        }
+        "pdf" | "jpg" | "jpeg" => None,
+        _ => svg.then_some(drawing),
     }
+}
+
+#[cfg(feature = "png")]
+fn pixels(graph: &Graph, options: DrawingOptions) -> Result<Vec<u8>, Diagnostic> {
+    let help = "a drawing in a .svg or .html file has any size; `--depth 1` makes it smaller";
+    view::png(&view::svg_with(graph, options))
+        .map_err(|error| Diagnostic::new(Code::Output, format!("no PNG is drawn: {error}")).help(help))
+}
+
+#[cfg(not(feature = "png"))]
+fn pixels(_: &Graph, _: DrawingOptions) -> Result<Vec<u8>, Diagnostic> {
+    Err(Diagnostic::new(Code::Output, "this program was built without PNGs (feature `png`)")
+        .help("draw a .svg, .html or .dot file"))
 }
 
 fn unknown_ending(path: &Path) -> Diagnostic {
     Diagnostic::new(Code::Output, format!("{} has no ending of a drawing", path.display()))
-        .help("a drawing is a .svg, .html or .dot file; a browser or `rsvg-convert` makes a PNG of an SVG")
+        .help("a drawing is a .svg, .png, .html or .dot file")
 }

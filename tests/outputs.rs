@@ -99,6 +99,20 @@ fn numbers_are_shown_as_numbers_and_every_output_is() {
     assert!(predict(several, &["--format", "csv"]).contains("x.npy[0],second,1,0,0,"));
 }
 
+#[test]
+fn outputs_have_different_names() {
+    let folder = folder(&[]);
+    array(&folder.path().join("x.npy"), 2, 4);
+    let twice = "{ let y = Input(4) >> Dense(3) as out let z = y >> Dense(2) as out-2 (y | z | y) }";
+    for file in ["y.npz", "y.h5"] {
+        done(&netc(folder.path(), &["predict", twice, "x.npy", "--allow-untrained", "-o", file]));
+        let arrays = array_file::list(&folder.path().join(file)).expect("arrays");
+        let mut names: Vec<&str> = arrays.iter().map(|array| array.name.as_str()).collect();
+        names.sort_unstable();
+        assert_eq!(names, ["out", "out-2", "out-3"], "{file}");
+    }
+}
+
 /// A folder with a spec of a net, its weights in the spec's name, an artifact, an array and a photo.
 fn workshop() -> tempfile::TempDir {
     let spec = "net a = Input(8x8x3, image=Unit) >> Flatten >> Softmax(2)";

@@ -23,6 +23,7 @@ use crate::ops::output_kind::OutputKind;
 use crate::plan::Plan;
 use file_bytes::FileBytes;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::io::Read;
 use std::path::Path;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -121,6 +122,11 @@ impl Manifest {
         // They could control a terminal, or forge a line of a report. Names in specs have none.
         if names.into_iter().any(|name| name.contains(char::is_control)) {
             return Err(damaged("one of its names contains a control character"));
+        }
+        // Files and answers of the server hold outputs by name.
+        let outputs: BTreeSet<&str> = plan.outputs.iter().map(|port| port.name.as_str()).collect();
+        if outputs.len() < plan.outputs.len() {
+            return Err(damaged("two of its outputs have the same name"));
         }
         let classes = plan.outputs.first().and_then(|port| port.sizes.last()).copied().unwrap_or(1);
         match &self.labels {

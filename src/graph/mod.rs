@@ -197,6 +197,24 @@ impl Graph {
         self.ids().filter(|&id| self.node(id).inputs.is_empty()).collect()
     }
 
+    /// The names of the outputs: of their layers, and with a number where a layer is an output again.
+    pub fn output_names(&self) -> Vec<String> {
+        let taken: BTreeSet<&str> = self.nodes.iter().map(|node| node.name.as_str()).collect();
+        let mut last: BTreeMap<NodeId, usize> = BTreeMap::new();
+        let name = |&id: &NodeId| {
+            let name = &self.node(id).name;
+            let number = last.entry(id).and_modify(|number| *number += 1).or_insert(1);
+            if *number == 1 {
+                return name.clone();
+            }
+            while taken.contains(format!("{name}-{number}").as_str()) {
+                *number += 1;
+            }
+            format!("{name}-{number}")
+        };
+        self.outputs.iter().map(name).collect()
+    }
+
     /// The node of a name.
     pub fn find(&self, name: &str) -> Option<NodeId> {
         self.ids().find(|&id| self.node(id).name == name)

@@ -275,15 +275,15 @@ fn assemble(
             .then(|| cost_model::micro_batch(floats).min(options.micro_batch.unwrap_or(usize::MAX)).max(1)),
         floats,
     };
-    let port = |id: NodeId| Port {
-        name: graph.node(id).name.clone(),
+    let port = |(id, name): (NodeId, String)| Port {
+        name,
         sizes: graph.node(id).output.known().unwrap_or_default(),
         unbatched: !graph.node(id).output.batched,
     };
     let mut plan = Plan {
         name: graph.name.clone(),
-        inputs: graph.inputs().into_iter().map(port).collect(),
-        outputs: graph.outputs.iter().copied().map(port).collect(),
+        inputs: graph.inputs().into_iter().map(|id| port((id, graph.node(id).name.clone()))).collect(),
+        outputs: graph.outputs.iter().copied().zip(graph.output_names()).map(port).collect(),
         steps: Vec::with_capacity(steps.len()),
         stages: stages.iter().zip(&arena.chunk_floats).map(stage).collect(),
         batch_floats: arena.batch_floats,

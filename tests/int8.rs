@@ -3,11 +3,10 @@
 use netc::artifact::Artifact;
 use netc::check::verify::verify;
 use netc::compile::int8::CalibrationSource;
-use netc::compile::{self, Build, BuildOptions};
+use netc::compile::{self, Build, BuildOptions, Precision};
 use netc::diagnostics::Code;
 use netc::elaborate::load;
 use netc::elaborate::project::source_files::from_disk;
-use netc::lower::Bf16Use;
 use netc::plan::{Format, Kernel};
 use netc::runtime::Session;
 use std::path::PathBuf;
@@ -19,7 +18,9 @@ fn values(seed: usize, len: usize) -> Vec<f32> {
 }
 
 fn options(int8: Option<CalibrationSource>) -> BuildOptions {
-    BuildOptions { allow_untrained: true, int8, ..BuildOptions::default() }
+    let precision = if int8.is_some() { Precision::Int8 } else { Precision::F32 };
+    let calibration = int8.unwrap_or_default();
+    BuildOptions { allow_untrained: true, precision, calibration, ..BuildOptions::default() }
 }
 
 fn build(net: &str, options: &BuildOptions) -> Build {
@@ -121,6 +122,15 @@ fn a_build_without_samples_is_refused() {
     assert!(errors.iter().any(|error| error.code == Code::Calibration), "{errors:?}");
 }
 
+#[test]
+fn samples_for_another_precision_are_refused() {
+    let spec = load(NETS[0], &from_disk).expect("a net");
+    let folder = CalibrationSource::Folder("photos".into());
+    let options = BuildOptions { precision: Precision::Bf16, ..options(Some(folder)) };
+    let errors = compile::build(&spec, &options).expect_err("samples without use");
+    assert!(errors.iter().any(|error| error.code == Code::Calibration), "{errors:?}");
+}
+
 /// Real weights and photos.
 #[test]
 fn squeezenet_keeps_its_classes_in_a_quarter_of_the_size() {
@@ -136,5 +146,5 @@ fn squeezenet_keeps_its_classes_in_a_quarter_of_the_size() {
     let [small, large] = [&narrow, &wide].map(|build| build.compiled.plan.constant_floats());
     assert!(small * 100 <= large * 28, "{small} of {large}");
     let comparison = verify(&narrow, 1, 2).expect("it runs");
-    assert!(comparison.int8 && comparison.check(Bf16Use::Never).is_ok(), "{comparison:?}");
+    assert!(comparison.int8 && comparison.check(Precision::Int8).is_ok(), "{comparison:?}");
 }

@@ -2,13 +2,12 @@
 //! with guards, for every batch up to the largest, with several numbers of threads, in memory that is allocated once.
 
 use netc::compile::int8::CalibrationSource;
-use netc::compile::{self, BuildOptions, Values};
+use netc::compile::{self, BuildOptions, Precision, Values};
 use netc::elaborate::load;
 use netc::elaborate::project::source_files::from_disk;
 use netc::kernels::training::loss::Loss;
 use netc::kernels::training::optimizer::UpdateRule;
 use netc::kernels::training::regularizer::Regularizer;
-use netc::lower::Bf16Use;
 use netc::plan::Kernel;
 use netc::runtime::Session;
 use netc::train::autodiff::Settings;
@@ -23,28 +22,16 @@ fn values(len: usize, tokens: bool) -> Vec<f32> {
     (0..len).map(|at| if tokens { (at % 5) as f32 } else { value(at) }).collect()
 }
 
-/// The number format of a build.
-#[derive(Clone, Copy, PartialEq)]
-enum Precision {
-    F32,
-    Bf16(Bf16Use),
-    Int8,
-}
-
 /// Runs all plans of a net, for prediction and for training, for batches from the largest to one image. Returns the
 /// kernels that they have.
 fn run(net: &str, largest: usize, workers: usize, precision: Precision) -> BTreeSet<&'static str> {
     let spec = load(net, &from_disk).unwrap_or_else(|errors| panic!("{net}: {errors:?}"));
-    let mut options = BuildOptions { allow_untrained: true, ..BuildOptions::default() };
-    match precision {
-        Precision::F32 => {}
-        Precision::Bf16(what) => options.bf16 = what,
-        Precision::Int8 => {
-            let (graph, _) = compile::graph(&spec, None).expect("a net");
-            let len = |id| graph.node(id).output.len().expect("a size");
-            let sample = graph.inputs().into_iter().map(|id| values(len(id), false)).collect();
-            options.int8 = Some(CalibrationSource::Values(vec![sample]));
-        }
+    let mut options = BuildOptions { allow_untrained: true, precision, ..BuildOptions::default() };
+    if precision == Precision::Int8 {
+        let (graph, _) = compile::graph(&spec, None).expect("a net");
+        let len = |id| graph.node(id).output.len().expect("a size");
+        let sample = graph.inputs().into_iter().map(|id| values(len(id), false)).collect();
+        options.calibration = CalibrationSource::Values(vec![sample]);
     }
     let (build, _) = compile::build(&spec, &options).unwrap_or_else(|errors| panic!("{net}: {errors:?}"));
     let mut sessions = vec![(Arc::new(build.in_memory().expect("weights")), Vec::new(), 1)];
@@ -162,8 +149,8 @@ fn every_kernel_keeps_to_its_scratch_for_every_batch_and_team() {
         }
     }
     let bf16 = "Input(21x17x3) >> Conv(3x3, 24) >> Relu >> MaxPool(2x2) >> Conv(3x3, 7, stride=2) >> Conv(1x1, 9) >> Flatten >> Dense(5001) >> Dense(2)";
-    for what in [Bf16Use::DenseWeights, Bf16Use::Products] {
-        seen.extend(run(bf16, 9, 2, Precision::Bf16(what)));
+    for precision in [Precision::Bf16Weights, Precision::Bf16] {
+        seen.extend(run(bf16, 9, 2, precision));
     }
     let missing: Vec<_> = Kernel::NAMES.iter().filter(|&name| !seen.contains(name)).collect();
     assert!(missing.is_empty(), "no net here has these kernels: {missing:?}");

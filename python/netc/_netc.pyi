@@ -100,7 +100,8 @@ def build(
     exact: bool = False,
     fresh: bool = False,
     max_memory: int | None = None,
-    precision: Literal["f32", "bf16", "bf16-weights"] = "f32",
+    precision: Literal["f32", "bf16-weights", "bf16", "int8"] = "f32",
+    calibrate: _Path | None = None,
 ) -> Model: ...
 def verify(
     spec: _Path,
@@ -111,7 +112,8 @@ def verify(
     threads: int | None = None,
     exact: bool = False,
     fresh: bool = False,
-    precision: Literal["f32", "bf16", "bf16-weights"] = "f32",
+    precision: Literal["f32", "bf16-weights", "bf16", "int8"] = "f32",
+    calibrate: _Path | None = None,
 ) -> list[Deviation]: ...
 def check(spec: _Path, *, net: str | None = None) -> list[Diagnostic]: ...
 def show(spec: _Path, *, net: str | None = None, width: int | None = None) -> Drawing: ...

@@ -1,9 +1,9 @@
 //! Arguments that several functions take.
 
 use crate::errors::Located;
-use netc::compile::BuildOptions;
+use netc::compile::int8::CalibrationSource;
+use netc::compile::{BuildOptions, Precision};
 use netc::elaborate::{self, Spec, project::source_files::from_disk};
-use netc::lower::Bf16Use;
 use netc::runtime::thread_count;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -59,6 +59,7 @@ pub fn threads(count: Option<usize>) -> PyResult<usize> {
 }
 
 /// The options of a build.
+#[allow(clippy::too_many_arguments)] // Those of the Python functions.
 pub fn build_options(
     net: Option<String>,
     weights: Option<BTreeMap<String, PathBuf>>,
@@ -67,17 +68,22 @@ pub fn build_options(
     fresh: bool,
     max_memory: Option<u64>,
     precision: &str,
+    calibrate: Option<PathBuf>,
 ) -> PyResult<BuildOptions> {
-    let bf16 = match precision {
-        "f32" => Bf16Use::Never,
-        "bf16" => Bf16Use::Products,
-        "bf16-weights" => Bf16Use::DenseWeights,
-        other => {
-            return Err(PyValueError::new_err(format!(
-                "precision='{other}' is none of 'f32', 'bf16' and 'bf16-weights'"
-            )));
-        }
+    let named = |one: &Precision| one.name() == precision;
+    let Some(precision) = Precision::ALL.into_iter().find(named) else {
+        let names = Precision::ALL.map(|one| format!("'{}'", one.name())).join(", ");
+        return Err(PyValueError::new_err(format!("precision='{precision}' is none of {names}")));
     };
-    let weights = weights.unwrap_or_default();
-    Ok(BuildOptions { net, weights, allow_untrained, allow_missing: false, exact, fresh, max_memory, bf16, int8: None })
+    Ok(BuildOptions {
+        net,
+        weights: weights.unwrap_or_default(),
+        allow_untrained,
+        allow_missing: false,
+        exact,
+        fresh,
+        max_memory,
+        precision,
+        calibration: calibrate.map(CalibrationSource::Folder).unwrap_or_default(),
+    })
 }

@@ -6,8 +6,8 @@ use crate::model::Model;
 use crate::values::value;
 use netc::artifact::Artifact;
 use netc::check;
+use netc::compile::BuildOptions;
 use netc::compile::output_guard::{self, FileKind};
-use netc::compile::{self, BuildOptions};
 use netc::diagnostics::Diagnostics;
 use netc::source::Sources;
 use netc::train::recorded_loss;
@@ -83,9 +83,12 @@ pub fn load(py: Python<'_>, path: PathBuf, threads: Option<usize>) -> PyResult<M
 ///     Do not bind the weights that `train` has written (``NAME.h5`` next to the spec).
 /// max_memory : int, optional
 ///     The limit in bytes for constants, arena and scratch, for batches of 8 images on 4 threads.
-/// precision : {"f32", "bf16", "bf16-weights"}, default "f32"
+/// precision : {"f32", "bf16-weights", "bf16", "int8"}, default "f32"
 ///     The format of weights and products. "bf16" rounds weights, and inputs where the CPU multiplies bf16 faster than
-///     float32; "bf16-weights" rounds the weights of dense layers, which are multiplied in float32.
+///     float32; "bf16-weights" rounds the weights of dense layers, which are multiplied in float32; "int8" computes on
+///     bytes, but for the layers that would lose too much.
+/// calibrate : str or path, optional
+///     The folder of photos by which "int8" measures the ranges of activations; by default those of the net's recipe.
 ///
 /// Returns
 /// -------
@@ -101,7 +104,7 @@ pub fn load(py: Python<'_>, path: PathBuf, threads: Option<usize>) -> PyResult<M
 /// NetcWarning
 ///     The warnings, one by one.
 #[pyfunction]
-#[pyo3(signature = (spec, *, net=None, weights=None, out=None, threads=None, allow_untrained=false, exact=false, fresh=false, max_memory=None, precision="f32"))]
+#[pyo3(signature = (spec, *, net=None, weights=None, out=None, threads=None, allow_untrained=false, exact=false, fresh=false, max_memory=None, precision="f32", calibrate=None))]
 #[allow(clippy::too_many_arguments)] // Those of the Python function.
 pub fn build(
     py: Python<'_>,
@@ -115,9 +118,10 @@ pub fn build(
     fresh: bool,
     max_memory: Option<u64>,
     precision: &str,
+    calibrate: Option<PathBuf>,
 ) -> PyResult<Model> {
     let number = crate::arguments::threads(threads)?;
-    let options = build_options(net, weights, allow_untrained, exact, fresh, max_memory, precision)?;
+    let options = build_options(net, weights, allow_untrained, exact, fresh, max_memory, precision, calibrate.clone())?;
     let built = py.detach(|| compiled(&spec, &options, out.as_deref()));
     let (artifact, warnings) = built.map_err(|errors| errors.into_error(py))?;
     warnings.warn(py)?;
@@ -137,6 +141,7 @@ pub fn build(
     keywords.set_item("fresh", fresh)?;
     keywords.set_item("max_memory", max_memory)?;
     keywords.set_item("precision", precision)?;
+    keywords.set_item("calibrate", calibrate.as_deref().map(absolute))?;
     let remake = call(py, "build", spec.absolute(), &keywords)?;
     Ok(Model::new(artifact, number, None, remake))
 }
@@ -164,7 +169,7 @@ fn compiled(spec: &SpecArgument, options: &BuildOptions, out: Option<&Path>) -> 
 /// ----------
 /// spec : str or path
 ///     As in `build`. Parameters without a file are compared too, with random values.
-/// net, weights, exact, fresh, precision
+/// net, weights, exact, fresh, precision, calibrate
 ///     As in `build`.
 /// batch : int, default 2
 ///     The number of images to compare.
@@ -181,7 +186,7 @@ fn compiled(spec: &SpecArgument, options: &BuildOptions, out: Option<&Path>) -> 
 /// NetcError
 ///     The errors of the spec, and a deviation above the rounding of float32.
 #[pyfunction]
-#[pyo3(signature = (spec, *, net=None, weights=None, batch=2, threads=None, exact=false, fresh=false, precision="f32"))]
+#[pyo3(signature = (spec, *, net=None, weights=None, batch=2, threads=None, exact=false, fresh=false, precision="f32", calibrate=None))]
 #[allow(clippy::too_many_arguments)] // Those of the Python function.
 pub fn verify<'py>(
     py: Python<'py>,
@@ -193,16 +198,17 @@ pub fn verify<'py>(
     exact: bool,
     fresh: bool,
     precision: &str,
+    calibrate: Option<PathBuf>,
 ) -> PyResult<Vec<Bound<'py, PyAny>>> {
     let threads = crate::arguments::threads(threads)?;
-    let options = build_options(net, weights, true, exact, fresh, None, precision)?;
+    let options = build_options(net, weights, true, exact, fresh, None, precision, calibrate)?;
     let options = BuildOptions { allow_missing: true, ..options };
     let compare = || {
         let spec = spec.load()?;
         let located = |diagnostics: Diagnostics| Located::new(diagnostics, &spec.sources);
-        let (build, _) = compile::build(&spec, &options).map_err(located)?;
+        let (build, _) = recorded_loss::build(&spec, &options).map_err(located)?;
         let comparison = check::verify::verify(&build, batch.max(1), threads).map_err(located)?;
-        comparison.check(options.bf16).map_err(|error| Located::new(error.into(), &Sources::default()))?;
+        comparison.check(options.precision).map_err(|error| Located::new(error.into(), &Sources::default()))?;
         Ok(comparison.outputs)
     };
     let outputs = py.detach(compare).map_err(|errors: Located| errors.into_error(py))?;

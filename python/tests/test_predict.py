@@ -220,3 +220,14 @@ def test_signals_are_handled_between_the_parts_of_a_batch():
         signal.signal(signal.SIGALRM, before)
     assert seen == [(1, 4)]
     assert model(x[:3]).shape == (3, 4)
+
+
+def test_a_model_in_bytes_is_calibrated_on_photos(model, tmp_path):
+    with pytest.raises(netc.NetcError, match="without calibration samples"):
+        netc.build(SPECS / "squeezenet1_1.net", precision="int8")
+    with pytest.raises(netc.NetcError, match="is not calibrated"):
+        netc.build(SPECS / "squeezenet1_1.net", precision="bf16", calibrate=CAT.parent)
+    path = tmp_path / "small.netb"
+    small = netc.build(SPECS / "squeezenet1_1.net", precision="int8", calibrate=CAT.parent, out=path)
+    assert path.stat().st_size < 2e6
+    assert small.classify(CAT)[0].label == model.classify(CAT)[0].label

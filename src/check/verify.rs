@@ -1,7 +1,7 @@
 //! Compares a compiled net with the f64 reference of its graph before the passes.
 
 use crate::compile::int8::captured::step_values;
-use crate::compile::{self, Build, Values};
+use crate::compile::{self, Build, Precision, Values};
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, Result};
 use crate::graph::{Graph, Initializer, NodeId, Parameter, reference};
 use crate::lower::Bf16Use;
@@ -64,12 +64,12 @@ impl Comparison {
     ///
     /// # Errors
     /// [`Code::Deviation`], with the first step that deviates more.
-    pub fn check(&self, bf16: Bf16Use) -> std::result::Result<(), Diagnostic> {
+    pub fn check(&self, precision: Precision) -> std::result::Result<(), Diagnostic> {
         if self.int8 {
             return self.check_snr();
         }
         let worst = self.outputs.iter().map(|deviation| deviation.error).fold(0.0, f64::max);
-        let tolerance = if bf16 == Bf16Use::Never { TOLERANCE } else { HALF_TOLERANCE };
+        let tolerance = if precision.bf16() == Bf16Use::Never { TOLERANCE } else { HALF_TOLERANCE };
         if worst <= tolerance {
             return Ok(());
         }

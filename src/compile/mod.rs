@@ -2,10 +2,12 @@
 
 pub mod int8;
 pub mod output_guard;
+mod precision;
 pub mod rebuild;
 pub mod tuning_cache;
 
 pub use crate::artifact::constants::Values;
+pub use precision::Precision;
 
 use crate::artifact::constants::{ConstantError, put_constants};
 use crate::artifact::{Artifact, Manifest, Memory, Sink, Writer};
@@ -16,7 +18,7 @@ use crate::elaborate::project::shipped;
 use crate::graph::{Graph, ParameterId};
 use crate::kernels::training::loss::Loss;
 use crate::lower::memory_budget::fit_memory_budget;
-use crate::lower::{self, AlgorithmOverrides, Bf16Use, Compiled, Options};
+use crate::lower::{self, AlgorithmOverrides, Compiled, Options};
 use crate::ops::input::Input;
 use crate::ops::input::preprocessing::Preprocessing;
 use crate::ops::output_kind::OutputKind;
@@ -53,16 +55,15 @@ pub struct BuildOptions {
     pub fresh: bool,
     /// The limit of [`Plan::memory`] in bytes.
     pub max_memory: Option<u64>,
-    /// What is rounded to bf16.
-    pub bf16: Bf16Use,
-    /// Layers are computed on bytes, whose scales are calibrated on samples from here.
-    pub int8: Option<CalibrationSource>,
+    pub precision: Precision,
+    /// The samples that an int8 build measures the ranges of activations on.
+    pub calibration: CalibrationSource,
 }
 
 impl BuildOptions {
     /// How a graph is lowered, without overrides.
     pub fn lowering(&self) -> Options<'static> {
-        Options { bf16: self.bf16, ..Options::inference(self.exact) }
+        Options { bf16: self.precision.bf16(), ..Options::inference(self.exact) }
     }
 }
 
@@ -175,6 +176,11 @@ fn planned(fused: &Graph, options: &BuildOptions, overrides: Option<&AlgorithmOv
 /// # Errors
 /// All errors of the spec, its weights and labels; a plan above the memory limit; untrained parameters if not allowed.
 pub fn build(spec: &Spec, options: &BuildOptions) -> Result<(Build, Diagnostics)> {
+    if options.precision != Precision::Int8 && options.calibration != CalibrationSource::Nothing {
+        let message = format!("a build in {} is not calibrated", options.precision.name());
+        let help = "`--precision int8` computes on bytes, whose ranges are measured on these photos";
+        return Err(Diagnostic::new(Code::Calibration, message).help(help).into());
+    }
     let (graph, mut diagnostics) = graph(spec, options.net.as_deref())?;
     let mut errors = Diagnostics::default();
     let trained = if options.fresh { BTreeMap::new() } else { all_trained_weights(spec, &graph) };
@@ -200,8 +206,8 @@ pub fn build(spec: &Spec, options: &BuildOptions) -> Result<(Build, Diagnostics)
     let (bindings, compiled) = match (bound, compiled) {
         (Ok((bindings, more)), Ok(mut compiled)) if !errors.has_errors() => {
             diagnostics.extend(more);
-            if let Some(source) = &options.int8 {
-                let samples = Arc::new(Samples::read(source, &graph)?);
+            if options.precision == Precision::Int8 {
+                let samples = Arc::new(Samples::read(&options.calibration, &graph)?);
                 let values = Values { graph: &graph, bindings: &bindings };
                 let result = quantized(&graph, &values, samples, thread_count::available())?;
                 compiled = plan(&result.graph)?;
@@ -235,8 +241,8 @@ pub fn build(spec: &Spec, options: &BuildOptions) -> Result<(Build, Diagnostics)
 /// # Errors
 /// If the net is too large.
 pub fn checked(graph: &Graph, mut compiled: Compiled) -> Result<Compiled> {
-    for (port, &id) in compiled.plan.outputs.iter_mut().zip(&graph.outputs) {
-        port.name.clone_from(&graph.node(id).name);
+    for (port, name) in compiled.plan.outputs.iter_mut().zip(graph.output_names()) {
+        port.name = name;
     }
     match compiled.plan.verify() {
         Ok(()) => Ok(compiled),

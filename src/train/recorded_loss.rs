@@ -3,7 +3,7 @@
 use super::autodiff::recipe_check::losses_of;
 use super::recipe;
 use crate::compile::int8::CalibrationSource;
-use crate::compile::{self, Build, BuildOptions};
+use crate::compile::{self, Build, BuildOptions, Precision};
 use crate::data::{Dataset, Samples};
 use crate::diagnostics::{Diagnostics, Result};
 use crate::elaborate::Spec;
@@ -11,7 +11,7 @@ use crate::elaborate::Spec;
 /// The options with the photos of the net's recipe as calibration samples, if an int8 build has no others.
 fn with_recipe_data(spec: &Spec, options: &BuildOptions) -> BuildOptions {
     let mut options = options.clone();
-    if options.int8 != Some(CalibrationSource::Nothing) {
+    if options.precision != Precision::Int8 || options.calibration != CalibrationSource::Nothing {
         return options;
     }
     // A recipe or data that cannot be read leaves the build without samples, which is an error that says what to do.
@@ -21,7 +21,7 @@ fn with_recipe_data(spec: &Spec, options: &BuildOptions) -> BuildOptions {
         let classes = targets.classes();
         let class = |index: usize| classes.as_ref().and_then(|classes| classes.get(index)).copied();
         let photos = photos.into_iter().enumerate().map(|(index, path)| (path, class(index))).collect();
-        options.int8 = Some(CalibrationSource::Photos(photos));
+        options.calibration = CalibrationSource::Photos(photos);
     }
     options
 }

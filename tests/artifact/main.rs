@@ -5,7 +5,7 @@ mod forged;
 
 use netc::artifact::{Artifact, ArtifactError, VERSION};
 use netc::compile::int8::CalibrationSource;
-use netc::compile::{Build, BuildOptions, build, graph};
+use netc::compile::{Build, BuildOptions, Precision, build, graph};
 use netc::diagnostics::Code;
 use netc::elaborate::project::source_files::from_disk;
 use netc::elaborate::{load, load_text};
@@ -38,7 +38,8 @@ fn compiled(expression: &str) -> Build {
         let normal = Initializer::Normal { mean: 0.0, std: 1.0 };
         let len = |id| graph.node(id).output.len().expect("a size");
         let sample = graph.inputs().into_iter().map(|id| normal.sample(&[len(id)], "sample", 1)).collect();
-        options.int8 = Some(CalibrationSource::Values(vec![sample]));
+        options.precision = Precision::Int8;
+        options.calibration = CalibrationSource::Values(vec![sample]);
     }
     build(&spec, &options).expect("a build").0
 }

@@ -1,8 +1,8 @@
 //! The arguments that decide how a spec is compiled.
 
-use crate::compile::BuildOptions;
 use crate::compile::int8::CalibrationSource;
-use crate::lower::Bf16Use;
+use crate::compile::{BuildOptions, Precision};
+use clap::builder::PossibleValue;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -35,15 +35,14 @@ pub struct BuildArgs {
     pub calibrate: Option<PathBuf>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Precision {
-    F32,
-    /// Dense weights in bf16, half the size; computed in f32
-    Bf16Weights,
-    /// Weights in bf16, half the size, where that is faster; sums in f32
-    Bf16,
-    /// Weights and activations in 8 bits, a quarter of the size; layers that would lose too much stay in f32
-    Int8,
+impl clap::ValueEnum for Precision {
+    fn value_variants<'a>() -> &'a [Self] {
+        &Precision::ALL
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(self.name()).help(self.description()))
+    }
 }
 
 /// A size of at least one byte, as [`byte_count`] reads it.
@@ -95,15 +94,8 @@ impl BuildArgs {
             exact: self.exact,
             fresh: self.fresh,
             max_memory: self.max_memory,
-            bf16: match self.precision {
-                Precision::F32 | Precision::Int8 => Bf16Use::Never,
-                Precision::Bf16Weights => Bf16Use::DenseWeights,
-                Precision::Bf16 => Bf16Use::Products,
-            },
-            int8: (self.precision == Precision::Int8).then(|| match &self.calibrate {
-                Some(folder) => CalibrationSource::Folder(folder.clone()),
-                None => CalibrationSource::Nothing,
-            }),
+            precision: self.precision,
+            calibration: self.calibrate.clone().map(CalibrationSource::Folder).unwrap_or_default(),
         }
     }
 }

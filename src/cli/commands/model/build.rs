@@ -8,7 +8,7 @@ use crate::cli::result::CommandResult;
 use crate::compile::int8::Int8Report;
 use crate::compile::int8::report::Agreement;
 use crate::compile::tuning_cache::tune_build;
-use crate::compile::{self, Build, BuildOptions};
+use crate::compile::{self, Build, BuildOptions, Precision};
 use crate::diagnostics::{Code, Diagnostic, counted, suggest};
 use crate::elaborate::Spec;
 use crate::lower::{self, Bf16Use};
@@ -73,7 +73,7 @@ fn emit(spec: &Spec, stage: Stage, args: &BuildArgs) -> CommandResult {
         }
         Stage::Graph => graph()?.to_string(),
         // The scales of bytes are measured with the weights.
-        Stage::Fused | Stage::Plan if options.int8.is_some() => {
+        Stage::Fused | Stage::Plan if options.precision == Precision::Int8 => {
             let build = messages::unwrap_or_report(recorded_loss::build(spec, &options), &spec.sources)?;
             if matches!(stage, Stage::Fused) { build.fused.to_string() } else { build.compiled.plan.to_string() }
         }
@@ -92,7 +92,7 @@ fn emit(spec: &Spec, stage: Stage, args: &BuildArgs) -> CommandResult {
 
 fn explain_choice(spec: &Spec, step: &str, args: &BuildArgs) -> CommandResult {
     let options = args.options();
-    let plan = if options.int8.is_some() {
+    let plan = if options.precision == Precision::Int8 {
         messages::unwrap_or_report(recorded_loss::build(spec, &options), &spec.sources)?.compiled.plan
     } else {
         let graph = messages::unwrap_or_report(compile::graph(spec, options.net.as_deref()), &spec.sources)?;
@@ -157,7 +157,7 @@ fn build(spec: &Spec, args: &Args) -> CommandResult {
     if let Some((report, _)) = &build.int8 {
         report_int8(report);
     }
-    if options.bf16 != Bf16Use::Never {
+    if options.precision.bf16() != Bf16Use::Never {
         let deviations = verify::compare_with_f32(&build, 1, thread_count::available());
         for deviation in deviations.map_err(|errors| messages::fail(&errors, &spec.sources))? {
             let error = format!("maximum error {:.1e} of the range against f32", deviation.error);

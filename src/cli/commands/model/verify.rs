@@ -48,7 +48,7 @@ pub fn run(args: &Args) -> CommandResult {
             deviation.output, deviation.error
         ));
     }
-    comparison.check(options.bf16).map_err(messages::fail_with)?;
+    comparison.check(options.precision).map_err(messages::fail_with)?;
     if args.training { training(&spec, &build, args) } else { Ok(()) }
 }
 

@@ -88,7 +88,7 @@ fn unknown_names_get_suggestions() {
             of(&["tiny.net"]),
             of(&["show", "squeezenet1"]),
             of(&["check", "--net", "tinny", "tiny.net"]),
-            of(&["show", "vgg16", "-o", "x.png"]),
+            of(&["show", "vgg16", "-o", "x.pdf"]),
         ]
         .concat()
     );

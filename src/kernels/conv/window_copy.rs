@@ -17,19 +17,28 @@ pub fn copy_windows(
     let window = &conv.window;
     let in_c = conv.in_c / conv.groups;
     let pixels = window.out_h * window.out_w;
+    let is_dense = window.dilation_w == 1 && x.ld == in_c;
     let (mut image, mut out_y, mut out_x) = (first / pixels, first % pixels / window.out_w, first % window.out_w);
     for row in copy.chunks_exact_mut(values.len()) {
         let data = &x.data[image * x.image..];
         let (mut value, mut row) = (values.start, row);
         while !row.is_empty() {
             let (tap, first_channel) = (value / in_c, value % in_c);
-            let (channels, remaining) = row.split_at_mut((in_c - first_channel).min(row.len()));
-            let in_y = out_y * window.stride_h + tap / window.kernel_w * window.dilation_h;
-            let in_x = out_x * window.stride_w + tap % window.kernel_w * window.dilation_w;
-            let (in_y, in_x) = (in_y.wrapping_sub(window.pad_top), in_x.wrapping_sub(window.pad_left));
-            if in_y < window.in_h && in_x < window.in_w {
-                let start = (in_y * window.in_w + in_x) * x.ld + channel + first_channel;
-                channels.copy_from_slice(&data[start..start + channels.len()]);
+            let (tap_y, tap_x) = (tap / window.kernel_w, tap % window.kernel_w);
+            // Neighbours in a row of the window are neighbours in the image, unless they are dilated or have gaps.
+            let taps = if is_dense { window.kernel_w - tap_x } else { 1 };
+            let (channels, remaining) = row.split_at_mut((taps * in_c - first_channel).min(row.len()));
+            let in_y = (out_y * window.stride_h + tap_y * window.dilation_h).wrapping_sub(window.pad_top);
+            let in_x = out_x * window.stride_w + tap_x * window.dilation_w;
+            let before = (window.pad_left.saturating_sub(in_x) * in_c).saturating_sub(first_channel);
+            let pixels_left = (window.in_w + window.pad_left).saturating_sub(in_x);
+            let end = (pixels_left * in_c).saturating_sub(first_channel).min(channels.len());
+            if in_y < window.in_h && before < end {
+                let start = (in_y * window.in_w + in_x) * x.ld + channel + first_channel + before;
+                let start = start - window.pad_left * x.ld;
+                channels[..before].fill(0.0);
+                channels[before..end].copy_from_slice(&data[start..start + end - before]);
+                channels[end..].fill(0.0);
             } else {
                 channels.fill(0.0);
             }

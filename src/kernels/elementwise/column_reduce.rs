@@ -1,9 +1,12 @@
 //! Reductions of each column (channel) over many rows (pixels).
 
 use crate::kernels::simd::multiversion::multiversion;
+use std::cell::Cell;
+use std::ops::Range;
 
-/// Rows of a partial sum: sums are blocked so that the rounding error grows with the number of blocks, not of rows.
-const BLOCK_ROWS: usize = 32;
+/// Rows of a partial sum: sums are blocked so that the rounding error grows with the number of blocks, not of rows, and few,
+/// so that the rows are read as so many streams.
+const BLOCK_ROWS: usize = 8;
 
 /// Columns `first..first + out.len()` of `rows` rows with row stride `ld`.
 #[derive(Clone, Copy, Debug)]
@@ -37,37 +40,47 @@ pub(crate) fn tiles(
     }
 }
 
-/// A sum reduction over rows: what each row contributes.
-trait Reduction: Copy {
+/// Sum reductions over rows, `K` at once: what each row contributes.
+trait Reduction<const K: usize>: Copy {
     /// Adds the contribution of one row to the accumulators of output columns `column..column + T`.
-    fn accumulate<const T: usize>(self, row: usize, column: usize, sums: &mut [f32; T]);
+    fn accumulate<const T: usize>(self, row: usize, column: usize, sums: &mut [[f32; T]; K]);
 }
 
+/// Adds the sums of these rows to the output columns from `column` on.
 #[inline(always)]
-fn reduce_tile<const T: usize>(rows: usize, column: usize, reduction: impl Reduction) -> [f32; T] {
-    let mut total = [0.0; T];
-    for block in (0..rows).step_by(BLOCK_ROWS) {
-        let mut partial = [0.0; T];
-        for row in block..rows.min(block + BLOCK_ROWS) {
-            reduction.accumulate(row, column, &mut partial);
-        }
-        for lane in 0..T {
-            total[lane] += partial[lane];
+fn add_tile<const T: usize, const K: usize>(
+    rows: Range<usize>,
+    column: usize,
+    out: [&[Cell<f32>]; K],
+    reduction: impl Reduction<K>,
+) {
+    let mut partial = [[0.0; T]; K];
+    for row in rows {
+        reduction.accumulate(row, column, &mut partial);
+    }
+    for (out, partial) in out.iter().zip(&partial) {
+        for (out, partial) in out[column..][..T].iter().zip(partial) {
+            out.set(out.get() + partial);
         }
     }
-    total
 }
 
+/// out = `K` sums of each column, `(K, columns)`
 #[inline(always)]
-fn reduce_columns(rows: usize, out: &mut [f32], reduction: impl Reduction) {
-    let out = std::cell::Cell::from_mut(out).as_slice_of_cells();
-    let store = |column: usize, sums: &[f32]| sums.iter().enumerate().for_each(|(i, s)| out[column + i].set(*s));
-    tiles(
-        out.len(),
-        |column| store(column, &reduce_tile::<32>(rows, column, reduction)),
-        |column| store(column, &reduce_tile::<8>(rows, column, reduction)),
-        |column| store(column, &reduce_tile::<1>(rows, column, reduction)),
-    );
+fn reduce_columns<const K: usize>(rows: usize, out: &mut [f32], reduction: impl Reduction<K>) {
+    out.fill(0.0);
+    let columns = out.len() / K;
+    let out = Cell::from_mut(out).as_slice_of_cells();
+    let out: [_; K] = std::array::from_fn(|k| &out[k * columns..][..columns]);
+    for block in (0..rows).step_by(BLOCK_ROWS) {
+        let rows = || block..rows.min(block + BLOCK_ROWS);
+        tiles(
+            columns,
+            |column| add_tile::<32, K>(rows(), column, out, reduction),
+            |column| add_tile::<8, K>(rows(), column, out, reduction),
+            |column| add_tile::<1, K>(rows(), column, out, reduction),
+        );
+    }
 }
 
 impl<'a> Columns<'a> {
@@ -80,9 +93,9 @@ impl<'a> Columns<'a> {
 #[derive(Clone, Copy)]
 struct Sum<'a>(Columns<'a>);
 
-impl Reduction for Sum<'_> {
+impl Reduction<1> for Sum<'_> {
     #[inline(always)]
-    fn accumulate<const T: usize>(self, row: usize, column: usize, sums: &mut [f32; T]) {
+    fn accumulate<const T: usize>(self, row: usize, column: usize, [sums]: &mut [[f32; T]; 1]) {
         let x = self.0.tile::<T>(row, column);
         for lane in 0..T {
             sums[lane] += x[lane];
@@ -93,9 +106,9 @@ impl Reduction for Sum<'_> {
 #[derive(Clone, Copy)]
 struct SquaredDeviation<'a>(Columns<'a>, &'a [f32]);
 
-impl Reduction for SquaredDeviation<'_> {
+impl Reduction<1> for SquaredDeviation<'_> {
     #[inline(always)]
-    fn accumulate<const T: usize>(self, row: usize, column: usize, sums: &mut [f32; T]) {
+    fn accumulate<const T: usize>(self, row: usize, column: usize, [sums]: &mut [[f32; T]; 1]) {
         let (x, mean) = (self.0.tile::<T>(row, column), &self.1[column..][..T]);
         for lane in 0..T {
             sums[lane] += (x[lane] - mean[lane]) * (x[lane] - mean[lane]);
@@ -106,12 +119,28 @@ impl Reduction for SquaredDeviation<'_> {
 #[derive(Clone, Copy)]
 struct DotProduct<'a>(Columns<'a>, Columns<'a>, &'a [f32]);
 
-impl Reduction for DotProduct<'_> {
+impl Reduction<1> for DotProduct<'_> {
     #[inline(always)]
-    fn accumulate<const T: usize>(self, row: usize, column: usize, sums: &mut [f32; T]) {
+    fn accumulate<const T: usize>(self, row: usize, column: usize, [sums]: &mut [[f32; T]; 1]) {
         let (x, other, mean) = (self.0.tile::<T>(row, column), self.1.tile::<T>(row, column), &self.2[column..][..T]);
         for lane in 0..T {
             sums[lane] += x[lane] * (other[lane] - mean[lane]);
+        }
+    }
+}
+
+/// The dot product and the sum, which read `x` once.
+#[derive(Clone, Copy)]
+struct DotProductAndSum<'a>(DotProduct<'a>);
+
+impl Reduction<2> for DotProductAndSum<'_> {
+    #[inline(always)]
+    fn accumulate<const T: usize>(self, row: usize, column: usize, [products, sums]: &mut [[f32; T]; 2]) {
+        let DotProduct(x, other, mean) = self.0;
+        let (x, other, mean) = (x.tile::<T>(row, column), other.tile::<T>(row, column), &mean[column..][..T]);
+        for lane in 0..T {
+            products[lane] += x[lane] * (other[lane] - mean[lane]);
+            sums[lane] += x[lane];
         }
     }
 }
@@ -134,6 +163,24 @@ multiversion! {
     /// out = sum over rows of x * (other - mean), `mean` for the same columns as `out`
     pub(crate) fn products(x: Columns<'_>, other: Columns<'_>, mean: &[f32], out: &mut [f32]) {
         reduce_columns(x.rows, out, DotProduct(x, other, mean));
+    }
+}
+
+multiversion! {
+    /// out = sum over rows of x * (other - mean), then the sum of x: `(2, columns)`; `mean` for the same columns as `out`
+    pub(crate) fn products_and_sums(x: Columns<'_>, other: Columns<'_>, mean: &[f32], out: &mut [f32]) {
+        reduce_columns(x.rows, out, DotProductAndSum(DotProduct(x, other, mean)));
+    }
+}
+
+multiversion! {
+    /// out = the mean over rows of x, then the sum of the squared deviations from it: `(2, columns)`
+    pub(crate) fn moments(x: Columns<'_>, out: &mut [f32]) {
+        let (mean, squares) = out.split_at_mut(out.len() / 2);
+        reduce_columns(x.rows, mean, Sum(x));
+        let inv_count = 1.0 / x.rows as f32;
+        mean.iter_mut().for_each(|v| *v *= inv_count);
+        reduce_columns(x.rows, squares, SquaredDeviation(x, mean));
     }
 }
 

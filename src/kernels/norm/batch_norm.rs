@@ -1,21 +1,27 @@
 //! Batch normalisation in training mode: batch statistics, running statistics and gradients.
 
-use crate::kernels::elementwise::column_reduce::{Columns, products, squares, sums};
+use crate::kernels::elementwise::column_reduce::{Columns, moments, products, products_and_sums, sums};
 use crate::kernels::parallel::disjoint::{Partition, Scratch, share};
 use crate::kernels::parallel::image_batches::{Images, pointwise};
 use crate::kernels::parallel::thread_pool::ThreadPool;
 use crate::kernels::simd::multiversion::multiversion;
 use crate::kernels::tensor_view::{View, ViewMut};
+use std::ops::Range;
 
-/// Pixels of one partial sum.
-const BLOCK_ROWS: usize = 1024;
-/// Channels of one task.
-const BLOCK_CHANNELS: usize = 64;
+/// Floats of a block, which stays in the L2 cache while it is read twice.
+const BLOCK_FLOATS: usize = 1 << 15;
+/// Pixels of a block: enough that its sums are few beside it, and not so many that they lose precision.
+const BLOCK_ROWS: (usize, usize) = (64, 1024);
+/// Channels of a block, which are read as a stream.
+const BLOCK_CHANNELS: usize = 512;
+/// The most sums of a channel that are computed at once.
+const MAX_SUMS: usize = 2;
 
 /// A batch whose pixels are split into blocks, independently of the number of threads.
 #[derive(Clone, Copy)]
 struct Blocks {
     size: Images,
+    rows: usize,
     blocks_per_image: usize,
 }
 
@@ -23,55 +29,78 @@ impl Blocks {
     fn of(size: Images) -> Self {
         // A batch of vectors is reduced as the rows of one image.
         let size = if size.pixels == 1 { Images { n: 1, pixels: size.n, ..size } } else { size };
-        Self { size, blocks_per_image: size.pixels.div_ceil(BLOCK_ROWS) }
+        let (fewest, most) = BLOCK_ROWS;
+        let rows = (BLOCK_FLOATS / size.channels.clamp(1, BLOCK_CHANNELS)).clamp(fewest, most);
+        Self { size, rows, blocks_per_image: size.pixels.div_ceil(rows) }
     }
 
     fn count(&self) -> usize {
         self.size.n * self.blocks_per_image
     }
 
+    /// The rows of a block from its first one on.
+    fn rows_of(&self, block: usize) -> (usize, usize) {
+        let start = block % self.blocks_per_image * self.rows;
+        (start, self.rows.min(self.size.pixels - start))
+    }
+
     /// The rows of a block in a view of the batch, channels from `first` on. `is_vectors`: images of one pixel, whose row
     /// stride is the image stride.
     fn columns<'a>(&self, x: &View<'a>, block: usize, first: usize, is_vectors: bool) -> Columns<'a> {
         let ld = if is_vectors { x.image } else { x.ld };
-        let start = block % self.blocks_per_image * BLOCK_ROWS;
-        let rows = BLOCK_ROWS.min(self.size.pixels - start);
-        Columns {
-            x: &x.data[block / self.blocks_per_image * x.image * usize::from(!is_vectors) + start * ld..],
-            ld,
-            rows,
-            first,
-        }
+        let (start, rows) = self.rows_of(block);
+        let image = block / self.blocks_per_image * x.image * usize::from(!is_vectors);
+        Columns { x: &x.data[image + start * ld..], ld, rows, first }
     }
 }
 
 /// Floats of scratch that the reductions over the batch need: [`batch_statistics`], [`channel_gradients`] and
 /// [`channel_sums`].
 pub fn batch_scratch_len(size: Images) -> usize {
-    Blocks::of(size).count() * size.channels
+    Blocks::of(size).count() * MAX_SUMS * size.channels
 }
 
-/// Computes the partial sums of one block: `(blocks, block, first channel, partial sums)`.
-type PartialSum<'a> = dyn Fn(Blocks, usize, usize, &mut [f32]) + Sync + 'a;
+/// Computes the `K` partial sums of each channel of one block: `(blocks, block, first channel, partial sums)`, `(K, channels)`.
+type PartialSums<'a> = dyn Fn(Blocks, usize, usize, &mut [f32]) + Sync + 'a;
 
-/// A reduction over the batch in two passes: partial sums of each block of rows, then their sum, `(channels)`.
-fn reduce(size: Images, out: &mut [f32], scratch: &mut [f32], threads: &ThreadPool, partial_sum: &PartialSum<'_>) {
-    let blocks = Blocks::of(size);
-    let channels = size.channels;
-    let partial_sums = &mut scratch[..blocks.count() * channels];
-    let partition =
-        Partition { outer: blocks.count(), outer_stride: channels, ..Partition::chunks(channels, BLOCK_CHANNELS) };
-    share(threads, partial_sums, partition, Scratch::none(), &|chunk, out, _| {
-        partial_sum(blocks, chunk.outer, chunk.inner * BLOCK_CHANNELS, out);
-    });
-    let partial_sums = &*partial_sums;
-    share(threads, out, Partition::chunks(channels, BLOCK_CHANNELS), Scratch::none(), &|chunk, out, _| {
-        sums(Columns { x: partial_sums, ld: channels, rows: blocks.count(), first: chunk.inner * BLOCK_CHANNELS }, out);
-    });
+/// The `K` partial sums of each channel, by block and group of channels.
+struct Partials<'a, const K: usize> {
+    blocks: Blocks,
+    sums: &'a [f32],
+}
+
+impl<'a, const K: usize> Partials<'a, K> {
+    fn compute(size: Images, scratch: &'a mut [f32], threads: &ThreadPool, partial_sums: &PartialSums<'_>) -> Self {
+        let blocks = Blocks::of(size);
+        let stride = K * size.channels;
+        let sums = &mut scratch[..blocks.count() * stride];
+        let groups = Partition::chunks(stride, K * BLOCK_CHANNELS);
+        let partition = Partition { outer: blocks.count(), outer_stride: stride, ..groups };
+        share(threads, sums, partition, Scratch::none(), &|chunk, out, _| {
+            partial_sums(blocks, chunk.outer, chunk.inner * BLOCK_CHANNELS, out);
+        });
+        Partials { blocks, sums }
+    }
+
+    /// Calls `body(channels of a group, their k-th partial sums of the blocks)`.
+    fn for_each_group(&self, k: usize, mut body: impl FnMut(Range<usize>, Columns<'_>)) {
+        let channels = self.blocks.size.channels;
+        for first in (0..channels).step_by(BLOCK_CHANNELS) {
+            let width = BLOCK_CHANNELS.min(channels - first);
+            let from = self.sums.get(K * first + k * width..).unwrap_or_default();
+            body(first..first + width, Columns { x: from, ld: K * channels, rows: self.blocks.count(), first: 0 });
+        }
+    }
+
+    /// The sum of the k-th partial sums: `(channels)`.
+    fn total(&self, k: usize, out: &mut [f32]) {
+        self.for_each_group(k, |channels, partial| sums(partial, &mut out[channels]));
+    }
 }
 
 /// Computes the mean and then 1 / sqrt(biased variance + epsilon) of each channel over the batch: `(2, channels)`.
-/// x is `(n, pixels, channels)`; `scratch` has [`batch_scratch_len`] floats.
+/// x is `(n, pixels, channels)`; `scratch` has [`batch_scratch_len`] floats. The moments of blocks are joined as those of
+/// Chan, Golub and LeVeque (1979), so that the batch is read from memory once.
 pub fn batch_statistics(
     x: View<'_>,
     size: Images,
@@ -83,13 +112,24 @@ pub fn batch_statistics(
     let (mean, inv_std) = statistics.split_at_mut(size.channels);
     let count = (size.n * size.pixels) as f32;
     let is_vectors = size.pixels == 1;
-    reduce(size, mean, scratch, threads, &|blocks, block, first, out| {
-        sums(blocks.columns(&x, block, first, is_vectors), out);
+    let partials = Partials::<2>::compute(size, scratch, threads, &|blocks, block, first, out| {
+        moments(blocks.columns(&x, block, first, is_vectors), out);
     });
-    mean.iter_mut().for_each(|v| *v /= count);
-    let mean = &*mean;
-    reduce(size, inv_std, scratch, threads, &|blocks, block, first, out| {
-        squares(blocks.columns(&x, block, first, is_vectors), &mean[first..], out);
+    let rows_of = |block: usize| partials.blocks.rows_of(block).1 as f32;
+    mean.fill(0.0);
+    partials.for_each_group(0, |channels, means| {
+        for block in 0..means.rows {
+            let share = rows_of(block) / count;
+            mean[channels.clone()].iter_mut().zip(&means.x[block * means.ld..]).for_each(|(v, m)| *v += share * m);
+        }
+    });
+    partials.total(1, inv_std);
+    partials.for_each_group(0, |channels, means| {
+        for block in 0..means.rows {
+            let from_mean = mean[channels.clone()].iter().zip(&means.x[block * means.ld..]);
+            let between = from_mean.map(|(all, one)| rows_of(block) * (one - all) * (one - all));
+            inv_std[channels.clone()].iter_mut().zip(between).for_each(|(v, between)| *v += between);
+        }
     });
     inv_std.iter_mut().for_each(|v| *v = 1.0 / (*v / count + epsilon).sqrt());
 }
@@ -138,9 +178,10 @@ pub fn update_running_inv_std(running: &mut [f32], batch: &[f32], alpha: f32) {
 /// `(n, pixels, channels)`; `scratch` has [`batch_scratch_len`] floats.
 pub fn channel_sums(x: View<'_>, size: Images, out: &mut [f32], scratch: &mut [f32], threads: &ThreadPool) {
     let is_vectors = size.pixels == 1;
-    reduce(size, out, scratch, threads, &|blocks, block, first, out| {
+    let partials = Partials::<1>::compute(size, scratch, threads, &|blocks, block, first, out| {
         sums(blocks.columns(&x, block, first, is_vectors), out);
     });
+    partials.total(0, out);
 }
 
 /// The sum of x * dy of each channel over all pixels of the batch, `(channels)`: the gradient of a scale per channel. x and dy
@@ -155,10 +196,11 @@ pub fn channel_products(
 ) {
     const NO_MEAN: [f32; BLOCK_CHANNELS] = [0.0; BLOCK_CHANNELS];
     let is_vectors = size.pixels == 1;
-    reduce(size, out, scratch, threads, &|blocks, block, first, out| {
+    let partials = Partials::<1>::compute(size, scratch, threads, &|blocks, block, first, out| {
         let columns = |v| blocks.columns(v, block, first, is_vectors);
         products(columns(&dy), columns(&x), &NO_MEAN, out);
     });
+    partials.total(0, out);
 }
 
 /// Gradients of a scale and a shift per channel, `(2, channels)`: the sum of dy * (x - mean) * inv_std, then the sum of
@@ -178,15 +220,16 @@ pub fn channel_gradients(
     let channels = size.channels;
     let is_vectors = size.pixels == 1;
     let (scale, shift) = gradients.split_at_mut(channels);
-    reduce(size, scale, scratch, threads, &|blocks, block, first, out| {
+    let partials = Partials::<2>::compute(size, scratch, threads, &|blocks, block, first, out| {
         let mean = statistics.map_or(&NO_MEAN[..], |statistics| &statistics[first..channels]);
         let columns = |v| blocks.columns(v, block, first, is_vectors);
-        products(columns(&dy), columns(&x), mean, out);
+        products_and_sums(columns(&dy), columns(&x), mean, out);
     });
+    partials.total(0, scale);
+    partials.total(1, shift);
     if let Some(statistics) = statistics {
         scale.iter_mut().zip(&statistics[channels..]).for_each(|(v, inv_std)| *v *= inv_std);
     }
-    channel_sums(dy, size, shift, scratch, threads);
 }
 
 /// The gradient of [`batch_norm`] with the statistics of the batch, given the `gradients` of gamma and beta (from
@@ -295,9 +338,24 @@ mod tests {
     }
 
     #[test]
+    fn statistics_of_many_blocks_are_those_of_the_batch() {
+        let mut random = Random(73);
+        // Blocks whose means differ, several groups of channels, and a mean far from zero.
+        for (n, pixels, channels) in [(2, 2100, 70), (2500, 1, 3), (3, 150, 1100)] {
+            let x = Tensor::random(&mut random, n, pixels, channels, 1);
+            let x = Tensor::of(&x, |n, p, c| x.at(n, p, c) + 0.01 * p as f64 + 30.0);
+            let wide = dense(&x);
+            check_slice(&statistics(&x), 2e-5, |i| match (i / channels, moments(&wide, channels, i % channels)) {
+                (0, (mean, _)) => mean,
+                (_, (_, inv_std)) => inv_std,
+            });
+        }
+    }
+
+    #[test]
     fn scale_and_shift_gradients_over_many_rows() {
         let mut random = Random(72);
-        for (n, pixels, channels) in [(2, 2100, 70), (2500, 1, 3)] {
+        for (n, pixels, channels) in [(2, 2100, 70), (2500, 1, 3), (3, 150, 1100)] {
             let x = Tensor::random(&mut random, n, pixels, channels, 1);
             let dy = Tensor::random(&mut random, n, pixels, channels, 0);
             let gradients = Tensor::new(1, 1, 2 * channels, 0).filled(|out, t| {

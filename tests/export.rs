@@ -73,6 +73,22 @@ fn what_is_exported_binds_again() {
 }
 
 #[test]
+fn blocks_of_timm_and_torchvision_have_their_names() {
+    let nets = [
+        "Input(6x8) >> Attention(2) as blocks.0.attn >> Scale as blocks.0.ls1 >> Dense(3) as head",
+        "Input(6x8) >> MultiheadAttention(2) as layers.0.self_attn >> Dense(3) as head",
+        "Input(4x4x8) >> (Conv(1x1, 8) as block.0 >> Scale(0.1) as block | Identity) >> Add >> GlobalPool(avg)",
+    ];
+    let shapes = nets.map(|net| {
+        let folder = folder(&[("m.net", &format!("net m = {net}\n"))]);
+        done(&netc(folder.path(), &["export", "m.net", "--allow-untrained", "-o", "m.safetensors"]));
+        let tensors = tensors(&folder.path().join("m.safetensors"));
+        tensors.into_iter().map(|(name, (shape, _))| format!("{name} {shape:?}")).collect::<Vec<_>>().join("\n")
+    });
+    insta::assert_snapshot!(shapes.join("\n--\n"));
+}
+
+#[test]
 fn what_pytorch_has_no_place_for_is_refused() {
     let slopes = "net m = Input(4x4x3) >> PRelu(alpha_axes=[1, 2, 3]) as act >> GlobalPool(avg)\n";
     let folder = folder(&[("m.net", slopes)]);

@@ -78,6 +78,7 @@ models! {
     line,
     unbatched,
     functions,
+    shared,
     moved,
     flattened,
     volume,

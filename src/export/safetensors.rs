@@ -6,7 +6,6 @@ use crate::diagnostics::{Code, Diagnostic, Diagnostics};
 use crate::file;
 use crate::graph::ParameterId;
 use crate::weights::bind::axis_permutation::{FileOrder, Framework};
-use crate::weights::bind::convert::HIDDEN_BIASES;
 use safetensors::Dtype;
 use safetensors::tensor::{TensorView, serialize_to_file};
 use std::collections::HashMap;
@@ -24,7 +23,6 @@ pub fn safetensors(build: &Build, path: &Path) -> Result<usize, Diagnostics> {
     let mut tensors = Vec::new();
     let mut errors = Diagnostics::default();
     for node in &graph.nodes {
-        let has_hidden_biases = graph.parameter(node, HIDDEN_BIASES).is_some();
         for &id in &node.parameters {
             let parameter = &graph.parameters[id.0];
             if parameter.is_fixed() {
@@ -40,7 +38,7 @@ pub fn safetensors(build: &Build, path: &Path) -> Result<usize, Diagnostics> {
                 }
             };
             let values = values(build, id).map_err(|error| Diagnostics::from(refuse(error)))?;
-            match torch_tensors(node, parameter, &arrangement, values, has_hidden_biases) {
+            match torch_tensors(graph, node, parameter, &arrangement, values) {
                 Ok(list) => tensors.extend(list.into_iter().map(|tensor| {
                     let layer = node.name.replace('/', ".");
                     let name = tensor.name.map_or(layer.clone(), |name| format!("{layer}.{name}"));

@@ -1,7 +1,8 @@
 //! A parameter as PyTorch stores it: the inverse of what [`crate::weights::bind`] does to the tensors of a PyTorch file.
 
 use crate::graph::axis::{Segment, places};
-use crate::graph::{Node, Parameter, ParameterKind};
+use crate::graph::scope::is_in;
+use crate::graph::{Graph, Node, Parameter, ParameterKind};
 use crate::weights::bind::axis_permutation::Arrangement;
 use crate::weights::bind::convert::HIDDEN_BIASES;
 
@@ -14,21 +15,22 @@ pub(super) struct TorchTensor {
     pub values: Vec<f32>,
 }
 
-/// The tensors for a parameter of a layer, whose values are `values`; `arrangement` is how PyTorch orders them, `has_hidden_biases`
-/// whether the layer, a GRU, has biases of the state. Initial states that
-/// are zero have none, as PyTorch's recurrent modules start there.
+/// The tensors for a parameter of a layer, whose values are `values`; `arrangement` is how PyTorch orders them. Initial states
+/// that are zero have none, as PyTorch's recurrent modules start there. Where PyTorch itself has no such module, the names are
+/// those of timm (`attn.qkv`, `ls1.gamma`) and torchvision (`layer_scale` of a block).
 ///
 /// # Errors
 /// What PyTorch has no tensor for.
 pub(super) fn torch_tensors(
+    graph: &Graph,
     node: &Node,
     parameter: &Parameter,
     arrangement: &Arrangement,
     values: Vec<f32>,
-    has_hidden_biases: bool,
 ) -> Result<Vec<TorchTensor>, String> {
     let values = arrange(values, &parameter.shape, arrangement);
     if parameter.kind == ParameterKind::Recurrent {
+        let has_hidden_biases = graph.parameter(node, HIDDEN_BIASES).is_some();
         return recurrent(node, parameter, values, has_hidden_biases);
     }
     // timm's `cls_token` and `pos_embed` are parameters without a module.
@@ -39,7 +41,18 @@ pub(super) fn torch_tensors(
         };
         return Ok(vec![TorchTensor { name: None, shape, values }]);
     }
+    // A scale per channel has the name of the block that it ends.
+    let is_block = |graph: &Graph| graph.nodes.iter().any(|other| other.name != node.name && is_in(&other.name, &node.name));
+    if node.operation.kind() == "Scale" && is_block(graph) {
+        return Ok(vec![TorchTensor { name: Some("layer_scale"), shape: vec![values.len(), 1, 1], values }]);
+    }
+    let is_timm = node.name.rsplit(['.', '/']).next() == Some("attn");
     let (name, values) = match parameter.role {
+        "in_proj_weight" if is_timm => ("qkv.weight", values),
+        "in_proj_bias" if is_timm => ("qkv.bias", values),
+        "out_proj_weight" if is_timm => ("proj.weight", values),
+        "out_proj_bias" if is_timm => ("proj.bias", values),
+        "gamma" if node.operation.kind() == "Scale" => ("gamma", values),
         "weight" | "gamma" => ("weight", values),
         "bias" | "beta" => ("bias", values),
         "alpha" => ("weight", values),

@@ -9,7 +9,9 @@ const MAX_NAME: usize = 200;
 /// What separates the parts of a name.
 const SEPARATORS: [char; 4] = ['.', '/', '_', '-'];
 /// How the names of a layer's weights end, where a single one is known: PyTorch, Caffe 2, Keras and tf2onnx, PaddlePaddle.
-const ENDINGS: [&str; 25] = [
+const ENDINGS: [&str; 27] = [
+    ".layer_scale",
+    ".gamma",
     ".running_mean",
     "/moving_mean",
     "_mean_0",
@@ -136,5 +138,6 @@ mod tests {
         assert_eq!(name("", &["a/BiasAdd_weights_fused_bn", "a/BiasAdd_bias_fused_bn"]), "a");
         assert_eq!(name("node_Conv_293", &["val_1"]), "node_Conv_293");
         assert_eq!(name("/Conv", &["weight"]), "conv");
+        assert_eq!(name("node_mul", &["features.1.0.layer_scale"]), "features.1.0");
     }
 }

@@ -54,8 +54,12 @@ impl<'p> Elaborator<'p> {
         };
         let start = start.map(|end| self.find_layers(&subgraph, end, scope)).transpose()?;
         let end = end.map(|end| self.find_layers(&subgraph, end, scope)).transpose()?;
-        let selection = select(&subgraph, start.as_deref(), end.as_deref().map(|end| (end, inclusive)))
-            .map_err(|diagnostic| self.stop(diagnostic.at(span, "this cut")))?;
+        let end = end.as_deref().map(|end| (end, inclusive));
+        let selection = select(&subgraph, start.as_deref(), end).map_err(|diagnostic| {
+            let branches = (diagnostic.code == Code::HangingEdge).then_some(start.as_deref()).flatten();
+            let help = branches.map(|start| earlier_start(&subgraph, start, end));
+            self.stop(diagnostic.at(span, "this cut").maybe_help(help))
+        })?;
         self.splice_cut(&subgraph, selection, span, flow)
     }
 
@@ -117,7 +121,7 @@ impl<'p> Elaborator<'p> {
         list
     }
 
-    /// The layers that an end of a cut refers to: one layer, or all layers of a scope.
+    /// The layers that an end of a cut refers to: of this name, or in the scope of this name.
     fn find_layers(
         &mut self,
         subgraph: &Subgraph,
@@ -140,17 +144,10 @@ impl<'p> Elaborator<'p> {
             }
             CutEnd::Name(name) => {
                 let text = self.text(&name.text, scope)?;
-                let named = layers.clone().map(NodeId).find(|&id| graph.node(id).name == text);
-                let found: Vec<NodeId> = match named {
-                    Some(id) => vec![id],
-                    None => {
-                        let inside = |id: &NodeId| {
-                            let scope = &subgraph.scopes[id.0];
-                            is_in(scope, &text) || is_in(&graph.node(*id).name, &text)
-                        };
-                        layers.clone().map(NodeId).filter(inside).collect()
-                    }
+                let inside = |id: &NodeId| {
+                    is_in(&subgraph.scopes[id.0], &text) || is_in(&graph.node(*id).name, &text)
                 };
+                let found: Vec<NodeId> = layers.clone().map(NodeId).filter(inside).collect();
                 if !found.is_empty() {
                     return Ok(found);
                 }
@@ -251,7 +248,21 @@ fn dangling_edge(graph: &Graph, from: NodeId, to: NodeId) -> Diagnostic {
         format!("the cut leaves the edge from `{}` to `{}` dangling", from.name, to.name),
     )
     .note(format!("`{}` gives {} and is cut off, but `{}` is kept and needs it", from.name, from.output, to.name))
-    .help("start before the branches split, or after the merge")
+}
+
+/// The help for a start inside of a branch: the last layer before it where the cut can start.
+fn earlier_start(subgraph: &Subgraph, start: &[NodeId], end: Option<(&[NodeId], bool)>) -> String {
+    /// Layers that are tried, each of which takes time in proportion to the net.
+    const TRIED: usize = 100;
+    let first = start.iter().map(|id| id.0).min().unwrap_or(0);
+    let mut earlier = (subgraph.placeholders..first).rev().take(TRIED).map(NodeId);
+    match earlier.find(|&id| select(subgraph, Some(&[id]), end).is_ok()) {
+        Some(id) => {
+            let name = layer_name_text(&subgraph.graph.node(id).name);
+            format!("start before the branches split, with `{name}..`, or after the merge")
+        }
+        None => "start before the branches split, or after the merge".to_string(),
+    }
 }
 
 fn distinct(ids: impl Iterator<Item = NodeId>) -> Vec<NodeId> {

@@ -3,8 +3,9 @@
 use crate::diagnostics::Code;
 use crate::graph::{
     Arity, Category, Definition, Graph, Lowered, Lowering, NodeId, Operation, Parameter, ParameterId, ParameterSpec,
-    ShapeError,
+    ShapeError, Supports,
 };
+use crate::plan::Kernel;
 use crate::plan::kernel_step::Inputs;
 use crate::plan::training_reference;
 use crate::size::product;
@@ -133,8 +134,16 @@ impl Operation for LoweredOp {
         }
     }
 
-    fn lower(&self, _: &Lowering) -> Result<Lowered, String> {
-        Ok(self.lowered.clone())
+    fn supports(&self) -> Supports {
+        Supports { activation: matches!(self.lowered, Lowered::Step(Kernel::BatchNorm(_))), ..Supports::default() }
+    }
+
+    fn lower(&self, cx: &Lowering) -> Result<Lowered, String> {
+        let mut lowered = self.lowered.clone();
+        if let Lowered::Step(Kernel::BatchNorm(step)) = &mut lowered {
+            step.activation = cx.epilogue.activation;
+        }
+        Ok(lowered)
     }
 
     fn arity(&self) -> Arity {

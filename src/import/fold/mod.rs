@@ -89,6 +89,11 @@ impl Folder {
     fn name(&mut self, body: &Chain) -> String {
         let mut words: Vec<String> = Vec::new();
         let mut joins = None;
+        // What a block of `let`s is, its end says.
+        let body = match &body[..] {
+            [Expr::Block { result, .. }] => result,
+            _ => body,
+        };
         for expr in body {
             match expr {
                 Expr::Repeat { .. } => joins = Some("stage"),
@@ -101,7 +106,7 @@ impl Folder {
         }
         let base = match joins {
             Some(joins) => joins.to_string(),
-            None if words.join("_").split('_').count() <= 3 => words.join("_"),
+            None if (1..=3).contains(&words.len()) && words.join("_").split('_').count() <= 3 => words.join("_"),
             None => "block".into(),
         };
         let free = |name: &String| !self.taken.contains(name) && !KEYWORDS.contains(&name.as_str());

@@ -1,5 +1,6 @@
 //! Batch normalisation in training mode: batch statistics, running statistics and gradients.
 
+use crate::kernels::elementwise::activation::Activation;
 use crate::kernels::elementwise::column_reduce::{Columns, moments, products, products_and_sums, sums};
 use crate::kernels::parallel::disjoint::{Partition, Scratch, share};
 use crate::kernels::parallel::image_batches::{Images, pointwise};
@@ -143,13 +144,18 @@ pub struct BatchNorm<'a> {
     pub beta: &'a [f32],
     /// Mean and inverse standard deviation, `(2, channels)`
     pub statistics: &'a [f32],
+    /// What follows, see [`batch_norm`].
+    pub activation: Activation,
 }
 
-/// y = gamma * (x - mean) * inv_std + beta (Ioffe and Szegedy, 2015); x and y are `(n, pixels, channels)`. Without an
-/// `x` it works in place on `y`.
+/// y = activation(gamma * (x - mean) * inv_std + beta) (Ioffe and Szegedy, 2015); x and y are `(n, pixels, channels)`. Without
+/// an `x` it works in place on `y`.
 pub fn batch_norm(x: Option<View<'_>>, y: ViewMut<'_>, size: Images, norm: &BatchNorm<'_>, threads: &ThreadPool) {
     let (mean, inv_std) = norm.statistics.split_at(size.channels);
-    pointwise(threads, x, y, size, &|_, values| normalise(values, mean, inv_std, norm.gamma, norm.beta));
+    pointwise(threads, x, y, size, &|_, values| {
+        normalise(values, mean, inv_std, norm.gamma, norm.beta);
+        norm.activation.apply(values);
+    });
 }
 
 multiversion! {
@@ -232,7 +238,7 @@ pub fn channel_gradients(
     }
 }
 
-/// The gradient of [`batch_norm`] with the statistics of the batch, given the `gradients` of gamma and beta (from
+/// The gradient of [`batch_norm`] without an activation, with the statistics of the batch, given the `gradients` of gamma and beta (from
 /// [`channel_gradients`]): with m = n * pixels and xhat = (x - mean) * inv_std,
 /// dx = gamma * inv_std * (dy - (dbeta + xhat * dgamma) / m). All `(n, pixels, channels)`.
 pub fn batch_norm_gradient(
@@ -319,11 +325,15 @@ mod tests {
                 (0, (mean, _)) => mean,
                 (_, (_, inv_std)) => inv_std,
             });
-            let norm = BatchNorm { gamma: &gamma, beta: &beta, statistics: &statistics };
+            let activation = Activation::Linear;
+            let norm = BatchNorm { gamma: &gamma, beta: &beta, statistics: &statistics, activation };
             let y = Tensor::new(n, pixels, channels, 1);
             let expected = forward(&wide_x, &wide_gamma, &wide_beta);
             y.filled(|y, t| batch_norm(Some(x.view()), y, x.size, &norm, t)).check_dense(3e-6, &expected);
             x.filled(|y, t| batch_norm(None, y, x.size, &norm, t)).check_dense(3e-6, &expected);
+            let relu = BatchNorm { activation: Activation::Relu { alpha: 0.0 }, ..norm };
+            let positive: Vec<f64> = expected.iter().map(|v| v.max(0.0)).collect();
+            y.filled(|y, t| batch_norm(Some(x.view()), y, x.size, &relu, t)).check_dense(3e-6, &positive);
 
             let gradients = Tensor::new(1, 1, 2 * channels, 0).filled(|out, t| {
                 let mut scratch = Floats::filled(f32::NAN, batch_scratch_len(x.size));

@@ -150,7 +150,7 @@ impl Operation for BatchNorm {
         let gather = Lowered::Step(Kernel::RunningStats(RunningStatsStep { channels, alpha: self.alpha as f32 }));
         cx.add_step("running", unbatched(&[1]), gather, &[statistics], &running, 2);
         let output = cx.graph.node(x).output.clone();
-        let norm = Lowered::Step(Kernel::BatchNorm(BatchNormStep { pixels, channels }));
+        let norm = Lowered::Step(Kernel::BatchNorm(BatchNormStep { pixels, channels, activation: Activation::Linear }));
         let node = cx.add_step("", output, norm, &[x, statistics], &scale, 0);
         Ok(cx.record(node, vec![statistics]))
     }

@@ -68,9 +68,7 @@ fn unfreeze(net: &mut Graph, unfreezing: &Unfreezing) -> std::result::Result<(),
 fn select(net: &Graph, range: &str) -> std::result::Result<Vec<bool>, String> {
     let find = |name: &str| -> std::result::Result<Vec<NodeId>, String> {
         let name = name.trim();
-        let exact: Vec<NodeId> = net.ids().filter(|&id| net.node(id).name == name).collect();
-        let found =
-            if exact.is_empty() { net.ids().filter(|&id| is_in(&net.node(id).name, name)).collect() } else { exact };
+        let found: Vec<NodeId> = net.ids().filter(|&id| is_in(&net.node(id).name, name)).collect();
         if found.is_empty() { Err(name.to_string()) } else { Ok(found) }
     };
     let Some((start, end)) = range.split_once("..") else {
@@ -117,5 +115,11 @@ mod tests {
         assert_eq!(names("a..e"), ["a", "b", "c/d"]);
         assert_eq!(names("a..=c"), ["a", "c/d"]);
         assert_eq!(select(&net, "g.."), Err("g".to_string()));
+        // A module with layers and a parameter of its own.
+        let text = "Input(4) >> Dense(4) as a >> Dense(4) as b.one >> Scale as b >> Softmax(2) as c";
+        let net = graph(&load(text, &from_disk).expect("a spec"), None).expect("a net").0;
+        let keep = select(&net, "b..").expect("layers");
+        let names: Vec<&str> = net.ids().filter(|id| keep[id.0]).map(|id| net.node(id).name.as_str()).collect();
+        assert_eq!(names, ["b.one", "b", "c"]);
     }
 }

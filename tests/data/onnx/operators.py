@@ -95,3 +95,14 @@ model("repeated", floats(2, 4, 6), [
     "pads": np.array([0, 1, 2, 0, 0, 1]), "time": np.array([2]), "shape": np.array([1, 4, 16]),
     "times": np.array([1, 1, 2]), "vector": floats(32),
 })
+
+# Two equal blocks, in each of which two branches read one value.
+model("shared", floats(2, 4, 5, 5), [
+    node for block, x in (("b0", "x"), ("b1", "b0.out")) for node in [
+        ("Conv", [x, f"{block}.a.weight"], f"{block}.a", {}),
+        ("Conv", [f"{block}.a", f"{block}.c.weight"], f"{block}.c", {}),
+        ("Conv", [f"{block}.a", f"{block}.d.weight"], f"{block}.d", {}),
+        ("Conv", [x, f"{block}.e.weight"], f"{block}.e", {}),
+        ("Sum", [f"{block}.c", f"{block}.d", f"{block}.e"], "y" if block == "b1" else f"{block}.out", {}),
+    ]
+], {f"{block}.{part}.weight": floats(4, 4, 1, 1) for block in ("b0", "b1") for part in "acde"})

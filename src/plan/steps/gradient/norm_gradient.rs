@@ -1,6 +1,7 @@
 //! Batch normalisation in training mode, and gradients of normalisations.
 
 use super::pointwise_gradient::binary_sizes;
+use crate::kernels::elementwise::activation::Activation;
 use crate::kernels::norm::batch_norm::{
     BatchNorm, batch_norm, batch_norm_gradient, batch_scratch_len, batch_statistics, channel_gradients,
     channel_products, update_running_inv_std, update_running_mean,
@@ -90,13 +91,15 @@ impl KernelStep for RunningStatsStep {
 pub struct BatchNormStep {
     pub pixels: usize,
     pub channels: usize,
+    pub activation: Activation,
 }
 
 impl KernelStep for BatchNormStep {
     fn run(&self, call: Call<'_>) -> Result<(), KernelError> {
         let size = Images { n: call.batch, pixels: self.pixels, channels: self.channels };
         let statistics = &call.inputs[1].data[..2 * self.channels];
-        let norm = BatchNorm { gamma: call.constants[0], beta: call.constants[1], statistics };
+        let (gamma, beta, activation) = (call.constants[0], call.constants[1], self.activation);
+        let norm = BatchNorm { gamma, beta, statistics, activation };
         batch_norm(Some(call.inputs[0]), call.output, size, &norm, call.threads);
         Ok(())
     }
@@ -161,7 +164,8 @@ impl KernelStep for BatchNormGradientStep {
     fn run(&self, call: Call<'_>) -> Result<(), KernelError> {
         let size = Images { n: call.batch, pixels: self.pixels, channels: self.channels };
         let per_channel = |index: usize| &call.inputs[index].data[..2 * self.channels];
-        let norm = BatchNorm { gamma: call.constants[0], beta: call.constants[1], statistics: per_channel(2) };
+        let (gamma, beta, activation) = (call.constants[0], call.constants[1], Activation::Linear);
+        let norm = BatchNorm { gamma, beta, statistics: per_channel(2), activation };
         batch_norm_gradient(call.inputs[0], call.inputs[1], call.output, size, &norm, per_channel(3), call.threads);
         Ok(())
     }

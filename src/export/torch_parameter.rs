@@ -42,7 +42,8 @@ pub(super) fn torch_tensors(
         return Ok(vec![TorchTensor { name: None, shape, values }]);
     }
     // A scale per channel has the name of the block that it ends.
-    let is_block = |graph: &Graph| graph.nodes.iter().any(|other| other.name != node.name && is_in(&other.name, &node.name));
+    let is_block =
+        |graph: &Graph| graph.nodes.iter().any(|other| other.name != node.name && is_in(&other.name, &node.name));
     if node.operation.kind() == "Scale" && is_block(graph) {
         return Ok(vec![TorchTensor { name: Some("layer_scale"), shape: vec![values.len(), 1, 1], values }]);
     }

@@ -7,6 +7,7 @@ mod decompose;
 mod fold_batch_norm;
 mod fuse_epilogue;
 mod fuse_residual;
+mod fuse_slope;
 pub mod quantize;
 mod remove_identity;
 
@@ -50,6 +51,7 @@ pub static TRAINING: &[Pass] = &[
     fold_batch_norm::FROZEN,
     fuse_residual::PASS,
     fuse_epilogue::ACTIVATION,
+    fuse_slope::PASS,
     fuse_epilogue::SOFTMAX,
 ];
 

@@ -144,9 +144,7 @@ impl<'p> Elaborator<'p> {
             }
             CutEnd::Name(name) => {
                 let text = self.text(&name.text, scope)?;
-                let inside = |id: &NodeId| {
-                    is_in(&subgraph.scopes[id.0], &text) || is_in(&graph.node(*id).name, &text)
-                };
+                let inside = |id: &NodeId| is_in(&subgraph.scopes[id.0], &text) || is_in(&graph.node(*id).name, &text);
                 let found: Vec<NodeId> = layers.clone().map(NodeId).filter(inside).collect();
                 if !found.is_empty() {
                     return Ok(found);

@@ -145,6 +145,60 @@ impl Reduction<2> for DotProductAndSum<'_> {
     }
 }
 
+/// Where a rectifier that follows a scaled and shifted tensor has a slope, by column: where
+/// low < (x - mean) * (gamma * inv_std) + beta < high.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rectified<'a> {
+    pub mean: &'a [f32],
+    pub inv_std: &'a [f32],
+    pub gamma: &'a [f32],
+    pub beta: &'a [f32],
+    pub low: f32,
+    pub high: f32,
+}
+
+impl<'a> Rectified<'a> {
+    /// The columns from `first` on.
+    #[inline(always)]
+    pub fn from(self, first: usize) -> Self {
+        let Rectified { mean, inv_std, gamma, beta, .. } = self;
+        let (mean, inv_std, gamma, beta) = (&mean[first..], &inv_std[first..], &gamma[first..], &beta[first..]);
+        Rectified { mean, inv_std, gamma, beta, ..self }
+    }
+
+    /// The first columns.
+    #[inline(always)]
+    pub fn of_width(self, width: usize) -> Self {
+        let Rectified { mean, inv_std, gamma, beta, .. } = self;
+        let (mean, inv_std, gamma, beta) = (&mean[..width], &inv_std[..width], &gamma[..width], &beta[..width]);
+        Rectified { mean, inv_std, gamma, beta, ..self }
+    }
+
+    /// dy where x has a slope, else 0; rounded as [`batch_norm`](crate::kernels::norm::batch_norm::batch_norm) rounds.
+    #[inline(always)]
+    pub fn slope(&self, column: usize, x: f32, dy: f32) -> f32 {
+        let y = (x - self.mean[column]) * (self.gamma[column] * self.inv_std[column]) + self.beta[column];
+        if y > self.low && y < self.high { dy } else { 0.0 }
+    }
+}
+
+/// The dot product and the sum of what is behind a rectifier.
+#[derive(Clone, Copy)]
+struct RectifiedDotProductAndSum<'a>(Columns<'a>, Columns<'a>, Rectified<'a>);
+
+impl Reduction<2> for RectifiedDotProductAndSum<'_> {
+    #[inline(always)]
+    fn accumulate<const T: usize>(self, row: usize, column: usize, [products, sums]: &mut [[f32; T]; 2]) {
+        let (dy, x, norm) =
+            (self.0.tile::<T>(row, column), self.1.tile::<T>(row, column), self.2.from(column).of_width(T));
+        for lane in 0..T {
+            let dy = norm.slope(lane, x[lane], dy[lane]);
+            products[lane] += dy * (x[lane] - norm.mean[lane]);
+            sums[lane] += dy;
+        }
+    }
+}
+
 multiversion! {
     /// out = sum over rows of x
     pub(crate) fn sums(x: Columns<'_>, out: &mut [f32]) {
@@ -170,6 +224,13 @@ multiversion! {
     /// out = sum over rows of x * (other - mean), then the sum of x: `(2, columns)`; `mean` for the same columns as `out`
     pub(crate) fn products_and_sums(x: Columns<'_>, other: Columns<'_>, mean: &[f32], out: &mut [f32]) {
         reduce_columns(x.rows, out, DotProductAndSum(DotProduct(x, other, mean)));
+    }
+}
+
+multiversion! {
+    /// As [`products_and_sums`] of dy and x, of dy where the rectifier has a slope.
+    pub(crate) fn rectified_products_and_sums(dy: Columns<'_>, x: Columns<'_>, norm: Rectified<'_>, out: &mut [f32]) {
+        reduce_columns(dy.rows, out, RectifiedDotProductAndSum(dy, x, norm));
     }
 }
 

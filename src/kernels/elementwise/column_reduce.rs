@@ -8,6 +8,9 @@ use std::ops::Range;
 /// so that the rows are read as so many streams.
 const BLOCK_ROWS: usize = 8;
 
+/// Columns of a row that are computed at once.
+const LANES: usize = 16;
+
 /// Columns `first..first + out.len()` of `rows` rows with row stride `ld`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Columns<'a> {
@@ -168,7 +171,7 @@ impl<'a> Rectified<'a> {
 
     /// The first columns.
     #[inline(always)]
-    pub fn of_width(self, width: usize) -> Self {
+    fn of_width(self, width: usize) -> Self {
         let Rectified { mean, inv_std, gamma, beta, .. } = self;
         let (mean, inv_std, gamma, beta) = (&mean[..width], &inv_std[..width], &gamma[..width], &beta[..width]);
         Rectified { mean, inv_std, gamma, beta, ..self }
@@ -176,9 +179,24 @@ impl<'a> Rectified<'a> {
 
     /// dy where x has a slope, else 0; rounded as [`batch_norm`](crate::kernels::norm::batch_norm::batch_norm) rounds.
     #[inline(always)]
-    pub fn slope(&self, column: usize, x: f32, dy: f32) -> f32 {
+    fn slope(&self, column: usize, x: f32, dy: f32) -> f32 {
         let y = (x - self.mean[column]) * (self.gamma[column] * self.inv_std[column]) + self.beta[column];
         if y > self.low && y < self.high { dy } else { 0.0 }
+    }
+
+    /// The same for a row of columns, in place on its dy.
+    #[inline(always)]
+    pub fn row(&self, x: &[f32], dy: &mut [f32]) {
+        for (index, (dy, x)) in dy.chunks_exact_mut(LANES).zip(x.chunks_exact(LANES)).enumerate() {
+            let of_lanes = self.from(index * LANES).of_width(LANES);
+            for lane in 0..LANES {
+                dy[lane] = of_lanes.slope(lane, x[lane], dy[lane]);
+            }
+        }
+        let done = dy.len() / LANES * LANES;
+        for (column, (dy, x)) in dy.iter_mut().zip(x).enumerate().skip(done) {
+            *dy = self.slope(column, *x, *dy);
+        }
     }
 }
 

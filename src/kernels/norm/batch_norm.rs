@@ -291,10 +291,7 @@ multiversion! {
         inv_count: f32,
     ) {
         if let Some(rectified) = rectified {
-            let rectified = rectified.of_width(values.len());
-            for (channel, (v, x)) in values.iter_mut().zip(x).enumerate() {
-                *v = rectified.slope(channel, *x, *v);
-            }
+            rectified.row(x, values);
         }
         let (mean, inv_std) = norm.statistics.split_at(values.len());
         let (dgamma, dbeta) = gradients.split_at(values.len());

@@ -39,11 +39,20 @@ struct Panel {
 
 /// Draws the loss and the metrics of training and validation over the epochs. Deterministic.
 pub fn curves(record: &RunRecord) -> String {
+    drawing(record, &panels(&record.epochs), "curves")
+}
+
+/// As [`curves`], each panel a drawing of its own: a page puts as many beside each other as fit.
+pub(crate) fn panels_of_curves(record: &RunRecord) -> Vec<String> {
     let panels = panels(&record.epochs);
+    panels.chunks(1).enumerate().map(|(index, panel)| drawing(record, panel, &format!("curves-{index}"))).collect()
+}
+
+fn drawing(record: &RunRecord, panels: &[Panel], id: &str) -> String {
     let panel_width = LEFT + WIDTH + RIGHT;
     let width = 2.0 * MARGIN + panel_width * panels.len() as f64;
     let height = HEAD + HEIGHT + FOOT;
-    let mut out = opening(record, width, height);
+    let mut out = opening(record, id, width, height);
     let validated = panels.iter().any(|panel| panel.validation.iter().any(Option::is_some));
     legend(&mut out, validated, record.best_epoch().is_some());
     for (index, panel) in panels.iter().enumerate() {
@@ -85,20 +94,20 @@ fn panels(epochs: &[Epoch]) -> Vec<Panel> {
     panels
 }
 
-fn opening(record: &RunRecord, width: f64, height: f64) -> String {
+fn opening(record: &RunRecord, id: &str, width: f64, height: f64) -> String {
     let (width, height) = (round(width), round(height));
     let mut out = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\" \
-         role=\"img\" aria-labelledby=\"curves-name curves-description\" font-family=\"sans-serif\">\n"
+         role=\"img\" aria-labelledby=\"{id}-name {id}-description\" font-family=\"sans-serif\">\n"
     );
-    let _ = writeln!(out, "<title id=\"curves-name\">Training of {}</title>", escape(&record.net));
+    let _ = writeln!(out, "<title id=\"{id}-name\">Training of {}</title>", escape(&record.net));
     let description = match record.epochs.last() {
         Some(last) => {
             format!("Loss and metrics over {} epochs; the last loss is {}.", record.epochs.len(), short(last.loss))
         }
         None => "No epoch has ended yet.".to_owned(),
     };
-    let _ = writeln!(out, "<desc id=\"curves-description\">{}</desc>", escape(&description));
+    let _ = writeln!(out, "<desc id=\"{id}-description\">{}</desc>", escape(&description));
     let _ = writeln!(
         out,
         "<style>.grid {{ stroke: {GREY}; stroke-opacity: 0.25 }} .axis {{ stroke: {GREY} }} \

@@ -6,7 +6,7 @@ mod tables;
 
 pub use run_report::{misclassified_photos, write_run_report};
 
-use super::charts::curves::{curves, short};
+use super::charts::curves::{panels_of_curves, short};
 use super::number_format::thousands;
 use super::svg_text::escape;
 use crate::data::thumbnail;
@@ -75,8 +75,8 @@ pub fn report(
     );
     cards(&mut out, record, evaluation, training);
     if training {
-        section(&mut out, "Curves", "curves wide");
-        out.push_str(&curves(record));
+        section(&mut out, "Curves", "curves");
+        out.extend(panels_of_curves(record));
         out.push_str("</div>\n");
     }
     if let Some(evaluation) = evaluation {

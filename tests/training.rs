@@ -272,6 +272,10 @@ fn errors_in_training_are_reported() {
     let spec = |text: &'static str| move |folder: &Path| fs::write(folder.join("kind.net"), text).expect("a spec");
     let nothing = |_: &Path| {};
     insta::assert_snapshot!("diverged", refused("optimizer = GradientDescent(step=3e38)\nepochs = 3", nothing, &train));
+    insta::assert_snapshot!(
+        "diverged_at_once",
+        refused("optimizer = GradientDescent(step=3e38)\nepochs = 1\nvalidation = split(0.25)", nothing, &train)
+    );
     insta::assert_snapshot!("no_checkpoint", refused("epochs = 3", nothing, &["train", "kind.net", "--resume"]));
     insta::assert_snapshot!(
         "all_frozen",

@@ -1,8 +1,10 @@
 //! Detects the content of a file by its first bytes, as names may be wrong and errors should say what a file really is. All
 //! readers and writers take the signature of their format from here.
 
+use crate::file::open_regular;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
+use std::path::Path;
 
 /// The number of bytes that [`Content::of`] examines; a short file has fewer.
 pub const HEAD: usize = 512;
@@ -65,6 +67,11 @@ const SIGNATURES: [(&[u8], Content); 22] = [
 ];
 
 impl Content {
+    /// Text that is nothing else.
+    pub const TEXT: Content = Content::Other("text");
+    /// Bytes that are neither text nor of a known format.
+    pub const UNKNOWN: Content = Content::Other("a binary file of an unknown format");
+
     /// The content of a file that begins with `head` (up to [`HEAD`] bytes) and has `length` bytes.
     pub fn of(head: &[u8], length: u64) -> Self {
         // The length of a safetensors header may look like another signature; the brace after it decides.
@@ -82,8 +89,17 @@ impl Content {
             (_, Some(kind)) if kind.starts_with(b"ftyp") => Content::Other("a video"),
             (_, Some(kind)) if kind.starts_with(b"TFL3") => Content::Other(TFLITE),
             _ if is_onnx(head) => Content::Onnx,
-            _ => Self::of_text(head).unwrap_or(Content::Other("a binary file of an unknown format")),
+            _ => Self::of_text(head).unwrap_or(Content::UNKNOWN),
         }
+    }
+
+    /// The content of a regular file.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn of_path(path: &Path) -> io::Result<Self> {
+        let (mut file, length) = open_regular(path)?;
+        Self::of_file(&mut file, length)
     }
 
     /// The content of a file, which is rewound. HDF5 is detected after a user block too.
@@ -130,8 +146,18 @@ impl Content {
         } else if start.starts_with(['{', '[']) {
             Content::Other(JSON)
         } else {
-            Content::Other("text")
+            Content::TEXT
         })
+    }
+
+    /// Whether the format is known, and not just text.
+    pub fn is_known(self) -> bool {
+        ![Content::TEXT, Content::UNKNOWN].contains(&self)
+    }
+
+    /// Whether it is a Python pickle outside an archive, which is not read.
+    pub fn is_pickle(self) -> bool {
+        matches!(self, Content::Other(words) if words.contains("pickle"))
     }
 
     /// The content in words, with its article.
@@ -144,7 +170,7 @@ impl Content {
             Content::Hdf5 => "an HDF5 file",
             Content::Safetensors => "a safetensors file",
             Content::Onnx => "an ONNX model",
-            Content::Artifact => "a compiled net (.netb)",
+            Content::Artifact => "an artifact (.netb)",
             Content::OtherPicture(words) | Content::Other(words) => words,
         }
     }
@@ -182,7 +208,7 @@ mod tests {
             (b"\0\0\0\x18ftypheic\0\0\0\0", "a HEIC"),
             (b"\0\0\0\x18ftypisom\0\0\0\0", "a video"),
             (b"\x08\0\0\0\0\0\0\0{\"a\":{}}", "a safetensors file"),
-            (b"NETC\x00\x1a\x01\n\x05\0\0\0", "a compiled net (.netb)"),
+            (b"NETC\x00\x1a\x01\n\x05\0\0\0", "an artifact (.netb)"),
             (b"\x80\x02}q\0", "a Python pickle"),
             (b"\x08\x07\x12\x07pytorch", "an ONNX model"),
             (b"  <!DOCTYPE html>\n<html>", "a web page"),

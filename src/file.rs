@@ -126,12 +126,18 @@ impl PendingFile {
         self.file.as_file_mut()
     }
 
-    /// Lets a library write it by its temporary path. Rewrite the library's error messages with [`in_words`], as they contain
-    /// that path.
+    /// Lets a library write it by its temporary path, also one that puts another file there. Rewrite the library's error messages
+    /// with [`in_words`], as they contain that path.
     pub fn by_name<T>(&mut self, write: impl FnOnce(&Path) -> T) -> T {
+        let permissions = self.file.as_file().metadata().map(|file| file.permissions());
         // A library may lock it itself.
         let _ = self.file.as_file().unlock();
         let written = write(self.file.path());
+        // Its own file, with its own permissions, would be neither synced nor readable for others.
+        if let Ok(file) = File::options().read(true).write(true).open(self.file.path()) {
+            *self.file.as_file_mut() = file;
+        }
+        let _ = permissions.and_then(|permissions| self.file.as_file().set_permissions(permissions));
         let _ = self.file.as_file().try_lock();
         written
     }
@@ -236,6 +242,24 @@ mod tests {
         .expect_err("an error of `fill`");
         assert_eq!(fs::read(&path).expect("the old file"), b"old");
         assert_eq!(fs::read_dir(folder.path()).expect("the folder").count(), 1);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_library_that_replaces_the_file_does_not_change_its_mode() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().expect("a folder");
+        let mode = |name: &str| fs::metadata(folder.path().join(name)).expect("a file").permissions().mode() & 0o777;
+        replace(&folder.path().join("usual"), |file| file.write_all(b"a")).expect("a file");
+        let mut pending = PendingFile::for_target(&folder.path().join("other")).expect("a draft");
+        pending.by_name(|path| {
+            let private = NamedTempFile::new_in(folder.path()).expect("a file");
+            fs::write(private.path(), b"b").expect("it is written");
+            private.persist(path).expect("it is renamed");
+        });
+        pending.persist(true).expect("a file");
+        assert_eq!(fs::read(folder.path().join("other")).expect("the file"), b"b");
+        assert_eq!(mode("other"), mode("usual"));
     }
 
     #[test]

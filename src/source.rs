@@ -52,6 +52,13 @@ pub struct SourceFile {
     pub shipped: bool,
 }
 
+impl SourceFile {
+    /// Whether it was typed: text from the command line or a pipe.
+    pub fn is_typed(&self) -> bool {
+        self.path.is_none() && !self.shipped
+    }
+}
+
 /// The files of one compilation, in the order in which they were read.
 #[derive(Clone, Debug, Default)]
 pub struct Sources {
@@ -84,6 +91,11 @@ impl Sources {
     /// The files with their ids, in order.
     pub fn iter(&self) -> impl Iterator<Item = (FileId, &SourceFile)> {
         self.files.iter().enumerate().map(|(index, file)| (FileId(index as u32), file))
+    }
+
+    /// The paths of those that were read from disk.
+    pub fn paths(&self) -> Vec<&Path> {
+        self.files.iter().filter_map(|file| file.path.as_deref()).collect()
     }
 
     /// The text of a span; empty if the span is outside its file.
@@ -156,6 +168,15 @@ pub fn shown(name: &str) -> Cow<'_, str> {
     Cow::Owned(name.chars().map(escape).collect())
 }
 
+/// A name as a shell takes it, for commands in messages: in quotes if it has characters with a meaning there.
+pub fn in_shell(name: &str) -> Cow<'_, str> {
+    let is_plain = |c: char| c.is_alphanumeric() || "_-./@%+=:,".contains(c);
+    match name.is_empty() || name.starts_with('-') || !name.chars().all(is_plain) {
+        true => Cow::Owned(format!("'{}'", name.replace('\'', r"'\''"))),
+        false => Cow::Borrowed(name),
+    }
+}
+
 /// The message of an I/O error without the number of the operating system.
 pub fn plain(error: &std::io::Error) -> String {
     match error.kind() {
@@ -176,6 +197,13 @@ pub fn plain(error: &std::io::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_are_quoted_for_shells() {
+        assert_eq!(in_shell("a/b_1.net"), "a/b_1.net");
+        assert_eq!(in_shell("a b/it's.net"), r"'a b/it'\''s.net'");
+        assert_eq!(in_shell("$x"), "'$x'");
+    }
 
     #[test]
     fn a_lone_carriage_return_ends_a_line() {

@@ -37,6 +37,8 @@ fn output_can_be_quiet_verbose_and_coloured() {
     assert!(build(&["-v"]).contains(" s]\n"), "stages have times");
     assert!(build(&["--color", "always"]).contains("\x1b[1;32m"), "although NO_COLOR is set");
     assert!(!build(&["--color=never"]).contains('\x1b'));
+    let wrong = |color: &str| text(&netc(folder.path(), &["--color", color, "show", "--wrong"]).stderr);
+    assert!(wrong("always").contains("\x1b[") && !wrong("never").contains('\x1b'));
     // A warning is not an error; an error stays.
     let check = |arguments: &[&str]| text(&netc(folder.path(), arguments).stderr);
     assert!(check(&["check", "wide.net"]).contains("W1006"));
@@ -60,6 +62,9 @@ fn check_and_fmt_take_folders_and_stdin() {
     let differs = netc(folder.path(), &["fmt", "--check", "--diff", "."]);
     assert_eq!(differs.status.code(), Some(1));
     insta::assert_snapshot!(text(&differs.stdout));
+    let named = netc(folder.path(), &["fmt", "--check", "b.net"]);
+    let advice = "b.net is not formatted\n1 file would change: `--check --diff` shows how, `netc fmt` formats\n";
+    assert_eq!(text(&named.stdout), advice);
     assert_eq!(fs::read_to_string(folder.path().join("b.net")).expect("the file"), UNTIDY, "`--check` changes nothing");
     assert_eq!(done(&netc(folder.path(), &["fmt", "--diff", "b.net"])).lines().count(), 5);
     assert_eq!(fs::read_to_string(folder.path().join("b.net")).expect("the file"), UNTIDY, "`--diff` changes nothing");
@@ -89,6 +94,11 @@ fn unknown_names_get_suggestions() {
             of(&["show", "squeezenet1"]),
             of(&["check", "--net", "tinny", "tiny.net"]),
             of(&["show", "vgg16", "-o", "x.pdf"]),
+            of(&["compile", "tiny.net"]),
+            of(&["fit", "tiny.net"]),
+            of(&["show", "tiny"]),
+            of(&["show", "frozen(tiny[..species])"]),
+            of(&["show", "tinny[..species]"]),
         ]
         .concat()
     );
@@ -120,6 +130,114 @@ fn a_cut_of_a_file_is_an_expression() {
     let whole = done(&netc(folder.path(), &["check", "squeezenet1_1[0..4] >> GlobalPool(avg) >> Softmax(3)"]));
     assert_eq!(whole, done(&netc(folder.path(), &["check", "squeezenet1_1[..4] >> GlobalPool(avg) >> Softmax(3)"])));
     assert!(shown.contains("-> (?, 4)") && !shown.contains("species"), "{shown}");
+}
+
+#[test]
+fn artifacts_are_named_where_a_spec_is_expected() {
+    let folder = folder(&[("tiny.net", TINY), ("other.net", TINY)]);
+    done(&netc(folder.path(), &["build", "tiny.net", "--allow-untrained"]));
+    for command in ["verify", "show", "check", "train", "fmt", "build"] {
+        let messages = refused(&netc(folder.path(), &[command, "tiny.netb"]), "E0001", &["is an artifact"]);
+        assert!(messages.contains("`netc inspect tiny.netb`"), "{command}: {messages}");
+    }
+    refused(&netc(folder.path(), &["diff", "other.net", "tiny.netb"]), "E0001", &["`tiny.netb` is an artifact"]);
+    fs::create_dir(folder.path().join("photos")).expect("a folder");
+    fs::copy("specs/samples/chelsea.png", folder.path().join("photos/cat.png")).expect("a photo");
+    refused(&netc(folder.path(), &["check", "photos/cat.png"]), "E0001", &["`photos/cat.png` is a PNG"]);
+    let cut = "tiny.netb[..species]";
+    for arguments in [&["embed", cut, "photos"][..], &["predict", cut, "photos"], &["inspect", cut], &["show", cut]] {
+        refused(&netc(folder.path(), arguments), "E0001", &["cannot be cut", "1:1", "`tiny.net[..species]`"]);
+    }
+}
+
+#[test]
+fn outputs_have_names_that_nothing_else_has() {
+    let recipe = "train tiny { data = images(\"photos\") }\n";
+    let folder = folder(&[("tiny.net", &format!("{TINY}{recipe}"))]);
+    for class in ["cat", "hen", "owl"] {
+        fs::create_dir_all(folder.path().join("photos").join(class)).expect("a folder");
+        fs::copy("specs/samples/chelsea.png", folder.path().join("photos").join(class).join("1.png")).expect("a photo");
+    }
+    let run = |arguments: &[&str]| done(&netc(folder.path(), &[arguments, &["--allow-untrained"]].concat()));
+    run(&["embed", "tiny.net", "photos"]);
+    // Features beside the spec are not taken for trained weights.
+    run(&["build", "tiny.net"]);
+    run(&["build", "tiny.net[..=relu-1]"]);
+    // Photos may be named one by one.
+    run(&["embed", "tiny[..species]", "photos/owl/1.png", "photos/cat/1.png"]);
+    for file in ["tiny.features.h5", "tiny.netb", "tiny-relu-1.netb", "tiny-before-species.features.h5"] {
+        assert!(folder.path().join(file).is_file(), "{file}");
+    }
+    let list = fs::read_to_string(folder.path().join("tiny-before-species.features.photos.csv")).expect("a list");
+    assert_eq!(list, "photo\nphotos/owl/1.png\nphotos/cat/1.png\n");
+    refused(&netc(folder.path(), &["embed", "tiny.net", "tiny.net"]), "E0704", &["tiny.net: text, not a photo"]);
+    refused(&netc(folder.path(), &["embed", "tiny.net", "photoss"]), "E0704", &["did you mean `photos`?"]);
+}
+
+#[test]
+fn inputs_and_outputs_are_checked_before_a_net_is_compiled() {
+    let folder = folder(&[("tiny.net", TINY), ("flat.net", "net flat = Input(4) >> Softmax(2)\n")]);
+    for class in ["photos/cat", "photos/owl"] {
+        fs::create_dir_all(folder.path().join(class)).expect("a folder");
+        fs::copy("specs/samples/chelsea.png", folder.path().join(class).join("1.png")).expect("a photo");
+    }
+    let zeros = ndarray::ArrayD::<f32>::zeros(vec![3, 5]);
+    netc::data::arrays::array_file::write_npy(&folder.path().join("x.npy"), zeros.view()).expect("an array");
+    fs::write(folder.path().join("text.npy"), "1 2 3").expect("a file");
+    let photo = "photos/cat/1.png";
+    let cases: [(&[&str], &str); 9] = [
+        (&["predict", "flat.net", photo], "E0705"),
+        (&["embed", "flat.net", "photos"], "E0705"),
+        (&["eval", "flat.net", "photos"], "E0705"),
+        (&["predict", "flat.net", "x.npy"], "E0703"),
+        (&["predict", "flat.net", "text.npy"], "E0703"),
+        (&["eval", "flat.net", "--x", "x.npy", "--y", "x.npy"], "E0706"),
+        (&["predict", "tiny.net", photo, "-o", "y.txt"], "E0904"),
+        (&["embed", "tiny.net", photo, "-o", "y.csv"], "E0904"),
+        (&["build", "tiny.net", "-o", "none/y.netb"], "E0904"),
+    ];
+    for (arguments, code) in cases {
+        // That a parameter has no weights would be found first.
+        let messages = refused(&netc(folder.path(), arguments), code, &[]);
+        assert!(!messages.contains("E0408"), "{messages}");
+    }
+}
+
+#[test]
+fn files_of_other_kinds_are_named_by_import_and_inspect() {
+    let folder = folder(&[("tiny.net", TINY)]);
+    fs::copy("specs/samples/chelsea.png", folder.path().join("cat.png")).expect("a photo");
+    fs::copy("tests/diagnostics/files/pickle.pth", folder.path().join("old.pth")).expect("a pickle");
+    done(&netc(folder.path(), &["build", "tiny.net", "--allow-untrained"]));
+    let said = |command: &str, file: &str| {
+        let output = netc(folder.path(), &[command, file]);
+        assert_eq!(output.status.code(), Some(1));
+        text(&output.stderr)
+    };
+    insta::assert_snapshot!(
+        [
+            said("import", "cat.png"),
+            said("import", "old.pth"),
+            said("import", "tiny.netb"),
+            said("import", "tiny.net"),
+            said("inspect", "old.pth"),
+            said("inspect", "cat.png"),
+        ]
+        .concat()
+    );
+}
+
+#[cfg(unix)]
+#[test]
+fn exported_files_have_the_same_mode() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = folder(&[("tiny.net", TINY)]);
+    let mode = |name: &str| {
+        done(&netc(folder.path(), &["export", "tiny.net", "--allow-untrained", "-o", name]));
+        fs::metadata(folder.path().join(name)).expect("a file").permissions().mode() & 0o777
+    };
+    let usual = fs::metadata(folder.path().join("tiny.net")).expect("a file").permissions().mode() & 0o777;
+    assert_eq!(["tiny.safetensors", "tiny.onnx", "tiny.keras"].map(mode), [usual; 3]);
 }
 
 #[test]
@@ -236,4 +354,26 @@ fn a_project_is_made_for_a_folder_of_photos() {
     assert!(spec.contains("images(\"../all/train\")") && spec.contains("split(0.2)"), "{spec}");
     refused(&netc(folder.path(), &["new", "ducks", "--photos", "alll"]), "E0706", &["did you mean `all`?"]);
     assert!(!folder.path().join("ducks").exists());
+}
+
+#[test]
+fn a_project_has_a_name_that_its_commands_take() {
+    let folder = folder(&[]);
+    let photo = folder.path().join("one/cat/1.png");
+    fs::create_dir_all(folder.path().join("one/cat")).expect("a folder");
+    fs::copy("specs/samples/chelsea.png", photo).expect("a photo");
+    refused(&netc(folder.path(), &["new", "."]), "E0209", &["`netc new birds`"]);
+    refused(&netc(folder.path(), &["new", "one-class", "--photos", "one"]), "E0706", &["one class, `cat`"]);
+    assert!(!folder.path().join("one-class").exists());
+    for (name, command) in
+        [("a b", "`netc check 'a b.net'`"), ("3d", "`netc check 3d.net`"), ("x/", "`netc check x.net`")]
+    {
+        let output = netc(folder.path(), &["new", name]);
+        done(&output);
+        let file = Path::new(name).join(format!("{}.net", name.trim_end_matches('/')));
+        let spec = fs::read_to_string(folder.path().join(file)).expect("a spec");
+        assert!(spec.contains(command), "{spec}");
+        assert_eq!(text(&output.stderr).contains("`netc check 'a b/a b.net'`"), name == "a b");
+        assert!(done(&netc(&folder.path().join(name), &["test"])).contains("1 passed, 0 failed"));
+    }
 }

@@ -125,9 +125,9 @@ fn a_photo_is_what_the_spec_promises() {
     }
     insta::assert_snapshot!(messages(&netc(folder.path(), &["test"])), @r#"
     exit 1
-    cat.graph.snap is new: `--accept` writes it
     FAIL  cat.net
     0 passed, 1 failed
+    1 snapshot to write: `netc test --accept` writes it, and later runs show what has changed
     error[E0218]: `top1(cat, "chelsea.png") == "owl"` is false
       ┌─ cat.net:5:8
       │
@@ -145,9 +145,9 @@ fn snapshots_are_new_then_accepted_then_compared() {
     insta::assert_snapshot!(test(&[]), @r"
     exit 0
     pass  pieces.net
-    spec.graph.snap is new: `--accept` writes it
     pass  spec.net
     2 passed, 0 failed
+    1 snapshot to write: `netc test --accept` writes it, and later runs show what has changed
     ");
     assert!(test(&["--check"]).starts_with("exit 1"));
     assert!(test(&["--accept", "--stage", "graph,fused,plan"]).starts_with("exit 0"));

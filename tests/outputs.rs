@@ -141,8 +141,8 @@ fn outputs_replace_no_inputs_and_no_files_of_another_kind() {
         (&["predict", "a.netb", "x.npy", "-o", "./two/../x.npy"], "x.npy"),
         (&["predict", "a.netb", "x.npy", "-o", "a.h5"], "a.h5"),
         (&["bench", "a.netb", "--runs", "0", "-o", "a.h5"], "a.h5"),
-        (&["embed", "a.net", "two", untrained], "a.h5"),
-        (&["embed", "a.netb", "two"], "a.h5"),
+        (&["embed", "a.net", "two", untrained, "-o", "a.h5"], "a.h5"),
+        (&["embed", "a.netb", "two", "-o", "a.h5"], "a.h5"),
         (&["eval", "a.netb", "two", "--html", "a.netb"], "a.netb"),
     ] {
         let before = read(kept);

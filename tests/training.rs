@@ -267,6 +267,21 @@ fn refused(recipe: &str, prepare: impl Fn(&Path), arguments: &[&str]) -> String 
 }
 
 #[test]
+fn a_run_that_diverges_in_its_first_epoch_promises_no_checkpoint() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let spec = "net kind = Input(4) >> Dense(8) >> Dense(1)\ntrain kind { data = arrays(x=\"x.npy\", y=\"y.npy\"), validation = split(0.25), optimizer = GradientDescent(step=3e38), epochs = 1 }\n";
+    fs::write(folder.path().join("kind.net"), spec).expect("a spec");
+    let x = ArrayD::<f32>::ones(ndarray::IxDyn(&[8, 4]));
+    let y = ArrayD::from_shape_fn(ndarray::IxDyn(&[8, 1]), |at| at[0] as f32 + 0.5);
+    array_file::write_npy(&folder.path().join("x.npy"), x.view()).expect("a file");
+    array_file::write_npy(&folder.path().join("y.npy"), y.view()).expect("a file");
+    let output = netc(folder.path(), &["train", "kind.net"]);
+    let messages = stderr(&output);
+    assert!(messages.contains("error[E0707]") && messages.contains("has likely diverged"), "{messages}");
+    assert!(!messages.contains("checkpoint"), "{messages}");
+}
+
+#[test]
 fn errors_in_training_are_reported() {
     let train = ["train", "kind.net"];
     let spec = |text: &'static str| move |folder: &Path| fs::write(folder.join("kind.net"), text).expect("a spec");

@@ -104,7 +104,7 @@ fn the_documentation_is_below_the_summary() {
     let lines: Vec<&str> = table.lines().collect();
     assert_eq!(lines[0], "(?, 224, 224, 3) -> [... 41 layers ...] -> (?, 1000)");
     assert!(lines[1].starts_with("VGG16 (Simonyan"), "{}", lines[1]);
-    let totals = "138,357,544 parameters, 15.5 G multiply-adds, 553.4 MB of weights";
+    let totals = "138,357,544 parameters, 15.5 G multiply-adds, 527.8 MiB of weights";
     assert_eq!(lines[lines.len() - 2], totals);
 }
 

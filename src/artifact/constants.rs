@@ -1,7 +1,7 @@
 //! The constants of a plan: the values of parameters, read from the files that they are bound to and packed for the kernels.
 
 use crate::artifact::Sink;
-use crate::diagnostics::{Code, Diagnostic, Diagnostics};
+use crate::diagnostics::{Code, Diagnostic, Diagnostics, numbers};
 use crate::graph::{Graph, Parameter, ParameterId, reference};
 use crate::lower::Compiled;
 use crate::weights::bind::Bindings;
@@ -97,7 +97,7 @@ pub(crate) fn put_constants(
 pub enum ConstantError {
     #[error("{0}")]
     Store(#[from] StoreError),
-    #[error("packing the weights of `{step}` needs {}, and not enough memory is free", size(*bytes))]
+    #[error("packing the weights of `{step}` needs {}, and not enough memory is free", numbers::bytes(*bytes))]
     Memory { step: String, bytes: u64 },
     #[error("{0}")]
     Io(#[from] std::io::Error),
@@ -121,8 +121,4 @@ impl ConstantError {
             }
         }
     }
-}
-
-fn size(bytes: u64) -> String {
-    format!("{:.1} GB", bytes as f64 / 1e9)
 }

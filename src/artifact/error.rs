@@ -1,6 +1,7 @@
 //! Why an artifact cannot be read or written.
 
 use super::VERSION;
+use crate::content::Content;
 use crate::diagnostics::suggest::did_you_mean_file;
 use crate::diagnostics::{Code, Diagnostic};
 use crate::source::plain;
@@ -42,7 +43,14 @@ impl ArtifactError {
             ArtifactError::Version(_) => Code::ArtifactVersion,
             _ => Code::ArtifactDamaged,
         };
-        let mut diagnostic = Diagnostic::new(code, format!("{} {self}", path.display()));
+        let known = Content::of_path(path).ok().filter(|content| content.is_known());
+        let message = match (self, known) {
+            (ArtifactError::NotAnArtifact, Some(content)) => {
+                format!("{} is {}, not an artifact", path.display(), content.in_words())
+            }
+            _ => format!("{} {self}", path.display()),
+        };
+        let mut diagnostic = Diagnostic::new(code, message);
         if let ArtifactError::Unreadable(_) = self {
             diagnostic = diagnostic.maybe_help(did_you_mean_file(path));
         }

@@ -6,10 +6,8 @@ use crate::artifact::Artifact;
 use crate::data::arrays::array_file;
 use crate::diagnostics::suggest::did_you_mean_file;
 use crate::diagnostics::{Code, Diagnostic};
-use crate::file::open_regular;
 use crate::plan::{Plan, Port};
 use crate::runtime::{self, batch_arrays};
-use crate::source::plain;
 use ndarray::{ArrayD, IxDyn};
 use std::path::Path;
 
@@ -19,15 +17,38 @@ pub fn is_array(path: &Path) -> bool {
     matches!(ending.as_deref(), Some("npy" | "npz" | "h5" | "hdf5"))
 }
 
-/// Checks that a file of arrays can be opened, before a net is compiled for it.
+/// Checks that a file has arrays, before a net is compiled for it.
 ///
 /// # Errors
-/// A file that cannot; the error has been reported.
+/// A file that has none; the error has been reported.
 pub fn check_readable(path: &Path) -> CommandResult {
-    open_regular(path).map(|_| ()).map_err(|cause| {
-        let message = format!("{}: {}", path.display(), plain(&cause));
-        messages::fail_with(Diagnostic::new(Code::Array, message).maybe_help(did_you_mean_file(path)))
+    array_file::list(path).map(|_| ()).map_err(|cause| {
+        let suggestion = did_you_mean_file(path).filter(|_| !path.exists());
+        messages::fail_with(Diagnostic::new(Code::Array, cause.to_string()).maybe_help(suggestion))
     })
+}
+
+/// Checks the arrays of a net's inputs without reading their values; as [`read_arrays`].
+///
+/// # Errors
+/// As [`read_arrays`]; the error has been reported.
+pub fn check_shapes(path: &Path, ports: &[Port]) -> CommandResult {
+    let arrays = array_file::list(path).map_err(|cause| error(Code::Array, cause.to_string()))?;
+    let found: Option<Vec<&[usize]>> = match (ports, &arrays[..]) {
+        ([_], [only]) => Some(vec![&only.shape]),
+        ([_], _) => None,
+        (several, arrays) => {
+            let of = |port: &Port| arrays.iter().find(|array| array.name == port.name);
+            several.iter().map(|port| Some(&of(port)?.shape[..])).collect()
+        }
+    };
+    match found {
+        Some(shapes) => {
+            batch_arrays::images(&path.display().to_string(), &shapes, ports).map(|_| ()).map_err(messages::fail_with)
+        }
+        // Reading them says what is missing.
+        None => read_arrays(path, ports).map(|_| ()),
+    }
 }
 
 /// Reads the arrays of a net's inputs from a file: one array, or several by the names of the inputs, with equal numbers of
@@ -35,23 +56,23 @@ pub fn check_readable(path: &Path) -> CommandResult {
 ///
 /// # Errors
 /// A missing array, a wrong shape, or different numbers of images; the error has been reported.
-pub fn read_arrays(path: &Path, plan: &Plan) -> Result<Vec<ArrayD<f32>>, Failed> {
+pub fn read_arrays(path: &Path, ports: &[Port]) -> Result<Vec<ArrayD<f32>>, Failed> {
     let read = |name: Option<&str>| {
         let array = array_file::read(path, name).map_err(|cause| error(Code::Array, cause.to_string()))?;
         Ok(array.as_standard_layout().into_owned())
     };
-    let arrays: Vec<ArrayD<f32>> = match &plan.inputs[..] {
+    let arrays: Vec<ArrayD<f32>> = match ports {
         [_] => vec![read(None)?],
         several if path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("npy")) => {
             let names: Vec<&str> = several.iter().map(|port| port.name.as_str()).collect();
-            let message = format!("{} has one array, but `{}` has {} inputs", path.display(), plan.name, names.len());
+            let message = format!("{} has one array, but the net has {} inputs", path.display(), names.len());
             let help = format!("give it an .npz or .h5 with arrays named {}", names.join(", "));
             return Err(messages::fail_with(Diagnostic::new(Code::Array, message).help(help)));
         }
         several => several.iter().map(|port| read(Some(&port.name))).collect::<Result<_, Failed>>()?,
     };
     let shapes: Vec<&[usize]> = arrays.iter().map(|array| array.shape()).collect();
-    batch_arrays::images(&path.display().to_string(), &shapes, &plan.inputs).map_err(messages::fail_with)?;
+    batch_arrays::images(&path.display().to_string(), &shapes, ports).map_err(messages::fail_with)?;
     Ok(arrays)
 }
 

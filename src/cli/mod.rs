@@ -44,16 +44,16 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
     if completion::answer(&args, Program::command) {
         return EXIT_SUCCESS;
     }
-    let program = match Program::try_parse_from(args) {
+    let program = match Program::try_parse_from(&args) {
         Ok(program) => program,
         Err(error) => {
+            output::style::set_color(&args);
             if let Some(name) = unknown_command(&error) {
                 messages::fail_with(commands::unknown(&name, &Program::command()));
                 return EXIT_USAGE;
             }
             if error.use_stderr() {
-                // A closed stderr is no reason to fail otherwise.
-                let _ = error.print();
+                messages::usage(&error.render());
                 return EXIT_USAGE;
             }
             // `--help` and `--version` are results.

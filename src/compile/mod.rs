@@ -345,8 +345,7 @@ fn takes_names(graph: &Graph, names: usize) -> bool {
 impl Build {
     /// The files that it was made from: those of the spec, of weights and of labels.
     pub fn inputs<'a>(&'a self, spec: &'a Spec) -> Vec<&'a Path> {
-        let specs = spec.sources.iter().filter_map(|(_, file)| file.path.as_deref());
-        specs.chain(self.files.iter().map(PathBuf::as_path)).collect()
+        spec.sources.paths().into_iter().chain(self.files.iter().map(PathBuf::as_path)).collect()
     }
 
     /// Writes the artifact. Returns its size in bytes.

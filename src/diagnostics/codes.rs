@@ -37,8 +37,8 @@ macro_rules! codes {
 }
 
 codes! {
-    NotUtf8 = "E0001", "the file is not UTF-8 text",
-        "A spec is a text file in UTF-8. This file contains other bytes: it is probably a weights file, a photo or an artifact, given in place of a spec.",
+    NotASpec = "E0001", "the file is not a spec",
+        "A spec is a text file in UTF-8. This file contains other bytes: it is a weights file, a photo or an artifact, given in place of a spec. Layers are cut out of the net of a spec, not out of an artifact.",
         "$ netc check vgg16.h5";
     Unreadable = "E0002", "a file cannot be read",
         "The file does not exist, is a folder, or this user has no permission to read it. Relative paths in a spec start at the folder of the spec, those on the command line at the working directory.",

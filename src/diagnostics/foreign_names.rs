@@ -325,6 +325,23 @@ const OPTIONS: &[(&[&str], &str)] = &[
     (&["beta_2"], "beta2"),
 ];
 
+/// Commands of other tools, and ours.
+const COMMANDS: &[(&[&str], &str)] = &[
+    (&["compile", "make"], "build"),
+    (&["fit"], "train"),
+    (&["evaluate", "validate", "score"], "eval"),
+    (&["run", "infer", "inference", "classify"], "predict"),
+    (&["init", "create"], "new"),
+    (&["summary", "summarize", "print", "plot", "draw", "view"], "show"),
+    (&["info", "describe", "dump"], "inspect"),
+    (&["format"], "fmt"),
+    (&["lint"], "check"),
+    (&["benchmark", "profile", "time"], "bench"),
+    (&["convert"], "import"),
+    (&["features", "extract"], "embed"),
+    (&["compare"], "diff"),
+];
+
 /// Losses, optimizers, schedules, metrics and changes of photos of other libraries, and ours.
 const VALUES: &[(&[&str], &str)] = &[
     (&["SGD"], "GradientDescent"),
@@ -374,6 +391,11 @@ const VALUES: &[(&[&str], &str)] = &[
 
 fn look_up<T: Copy>(table: &[(&[&str], T)], word: &str) -> Option<T> {
     table.iter().find(|(words, _)| words.contains(&word)).map(|(_, entry)| *entry)
+}
+
+/// The command that does what this one does in other tools.
+pub fn command(word: &str) -> Option<&'static str> {
+    look_up(COMMANDS, word)
 }
 
 /// Advice for a layer of another library.

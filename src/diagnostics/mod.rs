@@ -4,10 +4,12 @@
 
 pub mod codes;
 pub mod foreign_names;
+pub mod numbers;
 pub mod render;
 pub mod suggest;
 
 pub use codes::Code;
+pub use numbers::counted;
 
 use crate::source::{Sources, Span};
 use foreign_names::Meaning;
@@ -258,10 +260,4 @@ fn hash(diagnostic: &Diagnostic) -> u64 {
     let mut hasher = DefaultHasher::new();
     diagnostic.hash(&mut hasher);
     hasher.finish()
-}
-
-/// A count with its noun: `1 step`, `3 steps`.
-pub fn counted(count: usize, noun: &str) -> String {
-    let s = if count == 1 { "" } else { "s" };
-    format!("{count} {noun}{s}")
 }

@@ -2,6 +2,7 @@
 //!
 //! [`load`] reads a spec with all the files it uses, [`Spec::graph`] expands one of its nets.
 
+mod argument;
 mod budget;
 mod elaborator;
 mod environment;
@@ -15,4 +16,5 @@ pub mod requests;
 pub mod settings;
 mod spec;
 
+pub use argument::cut_of_file;
 pub use spec::{Setting, Spec, identifier, load, load_stored, load_text};

@@ -147,11 +147,11 @@ impl Spec {
             };
             let wrong = |takes: &str| {
                 Diagnostic::new(Code::WeightsOption, format!("`{}` takes {takes}", key.text))
-                    .at(written.span, format!("this is {} `{value}`", value.kind.noun()))
+                    .at(written.span, format!("this is {}", value.kind.described()))
             };
             let not_a_string = |part: &Value| {
                 Diagnostic::new(Code::WeightsOption, "`rename` takes strings: `\"name in the file\" = \"layer\"`")
-                    .at(part.span, format!("this is {} `{part}`", part.kind.noun()))
+                    .at(part.span, format!("this is {}", part.kind.described()))
                     .maybe_help(
                         matches!(part.kind, ValueKind::Word(_)).then(|| format!("write it in quotes: `\"{part}\"`")),
                     )

@@ -1,5 +1,6 @@
 //! A spec: the files of a project, and the graphs of its nets, which are expanded on demand.
 
+use super::argument::{artifact_in, cut_of_file, is_of_path};
 use super::budget::Budget;
 use super::elaborator::Elaborator;
 use super::environment::Scope;
@@ -13,7 +14,7 @@ use crate::syntax;
 use crate::syntax::ast::{Expr, File, Ident};
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::rc::Rc;
 
 /// Nets of a file that a message lists.
@@ -62,31 +63,30 @@ pub fn load(argument: &str, read: Reader) -> std::result::Result<Spec, (Sources,
     } else if let Some(spec) = shipped::find(argument) {
         (sources.add(shipped::source(spec)), argument.to_string())
     } else {
-        if argument.chars().all(|c| c.is_alphanumeric() || "_-./\\".contains(c)) && crate::ops::find(argument).is_none()
-        {
+        if argument.chars().all(is_of_path) && crate::ops::find(argument).is_none() {
             let names = shipped::SPECS.iter().map(|spec| spec.name);
             let diagnostic = Diagnostic::new(Code::Unreadable, format!("there is no spec `{argument}`"))
                 .note("a spec is a `.net` file, the name of a net that ships with netc, or an expression in quotes")
-                .maybe_help(suggest::did_you_mean_family(argument, names).or_else(|| suggest::did_you_mean_file(path)));
+                .maybe_help(
+                    file_of(argument)
+                        .or_else(|| suggest::did_you_mean_family(argument, names))
+                        .or_else(|| suggest::did_you_mean_file(path)),
+                );
             return Err((sources, diagnostic.into()));
         }
-        (sources.add_text("expression", argument), "expression".to_string())
+        let root = sources.add_text("expression", argument);
+        if let Some(diagnostic) = artifact_in(argument, root) {
+            return Err((sources, diagnostic.into()));
+        }
+        (root, "expression".to_string())
     };
     Ok(spec(sources, root, &stem, read))
 }
 
-/// A cut of a file's net on the command line, `bird.net[..species]`, or `bird[..species]` in the folder of bird.net: the path and
-/// the cut.
-fn cut_of_file(argument: &str) -> Option<(PathBuf, &str)> {
-    if let Some(at) = argument.find(".net[") {
-        let end = at + ".net".len();
-        return Some((PathBuf::from(&argument[..end]), &argument[end..]));
-    }
-    let end = argument.find('[')?;
-    let (name, cut) = argument.split_at(end);
-    let is_name = !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || c == '_');
-    let path = Path::new(name).with_extension("net");
-    (is_name && shipped::find(name).is_none() && path.is_file()).then_some((path, cut))
+/// The help for a name that is that of a file without its ending.
+fn file_of(argument: &str) -> Option<String> {
+    let file = format!("{argument}.net");
+    Path::new(&file).is_file().then(|| suggest::question(&file))
 }
 
 /// Reads a file, and adds a net that is a cut of the net that the file would be built as. Weights, labels and trained files are

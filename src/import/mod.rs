@@ -29,7 +29,7 @@ use crate::diagnostics::{Code, Diagnostic, Diagnostics, Result, Severity, render
 use crate::elaborate::project::shipped;
 use crate::elaborate::{identifier, load_text};
 use crate::graph::Graph as NetGraph;
-use crate::source::Sources;
+use crate::source::{Sources, in_shell};
 use crate::syntax::{self, KEYWORDS};
 use axes::WAYS;
 use layers::Layers;
@@ -87,8 +87,11 @@ struct Source {
 pub fn import(model: &Path, spec: &Path, options: &Options) -> Result<Imported> {
     let name = net_name(spec);
     let write = Write { model, spec, name: &name };
-    if let Some(Content::Zip | Content::Hdf5) = content(model) {
-        return write.source(&keras::source(model, options, &name)?);
+    match Content::of_path(model) {
+        Ok(Content::Zip | Content::Hdf5) => return write.source(&keras::source(model, options, &name)?),
+        // A file that cannot be read is reported by the reader.
+        Ok(Content::Onnx | Content::UNKNOWN) | Err(_) => {}
+        Ok(other) => return Err(not_a_model(model, other).into()),
     }
     let read = OnnxModel::read(model)?;
     let mut refused: Option<Diagnostics> = None;
@@ -199,10 +202,19 @@ impl Write<'_> {
     }
 }
 
-/// What a file has, as far as it can be read.
-fn content(model: &Path) -> Option<Content> {
-    let (mut file, length) = crate::file::open_regular(model).ok()?;
-    Content::of_file(&mut file, length).ok()
+/// The error of a file that has no model.
+fn not_a_model(file: &Path, content: Content) -> Diagnostic {
+    let (name, words) = (file.display(), content.in_words());
+    let help = match content {
+        Content::Artifact => format!("`netc inspect {} --source` prints the spec in it", in_shell(&name.to_string())),
+        Content::Safetensors => {
+            "these are weights without a model: write the net as a spec, and bind them by `weights NET = \"FILE\"`"
+                .into()
+        }
+        content if content.is_pickle() => "in PyTorch, `torch.onnx.export` writes a model that can be imported".into(),
+        _ => "a model of ONNX (.onnx) or Keras (.keras, .h5) can be imported".into(),
+    };
+    Diagnostic::new(Code::ImportModel, format!("{name} cannot be imported: it is {words}, not a model")).help(help)
 }
 
 /// The layers of a model as a net.

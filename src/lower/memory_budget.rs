@@ -3,7 +3,7 @@
 
 use super::cost_model::ConvolutionCosts;
 use super::{Bf16Use, Compiled, Options, lower};
-use crate::diagnostics::{Code, Diagnostic, Result, counted};
+use crate::diagnostics::{Code, Diagnostic, Result, numbers};
 use crate::graph::Graph;
 use crate::plan::kernel_step::KernelStep;
 use crate::plan::scratch::max_scratch_len;
@@ -57,17 +57,17 @@ fn bytes(step: &ConvolutionStep, micro_batch: usize) -> usize {
 }
 
 fn too_large(graph: &Graph, plan: &Plan, options: Options<'_>, limit: u64) -> Diagnostic {
-    let mib = |bytes: u64| match bytes {
-        0..1_048_576 => counted(bytes as usize, "byte"),
-        _ => format!("{:.1} MiB", bytes as f64 / (1u64 << 20) as f64),
-    };
     let constants = plan.constant_floats() as u64 * 4;
-    let message =
-        format!("the smallest plan of `{}` needs {}, but the limit is {}", graph.name, mib(plan.memory()), mib(limit));
+    let message = format!(
+        "the smallest plan of `{}` needs {}, but the limit is {}",
+        graph.name,
+        numbers::bytes(plan.memory()),
+        numbers::bytes(limit)
+    );
     let diagnostic = Diagnostic::new(Code::Memory, message).note(format!(
         "{} are constants, {} is working memory for {} images at a time on {} threads",
-        mib(constants),
-        mib(plan.memory() - constants),
+        numbers::bytes(constants),
+        numbers::bytes(plan.memory() - constants),
         Plan::MEMORY_BATCH,
         Plan::MEMORY_THREADS
     ));
@@ -78,7 +78,10 @@ fn too_large(graph: &Graph, plan: &Plan, options: Options<'_>, limit: u64) -> Di
         .flat_map(|step| step.kernel.constants())
         .sum();
     let half = (options.bf16 == Bf16Use::Never && dense > 0).then(|| {
-        format!("`--precision bf16-weights` halves the {} of the dense layers' weights", mib(4 * dense as u64))
+        format!(
+            "`--precision bf16-weights` halves the {} of the dense layers' weights",
+            numbers::bytes(4 * dense as u64)
+        )
     });
     diagnostic.maybe_help(half)
 }

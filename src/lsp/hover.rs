@@ -4,6 +4,7 @@ use super::completion::{argument_of, recipe_arguments};
 use super::cursor::{self, Context, cursor};
 use super::documents::Document;
 use crate::check::expectations::FUNCTIONS;
+use crate::diagnostics::counted;
 use crate::elaborate::names::{Kind, LayerReference, Symbol};
 use crate::graph::{Argument, Graph, Node};
 use crate::ops::{self, values};
@@ -168,7 +169,7 @@ fn net(document: &Document, name: &str, word: &Range<usize>) -> Option<String> {
         let _ = writeln!(text, "{}", line.trim());
     }
     if let Some(graph) = document.graph(name) {
-        let _ = write!(text, "\n`{}`, {} parameters\n", graph.summary(), graph.parameter_count());
+        let _ = write!(text, "\n`{}`, {}\n", graph.summary(), counted(graph.parameter_count(), "parameter"));
     }
     text += &layers_at(document, word).unwrap_or_default();
     Some(text)
@@ -217,7 +218,7 @@ fn describe(graph: &Graph, node: &Node) -> String {
         .collect();
     if !parameters.is_empty() {
         let count: usize = node.parameters.iter().map(|id| graph.parameters[id.0].len()).sum();
-        let _ = write!(line, "; {}: {count} parameters", parameters.join(", "));
+        let _ = write!(line, "; {}: {}", parameters.join(", "), counted(count, "parameter"));
     }
     line
 }

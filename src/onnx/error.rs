@@ -1,11 +1,12 @@
 //! What is wrong with an ONNX file.
 
+use crate::source::plain;
 use std::io;
 
 /// Why an ONNX file could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum OnnxError {
-    #[error("it cannot be read: {0}")]
+    #[error("it cannot be read: {}", plain(.0))]
     Io(#[from] io::Error),
     #[error("{place} is cut short: {what}")]
     Truncated { place: String, what: String },

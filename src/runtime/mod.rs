@@ -9,6 +9,7 @@ pub mod session_pool;
 pub mod thread_count;
 
 use crate::artifact::{Artifact, ArtifactError};
+use crate::diagnostics::numbers::bytes;
 use crate::diagnostics::{Code, Diagnostic};
 use crate::kernels::gemm;
 use crate::kernels::parallel::thread_pool::ThreadPool;
@@ -54,12 +55,8 @@ impl RunError {
     }
 }
 
-fn needed(bytes: Option<usize>) -> String {
-    match bytes {
-        None => "more memory than can be addressed".into(),
-        Some(bytes) if bytes < 1 << 30 => format!("{:.1} MiB", bytes as f64 / (1u64 << 20) as f64),
-        Some(bytes) => format!("{:.1} GiB", bytes as f64 / (1u64 << 30) as f64),
-    }
+fn needed(memory: Option<usize>) -> String {
+    memory.map_or("more memory than can be addressed".into(), |memory| bytes(memory as u64))
 }
 
 /// A net ready to run: an artifact, threads, and memory that is reused between runs.

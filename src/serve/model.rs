@@ -9,7 +9,7 @@ use crate::compile;
 use crate::data::Decoding;
 use crate::elaborate::load_text;
 use crate::runtime::RunError;
-use crate::train::batches::photo_input::photo_decoding;
+use crate::train::batches::net_inputs::NetInputs;
 use crate::view;
 use std::path::Path;
 use std::sync::Arc;
@@ -67,7 +67,7 @@ impl Model {
         let fitting = MAX_QUEUE_BYTES / floats.saturating_mul(size_of::<f32>()).max(1);
         let room = room.min(fitting.max(batching.batch)).max(1);
         let queue = Queue::new(&name, Box::new(net), batching, room, observer).map_err(ModelError::Thread)?;
-        let decoding = photo_decoding(&artifact.manifest).map_err(|errors| {
+        let decoding = NetInputs::of_artifact(&artifact.manifest).photo_decoding().map_err(|errors| {
             let messages: Vec<&str> = errors.iter().map(|error| error.message.as_str()).collect();
             messages.join("; ")
         });

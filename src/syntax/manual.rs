@@ -3,22 +3,25 @@
 /// The chapter, whose sections start with `` ### `word` ``.
 const CHAPTER: &str = include_str!("../../docs/language.md");
 
-/// The section of a word, as text for a terminal; examples are indented.
+/// The section of a word, as text for a terminal: a paragraph is one line, and examples are indented.
 pub fn section(word: &str) -> Option<String> {
     let body = sections().find(|(name, _)| *name == word)?.1;
-    let mut is_code = false;
-    let mut text = format!("{word}\n\n");
+    let (mut is_code, mut is_paragraph) = (false, false);
+    let mut text = format!("{word}\n");
     for line in body.trim().lines() {
         if line.starts_with("```") {
-            is_code = !is_code;
+            (is_code, is_paragraph) = (!is_code, false);
             continue;
         }
+        let continues = is_paragraph && !line.is_empty() && !line.starts_with(['-', '|', '#']);
+        text.push(if continues { ' ' } else { '\n' });
         if is_code && !line.is_empty() {
             text.push_str("    ");
         }
-        text.push_str(line);
-        text.push('\n');
+        text.push_str(if continues { line.trim_start() } else { line });
+        is_paragraph = !is_code && !line.is_empty() && !line.starts_with(['|', '#']);
     }
+    text.push('\n');
     Some(text)
 }
 

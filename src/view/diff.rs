@@ -1,7 +1,8 @@
 //! The differences between two nets, layer by layer. Layers with a name of the text are matched by it, those with a generated
 //! name, whose numbers shift with every layer before them, by their order.
 
-use super::number_format::{short_layer, thousands};
+use super::number_format::short_layer;
+use crate::diagnostics::numbers::thousands;
 use crate::graph::{Graph, NodeId};
 use serde_json::{Value, json};
 use similar::{Algorithm, DiffOp, capture_diff_slices};

@@ -1,8 +1,9 @@
 //! The table of layers that `netc show` prints, as text and as JSON.
 
-use super::number_format::{Cost, costs, magnitude, short_layer, thousands, total_multiply_adds, weight_size};
+use super::number_format::{Cost, costs, magnitude, short_layer, total_multiply_adds};
 use super::scopes::{beginning, scoped_names, scopes};
 use crate::diagnostics::counted;
+use crate::diagnostics::numbers::{bytes, thousands};
 use crate::graph::{Graph, NodeId};
 use serde_json::{Value, json as object};
 use std::collections::BTreeMap;
@@ -141,15 +142,14 @@ fn folded_cells(graph: &Graph, scope: &str, layers: &[NodeId], costs: &[Cost]) -
     ]
 }
 
-/// `per image: 602.1 kB in, 4.0 kB out, 60.3 MB in the outputs of all layers`; none with unknown sizes.
+/// `per image: 588.0 KiB in, 4,000 bytes out, 57.5 MiB in the outputs of all layers`; none with unknown sizes.
 fn memory(graph: &Graph, layers: &[NodeId]) -> Option<String> {
     let values = |ids: &[NodeId]| {
         ids.iter().try_fold(0u64, |sum, &id| Some(sum.saturating_add(graph.node(id).output.len()? as u64)))
     };
     let is_input = |id: &NodeId| graph.node(*id).inputs.is_empty();
     let inputs: Vec<NodeId> = layers.iter().copied().filter(is_input).collect();
-    let size = |values: u64| if values < 250 { counted(4 * values as usize, "byte") } else { weight_size(values) };
-    let [inputs, outputs, all] = [values(&inputs)?, values(&graph.outputs)?, values(layers)?].map(size);
+    let [inputs, outputs, all] = [values(&inputs)?, values(&graph.outputs)?, values(layers)?].map(weight_size);
     Some(format!("per image: {inputs} in, {outputs} out, {all} in the outputs of all layers"))
 }
 
@@ -188,7 +188,7 @@ fn wrap(names: &[&str], width: Option<usize>) -> Vec<String> {
     lines
 }
 
-/// `134,301,514 parameters (40,970 trainable), 15.5 G multiply-adds, 537.2 MB of weights`
+/// `134,301,514 parameters (40,970 trainable), 15.5 G multiply-adds, 512.3 MiB of weights`
 pub(super) fn totals(costs: &[Cost]) -> String {
     let parameters: u64 = costs.iter().map(|cost| cost.parameters).sum();
     let trainable: u64 = costs.iter().map(|cost| cost.trainable).sum();
@@ -199,6 +199,11 @@ pub(super) fn totals(costs: &[Cost]) -> String {
     let macs = total_multiply_adds(costs).map_or("an unknown number of".into(), magnitude);
     let _ = write!(text, ", {macs} multiply-adds, {} of weights", weight_size(parameters));
     text
+}
+
+/// The size of values in f32.
+fn weight_size(values: u64) -> String {
+    bytes(values.saturating_mul(4))
 }
 
 /// The width of the terminal; `None` if stdout is none.

@@ -75,19 +75,6 @@ pub(crate) fn short_layer(graph: &Graph, id: NodeId) -> String {
     }
 }
 
-/// `134,301,514`
-pub(crate) fn thousands(number: u64) -> String {
-    let digits = number.to_string();
-    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
-}
-
 /// Three digits and a unit: `86.7 M`, `1.85 G`.
 pub(crate) fn magnitude(number: u64) -> String {
     let mut value = number as f64;
@@ -111,12 +98,6 @@ pub(crate) fn magnitude(number: u64) -> String {
     format!("{value:.decimals$} {unit}")
 }
 
-/// The size of f32 weights: `537.2 MB`.
-pub(crate) fn weight_size(parameters: u64) -> String {
-    let bytes = parameters as f64 * 4.0;
-    if bytes < 1e6 { format!("{:.1} kB", bytes / 1e3) } else { format!("{:.1} MB", bytes / 1e6) }
-}
-
 /// The sum of the multiply-adds, unknown where one of them is.
 pub(crate) fn total_multiply_adds(costs: &[Cost]) -> Option<u64> {
     costs.iter().map(|cost| cost.macs).try_fold(0u64, |sum, cost| Some(sum.saturating_add(cost?)))
@@ -125,14 +106,6 @@ pub(crate) fn total_multiply_adds(costs: &[Cost]) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn numbers_are_grouped_by_three() {
-        assert_eq!(thousands(0), "0");
-        assert_eq!(thousands(999), "999");
-        assert_eq!(thousands(1000), "1,000");
-        assert_eq!(thousands(134_301_514), "134,301,514");
-    }
 
     #[test]
     fn magnitudes_have_three_digits() {

@@ -7,7 +7,8 @@ mod spec;
 mod training;
 
 use super::result::CommandResult;
-use crate::diagnostics::{Code, Diagnostic, suggest};
+use crate::diagnostics::{Code, Diagnostic, foreign_names, suggest};
+use crate::source::in_shell;
 use clap::Subcommand;
 use exchange::{export, import};
 use manual::{completions, explain, help, man};
@@ -149,8 +150,12 @@ impl Command {
 /// The error of a command that does not exist.
 pub fn unknown(name: &str, program: &clap::Command) -> Diagnostic {
     let known = program.get_subcommands().map(clap::Command::get_name);
-    let file = name.ends_with(".net").then(|| format!("say what to do with it: `netc check {name}`"));
+    let suggestion = || match foreign_names::command(name) {
+        Some(ours) => Some(suggest::question(ours)),
+        None => suggest::did_you_mean(name, known),
+    };
+    let file = name.ends_with(".net").then(|| format!("say what to do with it: `netc check {}`", in_shell(name)));
     Diagnostic::new(Code::UnknownName, format!("there is no command `{name}`"))
-        .maybe_help(file.or_else(|| suggest::did_you_mean(name, known)))
+        .maybe_help(file.or_else(suggestion))
         .help("`netc help` lists the commands")
 }

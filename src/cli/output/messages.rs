@@ -1,5 +1,7 @@
 //! Output to the terminal: results on stdout, diagnostics and progress lines on stderr.
 
+pub use crate::diagnostics::numbers::bytes;
+
 use super::style;
 use crate::cli::result::Failed;
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, render};
@@ -31,6 +33,14 @@ pub fn print(text: impl Display) {
 fn emit_text(text: impl Display) {
     let text = text.to_string();
     let _ = write!(io::stderr().lock(), "{}", visible(&text));
+}
+
+/// Prints the error of wrong arguments to stderr, with clap's colours.
+pub fn usage(text: &clap::builder::StyledStr) {
+    match style::is_coloured(&io::stderr()) {
+        true => emit_text(text.ansi()),
+        false => emit_text(text),
+    }
 }
 
 /// Escapes control characters, which may come from quoted files, except line ends, tabs and colours.
@@ -135,15 +145,6 @@ pub fn line(verb: &str, text: impl Display) {
 /// A list of names, complete if the output is verbose.
 pub fn list(names: &[String]) -> String {
     if style::is_verbose() { names.join(", ") } else { shortened(names) }
-}
-
-/// A size for people: `681.2 MiB`.
-pub fn bytes(count: u64) -> String {
-    match count {
-        0..10_240 => format!("{count} bytes"),
-        10_240..1_048_576 => format!("{:.1} KiB", count as f64 / 1024.0),
-        _ => format!("{:.1} MiB", count as f64 / (1024.0 * 1024.0)),
-    }
 }
 
 #[cfg(test)]

@@ -3,6 +3,8 @@
 use super::messages;
 use crate::cli::result::CommandResult;
 use crate::compile::output_guard;
+use crate::data::arrays::array_file;
+use crate::diagnostics::Code;
 use crate::file;
 use std::path::{Path, PathBuf};
 
@@ -14,6 +16,15 @@ pub use crate::compile::output_guard::{FileKind, unwritable};
 /// As [`output_guard::check`]; the error has been reported.
 pub fn check(path: &Path, kind: FileKind, inputs: &[&Path]) -> CommandResult {
     output_guard::check(path, kind, inputs).map_err(messages::fail_with)
+}
+
+/// As [`check`], for arrays: the ending of the file says how they are written.
+///
+/// # Errors
+/// As [`check`], and another ending; the error has been reported.
+pub fn check_arrays(path: &Path, inputs: &[&Path]) -> CommandResult {
+    array_file::check_ending(path).map_err(|cause| messages::error(Code::Output, cause.to_string()))?;
+    check(path, FileKind::Arrays, inputs)
 }
 
 /// The inputs of a command: the model, files of weights, and others.

@@ -1,5 +1,6 @@
 //! How much is printed, and whether in colour: the options `-q`, `-v` and `--color` of every command.
 
+use clap::ValueEnum;
 use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::sync::OnceLock;
@@ -39,6 +40,25 @@ pub fn set(style: Style) {
     let _ = STYLE.set(style);
 }
 
+/// Sets the colours of arguments that are wrong otherwise.
+pub fn set_color(arguments: &[OsString]) {
+    set(Style { color: color_of(arguments), ..Style::default() });
+}
+
+/// The value of the last `--color WHEN` or `--color=WHEN`.
+fn color_of(arguments: &[OsString]) -> Color {
+    let mut color = Color::default();
+    let mut words = arguments.iter().filter_map(|word| word.to_str()).peekable();
+    while let Some(word) = words.next() {
+        let when = match word {
+            "--color" => words.peek().copied(),
+            _ => word.strip_prefix("--color="),
+        };
+        color = when.and_then(|when| Color::from_str(when, false).ok()).unwrap_or(color);
+    }
+    color
+}
+
 fn style() -> Style {
     STYLE.get().copied().unwrap_or_default()
 }
@@ -71,7 +91,7 @@ fn coloured(choice: Color, terminal: bool, no_color: Option<OsString>, term: Opt
 
 #[cfg(test)]
 mod tests {
-    use super::{Color, coloured};
+    use super::{Color, color_of, coloured};
 
     #[test]
     fn colours_follow_the_conventions_of_terminals() {
@@ -84,5 +104,13 @@ mod tests {
         assert!(!auto(true, None, Some("dumb")));
         assert!(coloured(Color::Always, false, Some("1".into()), Some("dumb".into())));
         assert!(!coloured(Color::Never, true, None, None));
+    }
+
+    #[test]
+    fn the_option_is_found_among_wrong_arguments() {
+        let of = |words: &[&str]| color_of(&words.iter().map(Into::into).collect::<Vec<_>>());
+        assert_eq!(of(&["netc", "--color", "never", "--wrong"]), Color::Never);
+        assert_eq!(of(&["netc", "show", "--color=always"]), Color::Always);
+        assert_eq!(of(&["netc", "--color", "--wrong"]), Color::Auto);
     }
 }

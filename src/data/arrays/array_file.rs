@@ -13,7 +13,7 @@ use std::fs::File;
 use std::io::{self, BufReader};
 use std::path::Path;
 
-pub use super::array_write::{write, write_hdf5, write_npy, write_npz};
+pub use super::array_write::{check_ending, write, write_hdf5, write_npy, write_npz};
 
 /// The formats, which are detected from the first bytes of a file.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -14,12 +14,32 @@ use std::path::Path;
 /// Like all writers here, it writes a temporary file in the same folder, syncs it to disk and renames it to `path`; on an
 /// error, an existing file at `path` is unchanged and the temporary file is removed.
 pub fn write(path: &Path, arrays: &[(&str, ArrayViewD<f32>)]) -> Result<(), ArrayError> {
+    match (check_ending(path)?, arrays) {
+        (Ending::Npy, [(_, array)]) => write_npy(path, array.view()),
+        (Ending::Npy, _) => at(path, || Err(ArrayErrorKind::OneArray)),
+        (Ending::Npz, arrays) => write_npz(path, arrays),
+        (Ending::Hdf5, arrays) => write_hdf5(path, arrays),
+    }
+}
+
+/// The format that a file is written in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    Npy,
+    Npz,
+    Hdf5,
+}
+
+/// The format of a file's ending.
+///
+/// # Errors
+/// [`ArrayErrorKind::UnknownExtension`].
+pub fn check_ending(path: &Path) -> Result<Ending, ArrayError> {
     let ending = path.extension().and_then(|ending| ending.to_str()).map(str::to_ascii_lowercase);
-    match (ending.as_deref(), arrays) {
-        (Some("npy"), [(_, array)]) => write_npy(path, array.view()),
-        (Some("npy"), _) => at(path, || Err(ArrayErrorKind::OneArray)),
-        (Some("npz"), arrays) => write_npz(path, arrays),
-        (Some("h5" | "hdf5"), arrays) => write_hdf5(path, arrays),
+    match ending.as_deref() {
+        Some("npy") => Ok(Ending::Npy),
+        Some("npz") => Ok(Ending::Npz),
+        Some("h5" | "hdf5") => Ok(Ending::Hdf5),
         _ => at(path, || Err(ArrayErrorKind::UnknownExtension)),
     }
 }

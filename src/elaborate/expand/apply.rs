@@ -180,7 +180,7 @@ impl<'p> Elaborator<'p> {
                     .at(span, "a list expands into branches only inside `( … | … )`"),
             )),
             Binding::Data(value) => Err(self.stop(
-                Diagnostic::new(Code::NotANet, format!("expected a net, found {} `{value}`", value.kind.noun()))
+                Diagnostic::new(Code::NotANet, format!("expected a net, found {}", value.kind.described()))
                     .at(span, "a net is needed here"),
             )),
         }
@@ -275,7 +275,7 @@ impl<'p> Elaborator<'p> {
         pattern: Span,
     ) -> Result<Vec<Binding<'p>>, Aborted> {
         let found = match &item {
-            Binding::Data(value) => format!("this is {} `{value}`", value.kind.noun()),
+            Binding::Data(value) => format!("this is {}", value.kind.described()),
             _ => "this is a net".to_string(),
         };
         match items_of(item) {
@@ -297,7 +297,7 @@ impl<'p> Elaborator<'p> {
             ValueKind::Int(value) => Ok(value),
             other => Err(self.stop(
                 Diagnostic::new(Code::WrongArgument, "expected an integer")
-                    .at(expression.span, format!("this is {} `{other}`", other.noun())),
+                    .at(expression.span, format!("this is {}", other.described())),
             )),
         }
     }

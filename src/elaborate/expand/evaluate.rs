@@ -251,7 +251,7 @@ impl<'p> Elaborator<'p> {
             ValueKind::Bool(value) => Ok(value),
             other => Err(self.stop(
                 Diagnostic::new(Code::WrongArgument, "a condition must be `true` or `false`")
-                    .at(expression.span, format!("this is {} `{other}`", other.noun())),
+                    .at(expression.span, format!("this is {}", other.described())),
             )),
         }
     }

@@ -10,6 +10,7 @@ use crate::graph::{Mention, NodeId};
 use crate::ops;
 use crate::source::Span;
 use crate::syntax::ast::{Argument, Expr};
+use std::path::Path;
 use std::rc::Rc;
 
 /// Max nets of a project for which suggestions are searched; generated specs have more.
@@ -80,6 +81,9 @@ impl<'p> Elaborator<'p> {
         let mut diagnostic = Diagnostic::new(Code::UnknownName, format!("there is no layer or net `{name}`"))
             .at(span, "unknown name")
             .suggest(span.head(name.len()), name, meaning);
+        if !known.is_empty() && self.sources.file(span.file).is_typed() {
+            diagnostic = diagnostic.maybe_help(help_of_file(name));
+        }
         let written = self.sources.text(span);
         if let Some((bytes, text)) = foreign_names::layer_fix(name, written) {
             diagnostic = diagnostic.fix(span.head(bytes), written.get(..bytes).unwrap_or_default(), text);
@@ -266,5 +270,14 @@ impl<'p> Elaborator<'p> {
         }
         self.check_outputs(&item.name.text, signature, &outputs, scope, item.body.span)?;
         Ok(outputs)
+    }
+}
+
+/// The help for the name of a file in an expression on the command line.
+fn help_of_file(name: &str) -> Option<String> {
+    let file = format!("{name}.net");
+    match Path::new(&file).is_file() {
+        true => Some(format!("the net of a file is named at the start of an expression: `{file}[..=LAYER] >> …`")),
+        false => suggest::did_you_mean_file(Path::new(&file)).filter(|help| help.contains(".net`")),
     }
 }

@@ -1,8 +1,9 @@
 //! Reads the files of specs from the disk, from a pipe or from an editor.
 
+use crate::content::{Content, HEAD};
 use crate::diagnostics::{Code, Diagnostic, suggest};
 use crate::file::{read_piped as read_pipe, read_regular};
-use crate::source::{FileId, SourceFile, Sources, plain};
+use crate::source::{FileId, SourceFile, Sources, in_shell, plain};
 use std::path::{Component, Path};
 
 /// Reads the bytes of a file; an editor returns its unsaved text instead.
@@ -10,6 +11,9 @@ pub type Reader<'r> = &'r dyn Fn(&Path) -> std::io::Result<Vec<u8>>;
 
 /// Max size of a spec file, in bytes.
 const MAX_FILE_BYTES: u64 = 16 << 20;
+
+/// What a spec is, for help.
+const SPEC: &str = "a spec is a UTF-8 text file with the extension `.net`";
 
 /// Reads a regular file from the disk.
 ///
@@ -57,10 +61,24 @@ pub fn read_source(sources: &mut Sources, path: &Path, read: Reader) -> Result<F
 }
 
 fn text_of_bytes(name: &str, bytes: Vec<u8>) -> Result<String, Diagnostic> {
-    String::from_utf8(bytes).map_err(|error| {
-        Diagnostic::new(Code::NotUtf8, format!("`{name}` is not a text file"))
-            .note(format!("byte {} is not valid UTF-8", error.utf8_error().valid_up_to()))
-            .help("a spec is a UTF-8 text file with the extension `.net`")
+    let content = Content::of(bytes.get(..HEAD).unwrap_or(&bytes), bytes.len() as u64);
+    let valid = match String::from_utf8(bytes) {
+        Ok(text) if content != Content::Artifact => return Ok(text),
+        Ok(text) => text.len(),
+        Err(error) => error.utf8_error().valid_up_to(),
+    };
+    Err(match content {
+        Content::Artifact => {
+            let file = in_shell(name);
+            let help = format!("`netc inspect {file}` describes it, `netc inspect {file} --source` prints its spec");
+            Diagnostic::new(Code::NotASpec, format!("`{name}` is an artifact; expected a spec")).help(help)
+        }
+        known if known.is_known() => {
+            Diagnostic::new(Code::NotASpec, format!("`{name}` is {}; expected a spec", known.in_words())).help(SPEC)
+        }
+        _ => Diagnostic::new(Code::NotASpec, format!("`{name}` is not a text file"))
+            .note(format!("byte {valid} is not valid UTF-8"))
+            .help(SPEC),
     })
 }
 

@@ -140,7 +140,7 @@ impl Arguments {
     pub fn wrong(&self, name: &str, needs: impl std::fmt::Display) -> Diagnostic {
         let diagnostic = Diagnostic::new(Code::WrongArgument, format!("`{name}` of `{}` {needs}", self.layer));
         match self.given(name) {
-            Some(value) => diagnostic.at(value.span, format!("this is {} `{value}`", value.kind.noun())),
+            Some(value) => diagnostic.at(value.span, format!("this is {}", value.kind.described())),
             None => diagnostic.at(self.span, "here"),
         }
     }

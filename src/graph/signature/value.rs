@@ -52,6 +52,13 @@ impl ValueKind {
             ValueKind::Scaled(..) => "a product",
         }
     }
+
+    /// It in a message: "the integer `3`".
+    pub fn described(&self) -> String {
+        let noun = self.noun();
+        let bare = noun.split_once(' ').filter(|(article, _)| ["a", "an"].contains(article));
+        format!("the {} `{self}`", bare.map_or(noun, |(_, bare)| bare))
+    }
 }
 
 impl Value {

@@ -97,7 +97,7 @@ pub fn preprocessing_of(value: &Value) -> Result<Option<Preprocessing>, Diagnost
     let wrong = || {
         let names = Preprocessing::PRESETS.into_iter().chain(["Image(…)"]);
         Diagnostic::new(Code::WrongArgument, format!("`image` takes {}", suggest::one_of(names)))
-            .at(value.span, format!("this is {} `{value}`", value.kind.noun()))
+            .at(value.span, format!("this is {}", value.kind.described()))
     };
     let (name, entries) = match &value.kind {
         ValueKind::Word(name) if name == "none" => return Ok(None),

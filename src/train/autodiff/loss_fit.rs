@@ -5,6 +5,7 @@ use crate::elaborate::Spec;
 use crate::graph::{Graph, NodeId};
 use crate::kernels::training::loss::Loss;
 use crate::ops::output_kind::OutputKind;
+use crate::request::RecipeKey;
 use crate::train::evaluation::task::TargetKind;
 use crate::train::recipe::Recipe;
 use crate::train::recipe::values::losses::{Losses, OutputLoss};
@@ -114,18 +115,19 @@ pub(super) fn check(spec: &Spec, net: &Graph, recipe: &Recipe, output: NodeId, l
 pub(super) fn check_targets(net: &Graph, recipe: &Recipe, output: NodeId, loss: Loss) -> Diagnostics {
     let (key, takes) = match loss {
         _ if recipe.label_smoothing > 0.0 && !loss.takes_probabilities() => {
-            ("label_smoothing", "smooths the targets of a crossentropy, `focal` or `kl_divergence`")
+            (RecipeKey::LabelSmoothing, "smooths the targets of a crossentropy, `focal` or `kl_divergence`")
         }
         Loss::BinaryHinge | Loss::CategoricalHinge | Loss::Contrastive { .. } | Loss::Triplet { .. }
             if recipe.mixup > 0.0 =>
         {
-            ("mixup", "mixes targets, which this loss cannot take")
+            (RecipeKey::Mixup, "mixes targets, which this loss cannot take")
         }
         _ => return Diagnostics::default(),
     };
+    let (place, key) = (recipe.place(key), key.name());
     let message = format!("`{key}` {takes}, but `{}` is trained by {}", net.node(output).name, loss.name());
     Diagnostic::new(Code::RecipeValue, message)
-        .at(recipe.span, "in this recipe")
+        .at(place, "in this entry")
         .help(format!("leave `{key}` out, or choose another loss"))
         .into()
 }

@@ -12,6 +12,7 @@ use crate::graph::scope::{is_in, scopes};
 use crate::graph::{Graph, NodeId};
 use crate::kernels::training::loss::Loss;
 use crate::ops::output_kind::OutputKind;
+use crate::request::RecipeKey;
 use crate::source::Span;
 use crate::train::evaluation::output_loss::default_loss;
 use crate::train::evaluation::task::{LearningTask, TargetKind};
@@ -165,9 +166,11 @@ fn check_kinds(recipe: &Recipe, tasks: &[(TargetKind, bool)]) -> Result<()> {
         TargetKind::Numbers => ("numbers", "`mae`, `rmse` or `r2`"),
     };
     let message = format!("`{}` does not apply to {learned}, which this net learns", wrong.name());
-    let diagnostic = Diagnostic::new(Code::RecipeValue, message).at(recipe.span, "in this recipe");
-    let key = if criterion.as_ref() == Some(wrong) { "keep" } else { "metrics" };
-    Err(diagnostic.help(format!("take {fitting}, or leave `{key}` out")).into())
+    let key = if criterion.as_ref() == Some(wrong) { RecipeKey::Keep } else { RecipeKey::Metrics };
+    Err(Diagnostic::new(Code::RecipeValue, message)
+        .at(recipe.place(key), "in this entry")
+        .help(format!("take {fitting}, or leave `{}` out", key.name()))
+        .into())
 }
 
 /// The errors and warnings of a recipe for a net. Opens no files.

@@ -1,7 +1,7 @@
 //! Evaluates an artifact on a dataset: what `netc eval` prints.
 
 use super::class_weights::SampleWeights;
-use super::dataset_match::{input_mismatch, label_indices};
+use super::dataset_match::{check_samples, label_indices};
 use super::metric_accumulator::{MetricAccumulator, MetricsReport};
 use super::misclassified::{Misclassification, most_confident};
 use super::output_loss::default_loss;
@@ -15,7 +15,7 @@ use crate::ops::output_kind::OutputKind;
 use crate::runtime::Session;
 use crate::runtime::non_finite::Origin;
 use crate::train::batches::batch_source::{BatchSource, BatchSourceError, UnreadablePhoto};
-use crate::train::batches::photo_input::photo_decoding;
+use crate::train::batches::net_inputs::NetInputs;
 use crate::train::batches::unreadable_photos::remove_unreadable;
 use std::fmt::Display;
 use std::sync::Arc;
@@ -125,13 +125,13 @@ pub fn evaluate(
     }
     let source = match &data.samples {
         Samples::Photos(_) => {
-            let decoding = photo_decoding(manifest)?;
+            let decoding = NetInputs::of_artifact(manifest).photo_decoding()?;
             remove_unreadable(data, options.policy, &decoding, options.threads, None)
                 .map_err(|cause| error(Code::Dataset, &cause))?;
             BatchSource::of_samples(&data.samples, Some(&decoding))
         }
         Samples::Arrays(_) => {
-            check_inputs(artifact, data)?;
+            check_samples(&NetInputs::of_artifact(manifest), data)?;
             BatchSource::of_samples(&data.samples, None)
         }
     };
@@ -244,20 +244,4 @@ fn match_labels(
         list.iter_mut().for_each(|class| *class = indices[*class]);
     }
     Ok(Some(labels))
-}
-
-/// Checks that arrays match the inputs of the net.
-fn check_inputs(artifact: &Artifact, data: &Dataset) -> Result<()> {
-    let plan = &artifact.manifest.plan;
-    let sizes: Vec<Vec<usize>> = plan.inputs.iter().map(|port| port.sizes.clone()).collect();
-    let Some(mismatch) = input_mismatch(data, &sizes) else { return Ok(()) };
-    let diagnostic = Diagnostic::new(Code::Dataset, mismatch.message);
-    Err(match mismatch.input.map(|input| &plan.inputs[input]) {
-        Some(port) => diagnostic.note(format!("`{}` takes {:?}", port.name, port.sizes)),
-        None => {
-            let names: Vec<&str> = plan.inputs.iter().map(|port| port.name.as_str()).collect();
-            diagnostic.help(format!("give an array (`--x`) for each input, in this order: {}", names.join(", ")))
-        }
-    }
-    .into())
 }

@@ -11,7 +11,9 @@ use super::values::sources::{Data, Validation};
 use crate::data::photos::augment::Augmentation;
 use crate::data::samples::dataset::Policy;
 use crate::kernels::training::optimizer::UpdateRule;
+use crate::request::RecipeKey;
 use crate::source::Span;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// How a net is trained, and on which data.
@@ -55,6 +57,8 @@ pub struct Recipe {
     pub settings: Vec<String>,
     /// The name of the net at the recipe's head.
     pub span: Span,
+    /// Where each key is written.
+    pub(super) places: BTreeMap<String, Span>,
 }
 
 /// Frozen layers that are trained from an epoch on.
@@ -104,6 +108,12 @@ impl Recipe {
             entries: Vec::new(),
             settings: Vec::new(),
             span,
+            places: BTreeMap::new(),
         }
+    }
+
+    /// Where a key is written; the recipe's head for one that is not.
+    pub fn place(&self, key: RecipeKey) -> Span {
+        self.places.get(key.name()).copied().unwrap_or(self.span)
     }
 }

@@ -6,6 +6,7 @@ use super::keys::key::{Entry, GivenEntry};
 use super::settings::apply;
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, Result};
 use crate::elaborate::Spec;
+use crate::syntax::ast::Ident;
 
 /// The errors of all recipes of a spec.
 pub fn check(spec: &Spec) -> Diagnostics {
@@ -33,7 +34,10 @@ pub fn of(spec: &Spec, net: &str) -> Result<Recipe> {
     for entry in &item.entries {
         let text = spec.sources.text(entry.value.span).split_whitespace().collect::<Vec<_>>().join(" ");
         match spec.value(&entry.value, *file) {
-            Ok(value) => entries.push(GivenEntry { key: entry.key.text.clone(), text, value, file: *file }),
+            Ok(value) => {
+                let Ident { text: key, span: place } = entry.key.clone();
+                entries.push(GivenEntry { key, place, text, value, file: *file });
+            }
             Err(more) => errors.extend(more),
         }
     }
@@ -43,7 +47,7 @@ pub fn of(spec: &Spec, net: &str) -> Result<Recipe> {
         }
     }
     let mut recipe = Recipe::new(item.net.span);
-    for GivenEntry { key, text, value, file } in entries {
+    for GivenEntry { key, place, text, value, file } in entries {
         // Unknown keys are reported by the check of keys.
         if let Some(key) = keys::find(&key) {
             let entry = Entry { key: key.name, value: &value, spec, file };
@@ -51,6 +55,7 @@ pub fn of(spec: &Spec, net: &str) -> Result<Recipe> {
                 errors.extend(more);
             }
         }
+        recipe.places.insert(key.clone(), place);
         recipe.entries.push((key, text));
     }
     recipe.settings = spec.settings.iter().map(|setting| setting.text.clone()).collect();

@@ -21,7 +21,7 @@ pub(super) fn apply(spec: &Spec, setting: &Setting, file: FileId, entries: &mut 
     let at = entries.iter().position(|entry| entry.key == *key);
     let Some(part) = &setting.part else {
         let text = value.to_string();
-        let entry = GivenEntry { key: key.clone(), text, value, file: setting.file };
+        let entry = GivenEntry { key: key.clone(), place: setting.key.span, text, value, file: setting.file };
         match at {
             Some(at) => entries[at] = entry,
             None => entries.push(entry),
@@ -43,7 +43,8 @@ pub(super) fn apply(spec: &Spec, setting: &Setting, file: FileId, entries: &mut 
                     .help(help)
                     .into());
             };
-            entries.push(GivenEntry { key: key.clone(), text: String::new(), value, file });
+            let place = setting.key.span;
+            entries.push(GivenEntry { key: key.clone(), place, text: String::new(), value, file });
             entries.len() - 1
         }
     };

@@ -1,5 +1,6 @@
 //! The errors and interruptions of a training run, and their diagnostics.
 
+use super::record::checkpoint;
 use super::training_loop::LoopError;
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, counted};
 use crate::graph::number_text;
@@ -59,8 +60,9 @@ impl TrainError {
         })
     }
 
-    /// The error of the training loop of this recipe.
-    pub fn of(error: LoopError, recipe: &Recipe, bindings: &Bindings) -> TrainError {
+    /// The error of the training loop of this recipe, whose run has its files in `folder`.
+    pub fn of(error: LoopError, recipe: &Recipe, bindings: &Bindings, folder: &Path) -> TrainError {
+        let has_checkpoint = folder.join(checkpoint::FILE).is_file();
         let span = recipe.data.span();
         let errors: Diagnostics = match error {
             LoopError::Interrupted { epoch, samples, total } => {
@@ -84,9 +86,8 @@ impl TrainError {
                 if let Some(origin) = origin {
                     error = error.note(origin.to_string());
                 }
-                let help =
-                    "training has likely diverged: try a smaller learning rate (`step`); the last checkpoint stays";
-                error.help(help).into()
+                let error = error.help("training has likely diverged: try a smaller learning rate (`step`)");
+                if has_checkpoint { error.help("the last checkpoint stays").into() } else { error.into() }
             }
             LoopError::NonFiniteInput { .. } => {
                 let error = Diagnostic::new(Code::Dataset, error.to_string()).at(span, "this data, or its validation");
@@ -100,9 +101,11 @@ impl TrainError {
                     .help("remove them, or write `unreadable=skip` in the data to skip them with a message")
                     .into()
             }
-            LoopError::Checkpoint(error) => Diagnostic::new(Code::Output, error.to_string())
-                .help("the last checkpoint stays: `--resume` continues from there")
-                .into(),
+            LoopError::Checkpoint(error) => {
+                let error = Diagnostic::new(Code::Output, error.to_string());
+                let help = "the last checkpoint stays: `--resume` continues from there";
+                if has_checkpoint { error.help(help).into() } else { error.into() }
+            }
             LoopError::Record(error) => Diagnostic::new(Code::Output, error.to_string()).into(),
             LoopError::Run(error) | LoopError::BatchSource(BatchSourceError::Run(error)) if error.is_memory() => {
                 Diagnostic::new(Code::Memory, error.to_string())

@@ -102,8 +102,9 @@ impl PreparedRun {
         let begun = self.begun(&stages, &config);
         let mut first_front = Some(self.front()?);
         let digest = first_front.as_ref().map_or("", |(_, digest)| digest);
-        let run = digest::of_run(&self.net, &self.recipe, &self.data, digest)
-            .map_err(|error| TrainError::of(BatchSourceError::from(error).into(), &self.recipe, &self.bindings))?;
+        let run = digest::of_run(&self.net, &self.recipe, &self.data, digest).map_err(|error| {
+            TrainError::of(BatchSourceError::from(error).into(), &self.recipe, &self.bindings, &folder)
+        })?;
         let resumed_in = match self.options.resume {
             true => checkpoint::epoch(&folder).map_err(|error| resume_error(&error.to_string()))?,
             false => 1,
@@ -148,7 +149,7 @@ impl PreparedRun {
                     archive.iter().for_each(|archive| listener.archived(archive));
                 }
             }
-            let of = |error: LoopError| TrainError::of(error, &self.recipe, &self.bindings);
+            let of = |error: LoopError| TrainError::of(error, &self.recipe, &self.bindings, &folder);
             let logs = match &mut logs {
                 Some(logs) => logs,
                 none => none.insert(EpochLogs::begin(&folder, training.record()).map_err(|error| of(error.into()))?),
@@ -235,7 +236,7 @@ impl PreparedRun {
         let mut predictions = Vec::new();
         let mut on_batch = |_, batch: &[f32]| shown.iter().for_each(|_| predictions.extend_from_slice(batch));
         let evaluated = evaluate_state(&mut session, &mut state, &mut split, config, interrupted, &mut on_batch)
-            .map_err(|error| TrainError::of(error, &self.recipe, &self.bindings))?;
+            .map_err(|error| TrainError::of(error, &self.recipe, &self.bindings, folder))?;
         let several = config.outputs.len() > 1;
         record.metrics = config.loss_of(&evaluated).map(|loss| ("loss".to_string(), loss)).into_iter().collect();
         let mut reports = Vec::with_capacity(evaluated.len());

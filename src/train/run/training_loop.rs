@@ -10,6 +10,7 @@ use super::record::epoch_rank::rank;
 use super::record::{Epoch, RecordError, RunRecord};
 use super::train_config::{OutputConfig, TrainConfig};
 use crate::data::SeededRng;
+use crate::diagnostics::counted;
 use crate::kernels::parallel::thread_pool::ThreadPool;
 use crate::runtime::non_finite::Origin;
 use crate::runtime::{RunError, Session};
@@ -167,7 +168,10 @@ impl<'a> TrainingLoop<'a> {
         while self.progress.record.stopped.is_none() {
             let epoch = self.progress.record.epochs.len() + 1;
             if epoch > self.config.epochs {
-                self.progress.record.stopped = Some(format!("all {} epochs are done", self.config.epochs));
+                self.progress.record.stopped = Some(match self.config.epochs {
+                    1 => "its epoch is done".into(),
+                    epochs => format!("all {epochs} epochs are done"),
+                });
                 break;
             }
             if epoch > last_epoch {
@@ -457,8 +461,8 @@ impl<'a> TrainingLoop<'a> {
         }
         progress.since_best += 1;
         if progress.since_best >= stop.patience {
-            let epochs = stop.patience;
-            progress.record.stopped = Some(format!("the loss has not improved for {epochs} epochs"));
+            let epochs = counted(stop.patience, "epoch");
+            progress.record.stopped = Some(format!("the loss has not improved for {epochs}"));
         }
     }
 }

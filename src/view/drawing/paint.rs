@@ -1,11 +1,11 @@
 //! The elements of a drawing as SVG.
 
+use crate::diagnostics::numbers::thousands;
 use crate::graph::{Graph, NodeId};
 use crate::view::graph_layout::Point;
 use crate::view::graph_layout::boxes::{Boxes, KIND_SIZE, LayerBox, NAME_SIZE, PAD, SCOPE_COLOURS, SMALL_SIZE};
 use crate::view::graph_layout::folds::layers_of_blocks;
 use crate::view::graph_layout::scene::{END, Frame, Piece, PlacedBox};
-use crate::view::number_format::thousands;
 use crate::view::svg_text::{escape, round, text_width};
 use std::fmt::Write;
 

@@ -7,9 +7,9 @@ mod tables;
 pub use run_report::{misclassified_photos, write_run_report};
 
 use super::charts::curves::{panels_of_curves, short};
-use super::number_format::thousands;
 use super::svg_text::escape;
 use crate::data::thumbnail;
+use crate::diagnostics::numbers::thousands;
 use crate::train::evaluation::metrics::{ClassificationReport, MetricUnit};
 use crate::train::run::record::RunRecord;
 use base64::Engine;

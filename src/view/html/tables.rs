@@ -1,7 +1,7 @@
 //! The tables of a report: the confusion matrix and the metrics of each class.
 
+use crate::diagnostics::numbers::thousands;
 use crate::train::evaluation::metrics::{ClassReport, ClassificationReport, ConfusedPair, MetricUnit};
-use crate::view::number_format::thousands;
 use crate::view::svg_text::escape;
 use std::fmt::Write;
 

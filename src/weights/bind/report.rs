@@ -1,5 +1,6 @@
 //! The report of what was bound.
 
+use crate::diagnostics::counted;
 use std::fmt;
 
 /// What was bound from one file.
@@ -56,7 +57,14 @@ impl fmt::Display for Report {
 
 impl fmt::Display for FileReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ({}) {} tensors, {} parameters", self.file, self.layout, self.tensors, millions(self.values))?;
+        write!(
+            f,
+            "{} ({}) {}, {}",
+            self.file,
+            self.layout,
+            counted(self.tensors, "tensor"),
+            counted(self.values, "parameter")
+        )?;
         if self.unused > 0 {
             write!(f, "; {} not used ({})", self.unused, shortened(&self.unused_layers))?;
         }
@@ -64,14 +72,6 @@ impl fmt::Display for FileReport {
             write!(f, "; {note}")?;
         }
         Ok(())
-    }
-}
-
-/// `134.3 M` or `5,130`
-pub fn millions(values: usize) -> String {
-    match values {
-        0..100_000 => values.to_string(),
-        _ => format!("{:.1} M", values as f64 / 1e6),
     }
 }
 

@@ -49,7 +49,7 @@ pub fn open(path: &Path, layout: Option<Layout>) -> Result<Box<dyn Store>, Store
         }
         (other, _) => {
             let mut seems = other.in_words().to_string();
-            if seems.contains("pickle") {
+            if other.is_pickle() {
                 seems = format!("{seems}: {SAVE_ANEW}");
             }
             Err(StoreError::NotHdf5 { path: path.into(), seems })

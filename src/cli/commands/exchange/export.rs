@@ -106,9 +106,11 @@ pub fn run(args: &Args) -> CommandResult {
         let help = FORMATS.iter().map(|format| format!("`-o NAME.{}` writes {}", format.ending, format.what));
         return Err(messages::fail_with(Diagnostic::new(Code::Output, what).help(help.collect::<Vec<_>>().join(", "))));
     };
+    output_guard::check(&args.output, output_guard::FileKind::Weights, &[Path::new(&args.spec)])?;
     let (spec, build) = built(args)?;
-    let specs = spec.sources.iter().filter_map(|(_, file)| file.path.as_deref());
-    let inputs = specs.chain([Path::new(&args.spec)]).chain(build.files.iter().map(PathBuf::as_path));
+    // Again with the files that it has read.
+    let inputs =
+        spec.sources.paths().into_iter().chain([Path::new(&args.spec)]).chain(build.files.iter().map(PathBuf::as_path));
     let inputs: Vec<&Path> = inputs.collect();
     output_guard::check(&args.output, output_guard::FileKind::Weights, &inputs)?;
     report_build(&build);

@@ -3,9 +3,9 @@
 use crate::cli::output::messages;
 use crate::cli::output::output_guard::{self, FileKind, write_file};
 use crate::cli::result::CommandResult;
-use crate::diagnostics::counted;
+use crate::diagnostics::{Code, Diagnostic, counted};
 use crate::import::{self, Options};
-use crate::source::Sources;
+use crate::source::{Sources, in_shell};
 use std::path::PathBuf;
 
 #[derive(clap::Args, Debug)]
@@ -35,6 +35,14 @@ fn size(text: &str) -> Result<Size, String> {
 }
 
 pub fn run(args: &Args) -> CommandResult {
+    if args.model.extension().is_some_and(|ending| ending == "net") && args.model.is_file() {
+        let name = args.model.display();
+        let help = format!("`netc check {0}` checks it, `netc show {0}` lists its layers", in_shell(&name.to_string()));
+        return Err(messages::fail_with(
+            Diagnostic::new(Code::ImportModel, format!("{name} is a spec already; models of other tools are imported"))
+                .help(help),
+        ));
+    }
     let spec = args.output.clone().unwrap_or_else(|| args.model.with_extension("net"));
     output_guard::check(&spec, FileKind::Spec, &[args.model.as_path()])?;
     let options = Options { size: args.size.map(|Size(size)| size), until: args.until.clone() };

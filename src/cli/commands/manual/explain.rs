@@ -1,6 +1,7 @@
 //! `netc explain`
 
 use crate::cli::output::messages;
+use crate::cli::output::paragraphs::wrapped;
 use crate::cli::result::CommandResult;
 use crate::diagnostics::{Code, Diagnostic};
 
@@ -27,7 +28,7 @@ pub fn run(args: &Args) -> CommandResult {
     };
     match text.parse::<Code>() {
         Ok(code) => {
-            messages::print(code.lesson());
+            messages::print(wrapped(&code.lesson()));
             Ok(())
         }
         Err(()) => {

@@ -9,6 +9,7 @@ use crate::cli::output::{messages, output_guard};
 use crate::cli::result::{CommandResult, Failed, Format};
 use crate::diagnostics::{Code, Diagnostic, counted};
 use crate::runtime::benchmark::{BatchTimes, MachinePeaks, ProcessMemory, measure, synthetic_inputs};
+use crate::train::batches::net_inputs::NetInputs;
 use serde::Serialize;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -58,16 +59,17 @@ pub fn run(args: &Args) -> CommandResult {
     let began = Instant::now();
     if let Some(path) = &args.output {
         let inputs = output_guard::inputs(&args.model, &args.build.weights, args.input.as_slice());
-        output_guard::check(path, output_guard::FileKind::Arrays, &inputs)?;
+        output_guard::check_arrays(path, &inputs)?;
     }
     if let Some(path) = &args.input {
         arrays::check_readable(path)?;
     }
-    let artifact = Arc::new(model::open(&args.model, &args.build)?);
+    let takes = |inputs: &NetInputs| args.input.iter().try_for_each(|path| arrays::check_shapes(path, &inputs.ports));
+    let artifact = Arc::new(model::open_for(&args.model, &args.build, takes)?);
     let open_ms = began.elapsed().as_secs_f64() * 1e3;
     let pool = args.threads.pool();
     let plan = &artifact.manifest.plan;
-    let given = args.input.as_ref().map(|path| arrays::read_arrays(path, plan)).transpose()?;
+    let given = args.input.as_ref().map(|path| arrays::read_arrays(path, &plan.inputs)).transpose()?;
     let (mut batches, mut process) = (Vec::new(), ProcessMemory::default());
     for (index, &size) in args.batch.iter().enumerate() {
         let inputs = match &given {

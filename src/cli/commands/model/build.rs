@@ -147,8 +147,10 @@ fn report_int8(report: &Int8Report) {
 fn build(spec: &Spec, args: &Args) -> CommandResult {
     let began = Instant::now();
     let options = args.build.options();
-    let mut build = messages::unwrap_or_report(recorded_loss::build(spec, &options), &spec.sources)?;
     let path = args.output.clone().unwrap_or_else(|| artifact_path(&args.spec));
+    // Before the work, and again with the files that it has read.
+    output_guard::check(&path, output_guard::FileKind::Artifact, &spec.sources.paths())?;
+    let mut build = messages::unwrap_or_report(recorded_loss::build(spec, &options), &spec.sources)?;
     output_guard::check(&path, output_guard::FileKind::Artifact, &build.inputs(spec))?;
     if args.tune {
         tune(&mut build, &options, spec)?;

@@ -9,14 +9,14 @@ use crate::cli::output::run_errors::run_failed;
 use crate::cli::output::{output_guard, progress};
 use crate::cli::result::{CommandResult, Failed};
 use crate::data::arrays::array_file;
-use crate::data::samples::photo_paths::{InputKind, Walk, expand};
-use crate::data::{Dataset, Policy, Samples, Targets};
+use crate::data::samples::photo_paths::{Input, InputKind, Walk, expand};
+use crate::data::{Dataset, Decoding, Policy, Samples, Targets};
 use crate::diagnostics::suggest::did_you_mean_file;
 use crate::diagnostics::{Code, Diagnostic};
 use crate::runtime::non_finite::non_finite;
-use crate::source::{Sources, plain};
+use crate::source::Sources;
 use crate::train::batches::batch_source::BatchSourceError;
-use crate::train::batches::photo_input::photo_decoding;
+use crate::train::batches::net_inputs::NetInputs;
 use crate::train::batches::unreadable_photos::SamplesError;
 use crate::train::run::frozen_features::{FrozenFront, features};
 use ndarray::{ArrayD, ArrayViewD, IxDyn};
@@ -27,12 +27,13 @@ use std::sync::Arc;
 pub struct Args {
     /// An artifact, or a spec, which is compiled first, such as 'vgg16[..dropout-2]'
     model: String,
-    /// A folder of photos, or with a subfolder of photos for each class
-    photos: PathBuf,
+    /// Photos, and folders of photos at any depth; a folder alone may have a subfolder of photos for each class
+    #[arg(required = true)]
+    photos: Vec<PathBuf>,
     #[command(flatten)]
     build: BuildArgs,
-    /// The file to write: .h5 or .npz (both with the classes as targets), or .npy; default: the spec's name with .h5. A .photos.csv
-    /// beside it names the photo and class of each row
+    /// The file to write: .h5 or .npz (both with the classes as targets), or .npy; default: the spec's name with
+    /// .features.h5. A .photos.csv beside it names the photo and class of each row
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
     /// The name of the features' array
@@ -61,15 +62,20 @@ fn array_name(text: &str) -> Result<String, String> {
 }
 
 pub fn run(args: &Args) -> CommandResult {
-    let path = args.output.clone().unwrap_or_else(|| model::artifact_path(&args.model).with_extension("h5"));
-    let inputs = output_guard::inputs(&args.model, &args.build.weights, std::slice::from_ref(&args.photos));
-    output_guard::check(&path, output_guard::FileKind::Arrays, &inputs)?;
+    let path = args.output.clone().unwrap_or_else(|| model::output_path(&args.model, "features.h5"));
+    let inputs = output_guard::inputs(&args.model, &args.build.weights, &args.photos);
+    output_guard::check_arrays(&path, &inputs)?;
     let policy = if args.skip { Policy::Skip } else { Policy::Refuse };
     // Photos that cannot be found are reported before a net is compiled for them.
-    let mut photos = photos(&args.photos, policy)?;
-    let artifact = Arc::new(model::open(&args.model, &args.build)?);
+    let mut photos = match &args.photos[..] {
+        [folder] if has_subfolders(folder) => {
+            Dataset::images(folder, policy).map_err(|cause| error(Code::Dataset, cause.to_string()))?
+        }
+        paths => photos(paths)?,
+    };
+    let artifact = Arc::new(model::open_for(&args.model, &args.build, |inputs| takes_photos(inputs).map(|_| ()))?);
+    let decoding = takes_photos(&NetInputs::of_artifact(&artifact.manifest))?;
     let threads = args.threads.count();
-    let decoding = photo_decoding(&artifact.manifest).map_err(|errors| messages::fail(&errors, &Sources::default()))?;
     let mut bar = progress::Bar::new("Embedding");
     let front =
         FrozenFront { artifact: &artifact, decoding: Some(&decoding), batch: args.batch, threads, interrupted: None };
@@ -96,24 +102,35 @@ pub fn run(args: &Args) -> CommandResult {
     write(args, &path, &artifact, values, &photos)
 }
 
-/// The photos of a folder, with their classes if it has subfolders.
-fn photos(folder: &Path, policy: Policy) -> Result<Dataset, Failed> {
-    let has_subfolders =
-        std::fs::read_dir(folder).map(|list| list.flatten().any(|entry| entry.path().is_dir())).map_err(|cause| {
-            let message = format!("{}: {}", folder.display(), plain(&cause));
-            messages::fail_with(Diagnostic::new(Code::Inputs, message).maybe_help(did_you_mean_file(folder)))
-        })?;
-    if has_subfolders {
-        return Dataset::images(folder, policy).map_err(|cause| error(Code::Dataset, cause.to_string()));
+fn takes_photos(inputs: &NetInputs) -> Result<Decoding, Failed> {
+    inputs.photo_decoding().map_err(|errors| messages::fail(&errors, &Sources::default()))
+}
+
+fn has_subfolders(path: &Path) -> bool {
+    std::fs::read_dir(path).is_ok_and(|list| list.flatten().any(|entry| entry.path().is_dir()))
+}
+
+/// Photos without classes. Their targets are not written.
+fn photos(paths: &[PathBuf]) -> Result<Dataset, Failed> {
+    let found = expand(paths, Walk::Recursive).map_err(|cause| {
+        let missing = paths.iter().find(|path| !path.exists());
+        let suggestion = missing.and_then(|path| did_you_mean_file(path));
+        messages::fail_with(Diagnostic::new(Code::Inputs, cause.to_string()).maybe_help(suggestion))
+    })?;
+    // In a folder there may be other files; one that is named is meant.
+    if let Some(named) = found.skipped.iter().find(|skipped| paths.contains(&skipped.path)) {
+        return Err(error(Code::Inputs, format!("{}: {}", named.path.display(), named.reason)));
     }
-    let found = expand(&[folder], Walk::OneLevel).map_err(|cause| error(Code::Inputs, cause.to_string()))?;
-    let photos = found.inputs.into_iter().filter(|input| input.kind == InputKind::Photo);
-    let photos: Vec<PathBuf> = photos.map(|input| input.path).collect();
-    // Without classes, the targets are not written.
-    let targets = Targets::column(vec![0.0; photos.len()]);
+    let (photos, arrays): (Vec<Input>, Vec<Input>) =
+        found.inputs.into_iter().partition(|input| input.kind == InputKind::Photo);
+    if let Some(array) = arrays.iter().find(|array| photos.is_empty() || paths.contains(&array.path)) {
+        let message = format!("{}: an array, not a photo", array.path.display());
+        let help = "`netc predict NET ARRAY -o FILE` writes a net's outputs for arrays";
+        return Err(messages::fail_with(Diagnostic::new(Code::Inputs, message).help(help)));
+    }
     Ok(Dataset {
-        samples: Samples::Photos(photos),
-        targets,
+        targets: Targets::column(vec![0.0; photos.len()]),
+        samples: Samples::Photos(photos.into_iter().map(|input| input.path).collect()),
         classes: None,
         further: Vec::new(),
         skipped: found.skipped,

@@ -6,11 +6,11 @@ use crate::cli::model;
 use crate::cli::output::messages;
 use crate::cli::output::output_guard::FileKind;
 use crate::cli::result::{CommandResult, Failed, Format};
+use crate::content::Content;
 use crate::data::arrays::array_file;
 use crate::diagnostics::{Code, Diagnostic, counted};
 use crate::source::shown;
 use crate::weights;
-use crate::weights::bind::report::millions;
 use crate::weights::store::{Entry, Number, StoreError};
 use serde_json::json;
 use std::fmt::Write;
@@ -102,7 +102,8 @@ fn summary(name: &str, manifest: &Manifest) -> String {
     out
 }
 
-/// The error of a damaged weights file, as in `netc build`; none if the file is valid or no weights file.
+/// The error of a weights file that is damaged or in a format that is not read, as in `netc build`; none if the file is valid or no
+/// weights file.
 fn damaged(path: &Path) -> Option<StoreError> {
     let error = weights::open(path, None).err()?;
     let is_other_file = matches!(
@@ -113,7 +114,7 @@ fn damaged(path: &Path) -> Option<StoreError> {
             | StoreError::NotHdf5 { .. }
             | StoreError::UnknownLayout { .. }
             | StoreError::OtherLayout { .. }
-    );
+    ) && !Content::of_path(path).is_ok_and(Content::is_pickle);
     (!is_other_file).then_some(error)
 }
 
@@ -133,7 +134,7 @@ fn weights(path: &Path, format: Format) -> CommandResult {
         return Ok(());
     }
     let mut text = format!("{}: weights in the layout {layout} ({})\n", path.display(), layout.writer());
-    let _ = writeln!(text, "{}, {} parameters\n", counted(entries.len(), "tensor"), millions(values));
+    let _ = writeln!(text, "{}, {}\n", counted(entries.len(), "tensor"), counted(values, "parameter"));
     let name = |one: &Entry| match &one.class {
         Some(class) => shown(&format!("{} ({class})", one.layer)).into_owned(),
         None => shown(&one.layer).into_owned(),

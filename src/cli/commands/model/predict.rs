@@ -3,7 +3,7 @@
 use crate::artifact::Artifact;
 use crate::cli::args::build_args::BuildArgs;
 use crate::cli::args::{number, threads_arg};
-use crate::cli::arrays::{check_readable, is_array, read_arrays, too_large, write, zeros};
+use crate::cli::arrays::{check_readable, check_shapes, is_array, read_arrays, too_large, write, zeros};
 use crate::cli::model;
 use crate::cli::output::messages::{self, error};
 use crate::cli::output::output_guard;
@@ -21,7 +21,7 @@ use crate::file::read_piped;
 use crate::runtime::Session;
 use crate::runtime::non_finite::{first_nan, non_finite};
 use crate::source::{Sources, plain};
-use crate::train::batches::photo_input::photo_decoding;
+use crate::train::batches::net_inputs::NetInputs;
 use ndarray::Axis;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -55,11 +55,7 @@ pub struct Args {
 
 pub fn run(args: &Args) -> CommandResult {
     if let Some(path) = &args.output {
-        output_guard::check(
-            path,
-            output_guard::FileKind::Arrays,
-            &output_guard::inputs(&args.model, &args.build.weights, &args.inputs),
-        )?;
+        output_guard::check_arrays(path, &output_guard::inputs(&args.model, &args.build.weights, &args.inputs))?;
     }
     // What cannot be read is found before a net is compiled for it.
     let found = match args.inputs.iter().filter(|path| is_array(path)).count() {
@@ -70,7 +66,11 @@ pub fn run(args: &Args) -> CommandResult {
         }
         _ => return Err(error(Code::Inputs, "photos and arrays cannot be mixed")),
     };
-    let artifact = Arc::new(model::open(&args.model, &args.build)?);
+    let takes = |inputs: &NetInputs| match &found {
+        Some(_) => inputs.photo_decoding().map(|_| ()).map_err(|errors| messages::fail(&errors, &Sources::default())),
+        None => args.inputs.iter().try_for_each(|path| check_shapes(path, &inputs.ports)),
+    };
+    let artifact = Arc::new(model::open_for(&args.model, &args.build, takes)?);
     let mut session = Session::with_pool(artifact.clone(), args.threads.pool());
     let predictions = match found {
         Some(found) => photos(&mut session, &artifact, args, found)?,
@@ -111,7 +111,8 @@ fn find_photos(args: &Args) -> Result<Inputs, Failed> {
 /// Predicts photos, batch by batch; the next ones are decoded meanwhile.
 fn photos(session: &mut Session, artifact: &Artifact, args: &Args, found: Inputs) -> Result<Predictions, Failed> {
     let plan = &artifact.manifest.plan;
-    let decoding = photo_decoding(&artifact.manifest).map_err(|errors| messages::fail(&errors, &Sources::default()))?;
+    let decoding = NetInputs::of_artifact(&artifact.manifest).photo_decoding();
+    let decoding = decoding.map_err(|errors| messages::fail(&errors, &Sources::default()))?;
     let port = &plan.inputs[0];
     let mut predictions = Predictions::new(plan.outputs.len());
     let mut failed = false;
@@ -215,7 +216,7 @@ fn from_arrays(session: &mut Session, artifact: &Artifact, args: &Args) -> Resul
     let plan = &artifact.manifest.plan;
     let mut predictions = Predictions::new(plan.outputs.len());
     for path in &args.inputs {
-        let arrays = read_arrays(path, plan)?;
+        let arrays = read_arrays(path, &plan.inputs)?;
         let images = arrays.first().map_or(0, |array| array.len_of(Axis(0)));
         let slices: Vec<&[f32]> = arrays.iter().filter_map(|array| array.as_slice()).collect();
         let mut begin = 0;

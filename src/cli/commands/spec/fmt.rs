@@ -4,6 +4,7 @@ use crate::cli::args::spec_files;
 use crate::cli::output::output_guard::write_file;
 use crate::cli::output::{diff_text, messages};
 use crate::cli::result::{CommandResult, Failed};
+use crate::diagnostics::counted;
 use crate::elaborate::project::source_files::{from_disk, piped, read_piped, read_source};
 use crate::source::Sources;
 use crate::syntax;
@@ -24,15 +25,27 @@ pub struct Args {
 
 pub fn run(args: &Args) -> CommandResult {
     let mut result = Ok(());
+    let mut differing = 0;
     for path in spec_files::find(&args.files)? {
         // The other files are formatted all the same.
-        result = format(&path, args).and(result);
+        match format(&path, args) {
+            Ok(true) => differing += 1,
+            Ok(false) => {}
+            Err(failed) => result = Err(failed),
+        }
+    }
+    if args.check && differing > 0 {
+        if !args.diff {
+            let files = counted(differing, "file");
+            messages::print(format!("{files} would change: `--check --diff` shows how, `netc fmt` formats\n"));
+        }
+        result = result.and(Err(Failed::Error));
     }
     result
 }
 
-/// Formats one file.
-fn format(path: &Path, args: &Args) -> CommandResult {
+/// Formats one file. Returns whether its text was another one.
+fn format(path: &Path, args: &Args) -> Result<bool, Failed> {
     let mut sources = Sources::default();
     // Another pipe than stdin may never end, and cannot be replaced.
     let pipe = piped(path).filter(|_| path == Path::new("-"));
@@ -53,14 +66,11 @@ fn format(path: &Path, args: &Args) -> CommandResult {
         messages::print(diff_text::coloured(&diff_text::unified(text, &formatted, &name)));
     }
     match () {
-        () if args.check && differs => {
-            messages::print(format!("{name} is not formatted\n"));
-            return Err(Failed::Error);
-        }
+        () if args.check && differs => messages::print(format!("{name} is not formatted\n")),
         () if args.check || args.diff => {}
         () if pipe.is_some() => messages::print(formatted),
         () if differs => write_file(path, formatted.as_bytes())?,
         () => {}
     }
-    Ok(())
+    Ok(differs)
 }

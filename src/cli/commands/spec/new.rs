@@ -10,7 +10,7 @@ use crate::diagnostics::{Code, Diagnostic};
 use crate::elaborate::project::source_files::from_disk;
 use crate::elaborate::{identifier, load_text};
 use crate::file::folder_of;
-use crate::source::plain;
+use crate::source::{in_shell, plain};
 use crate::syntax::print::inline::quoted;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -40,7 +40,11 @@ struct Data {
 
 pub fn run(args: &Args) -> CommandResult {
     let folder = &args.name;
-    let stem = folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let Some(stem) = folder.file_name().map(|name| name.to_string_lossy().into_owned()) else {
+        let message = format!("`{}` has no name for a project: its net is named like its folder", folder.display());
+        let help = "write the name of a new folder: `netc new birds`";
+        return Err(messages::fail_with(Diagnostic::new(Code::ReservedName, message).help(help)));
+    };
     let net = match identifier(&stem) {
         // A name without any letter that the language allows.
         bare if !bare.is_empty() && bare.chars().all(|c| c == '_') => "project".to_string(),
@@ -54,8 +58,9 @@ pub fn run(args: &Args) -> CommandResult {
             validation: "images(\"photos/valid\")".into(),
         },
     };
-    let text = spec(&net, &data, args.photos.is_none());
-    let file = folder.join(format!("{stem}.net"));
+    let name = format!("{stem}.net");
+    let text = spec(&net, &name, &data, args.photos.is_none());
+    let file = folder.join(&name);
     check(&stem, &file, &text)?;
     let cannot = |error: std::io::Error| {
         let (message, help) = match error.kind() {
@@ -84,7 +89,8 @@ pub fn run(args: &Args) -> CommandResult {
     }
     write_file(&folder.join(".gitignore"), b"*.netb\n*.h5\n*.hdf5\n*.run/\n/photos/\n")?;
     write_file(&file, text.as_bytes())?;
-    messages::line("Created", format!("{}  (try `netc check {}`)", folder.display(), file.display()));
+    let check = in_shell(&file.to_string_lossy()).into_owned();
+    messages::line("Created", format!("{}  (try `netc check {check}`)", folder.display()));
     Ok(())
 }
 
@@ -98,6 +104,11 @@ fn given(project: &Path, photos: &Path) -> Result<Data, Failed> {
         let near = did_you_mean_file(photos).filter(|_| !photos.exists());
         messages::fail_with(Diagnostic::new(Code::Dataset, error.to_string()).maybe_help(near))
     })?;
+    if let [only] = &found.classes[..] {
+        let message = format!("{} has one class, `{only}`; a net tells two or more classes apart", root.display());
+        let help = "put the photos of each class into a folder of its own";
+        return Err(messages::fail_with(Diagnostic::new(Code::Dataset, message).help(help)));
+    }
     let unreadable =
         |error: std::io::Error| messages::error(Code::Inputs, format!("{}: {}", photos.display(), plain(&error)));
     let base = fs::canonicalize(folder_of(project)).map_err(unreadable)?.join(project.file_name().unwrap_or_default());
@@ -133,8 +144,9 @@ fn check(stem: &str, file: &Path, text: &str) -> CommandResult {
 }
 
 /// The spec of a new project. The recipe is one that does not overfit on few photos: a small step, a strong regularizer, a
-/// moving average of the weights, and an end when the validation loss no longer improves.
-fn spec(net: &str, data: &Data, is_example: bool) -> String {
+/// moving average of the weights, and an end when the validation loss no longer improves. `file` is its name.
+fn spec(net: &str, file: &str, data: &Data, is_example: bool) -> String {
+    let in_command = in_shell(file);
     let Data { classes, training, validation } = data;
     let photos = match is_example {
         true => format!(
@@ -146,11 +158,11 @@ fn spec(net: &str, data: &Data, is_example: bool) -> String {
     format!(
         r#"netc 1
 
-# {net}.net - SqueezeNet 1.1 up to its last convolution, with a new head for your own classes.
+# {file} - SqueezeNet 1.1 up to its last convolution, with a new head for your own classes.
 #
 # What to do next:
 #   1. Put the pretrained weights next to this file as squeezenet1_1.hdf5 (netc's own is specs/samples/squeezenet1_1.hdf5).
-{photos}#   3. `netc check {net}.net` checks this file, `netc show {net}.net` prints its layers, `netc train {net}.net` trains it.
+{photos}#   3. `netc check {in_command}` checks this file, `netc show {in_command}` prints its layers, `netc train {in_command}` trains it.
 
 weights squeezenet1_1 = "squeezenet1_1.hdf5"
 

@@ -43,8 +43,7 @@ pub fn run(args: &Args) -> CommandResult {
     let spec = messages::load(&args.spec)?;
     let graph = messages::unwrap_or_report(compile::graph_or_fragment(&spec, args.net.as_deref()), &spec.sources)?;
     if let Some((path, (kind, paint))) = drawing {
-        let inputs: Vec<&Path> = spec.sources.iter().filter_map(|(_, file)| file.path.as_deref()).collect();
-        output_guard::check(path, kind, &inputs)?;
+        output_guard::check(path, kind, &spec.sources.paths())?;
         let bytes = paint(&graph, options).map_err(messages::fail_with)?;
         return output_guard::write_file(path, &bytes);
     }
@@ -98,6 +97,6 @@ fn pixels(_: &Graph, _: DrawingOptions) -> Result<Vec<u8>, Diagnostic> {
 }
 
 fn unknown_ending(path: &Path) -> Diagnostic {
-    Diagnostic::new(Code::Output, format!("{} has no ending of a drawing", path.display()))
-        .help("a drawing is a .svg, .png, .html or .dot file")
+    Diagnostic::new(Code::Output, format!("{}: a net is not drawn in this format", path.display()))
+        .help("the ending of the file is the format: .svg, .png, .html or .dot")
 }

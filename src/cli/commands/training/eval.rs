@@ -15,6 +15,8 @@ use crate::diagnostics::suggest::did_you_mean_file;
 use crate::diagnostics::{Code, Diagnostic};
 use crate::runtime::non_finite::non_finite;
 use crate::source::Sources;
+use crate::train::batches::net_inputs::NetInputs;
+use crate::train::evaluation::dataset_match::check_samples;
 use crate::train::evaluation::evaluate::{EvaluateOptions, EvaluationError, evaluate};
 use crate::train::evaluation::metric_accumulator::MetricsReport;
 use crate::train::run::record::RunRecord;
@@ -103,7 +105,10 @@ pub fn run(args: &Args) -> CommandResult {
     }
     // Data that cannot be read are reported before a net is compiled for them.
     let mut data = read(args)?;
-    let artifact = Arc::new(model::open(&args.model, &args.build)?);
+    let takes = |inputs: &NetInputs| {
+        check_samples(inputs, &data).map_err(|errors| messages::fail(&errors, &Sources::default()))
+    };
+    let artifact = Arc::new(model::open_for(&args.model, &args.build, takes)?);
     let options = EvaluateOptions { batch: args.batch, threads: args.threads.count(), policy: args.policy() };
     let mut bar = progress::Bar::new("Evaluating");
     let result = evaluate(&artifact, &mut data, &options, &mut |done, total| bar.at(done, total));

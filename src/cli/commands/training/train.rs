@@ -101,7 +101,7 @@ pub fn run(args: &Args) -> CommandResult {
         format!("{}, {}, {run}/report.html", trained.weights.display(), trained.artifact.display()),
     );
     let stopped = trained.record.stopped.clone().unwrap_or_default();
-    messages::line("Finished", format!("{stopped}  in {seconds:.1} s"));
+    messages::line("Finished", format!("in {seconds:.1} s: {stopped}"));
     let data = if trained.record.data.validation > 0 { "validation" } else { "training" };
     for (output, report) in &trained.reports {
         let name = if trained.reports.len() > 1 { format!("{output}, {data}") } else { data.to_string() };
@@ -164,7 +164,7 @@ fn report_preparation(run: &PreparedRun) {
         Some(layers) => format!("; frozen front of {}", counted(layers, "layer")),
         None => String::new(),
     };
-    let values = crate::weights::bind::report::millions(values);
+    let values = counted(values, "parameter");
     let losses: Vec<&str> = run.losses.iter().map(|loss| loss.loss.name()).collect();
-    messages::line("Training", format!("{values} parameters, loss {}{front}", losses.join(" + ")));
+    messages::line("Training", format!("{values}, loss {}{front}", losses.join(" + ")));
 }

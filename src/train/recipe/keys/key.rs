@@ -3,7 +3,7 @@
 use crate::diagnostics::Result;
 use crate::elaborate::Spec;
 use crate::graph::{Argument, Value};
-use crate::source::FileId;
+use crate::source::{FileId, Span};
 use crate::train::recipe::definition::Recipe;
 
 /// An entry of a recipe: `name = value`.
@@ -44,6 +44,8 @@ pub struct NamedChoice {
 #[derive(Clone, Debug)]
 pub(crate) struct GivenEntry {
     pub key: String,
+    /// Where the key is written.
+    pub place: Span,
     /// The value in the words of the spec, for the record.
     pub text: String,
     pub value: Value,

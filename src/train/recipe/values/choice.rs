@@ -50,7 +50,7 @@ pub const fn argument(name: &'static str, takes: &'static str, default: Default,
 /// The error for a value that the recipe's key `key` does not take.
 pub fn wrong(key: &str, value: &Value, takes: &str) -> Diagnostic {
     Diagnostic::new(Code::RecipeValue, format!("`{key}` takes {takes}"))
-        .at(value.span, format!("this is {} `{value}`", value.kind.noun()))
+        .at(value.span, format!("this is {}", value.kind.described()))
 }
 
 /// The name and arguments of a value: a bare word has none.

@@ -6,6 +6,7 @@ use crate::diagnostics::{Code, Diagnostic, Diagnostics, Result, suggest};
 use crate::graph::Graph;
 use crate::ops::input::Input;
 use crate::ops::output_kind::OutputKind;
+use crate::request::RecipeKey;
 use crate::source::Span;
 use crate::train::autodiff::recipe_check::targets_of;
 use crate::train::evaluation::class_weights::SampleWeights;
@@ -261,7 +262,8 @@ pub fn weights(recipe: &Recipe, data: &PreparedData) -> Result<Vec<SampleWeights
         return Ok(evaluation_weights(data));
     }
     let error = |message: &str| {
-        let error = Diagnostic::new(Code::RecipeValue, message).at(recipe.span, "in this recipe");
+        let error =
+            Diagnostic::new(Code::RecipeValue, message).at(recipe.place(RecipeKey::ClassWeights), "in this entry");
         error.and(recipe.data.span(), "this data").help("leave `class_weights` out")
     };
     let [OutputTask { task, labels, .. }] = &data.outputs[..] else {
@@ -283,7 +285,9 @@ pub fn weights(recipe: &Recipe, data: &PreparedData) -> Result<Vec<SampleWeights
         ClassWeights::List(list) if list.len() == labels.len() => list.clone(),
         ClassWeights::List(list) => {
             let message = format!("{} class weights for {} classes", list.len(), labels.len());
-            return Err(Diagnostic::new(Code::RecipeValue, message).at(recipe.span, "in this recipe").into());
+            return Err(Diagnostic::new(Code::RecipeValue, message)
+                .at(recipe.place(RecipeKey::ClassWeights), "in this entry")
+                .into());
         }
         ClassWeights::Named(named, span) => {
             let mut weights = vec![1.0; labels.len()];

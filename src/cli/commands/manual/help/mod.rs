@@ -3,6 +3,7 @@
 mod commands_page;
 
 use crate::cli::output::messages;
+use crate::cli::output::paragraphs::wrapped;
 use crate::cli::result::CommandResult;
 use crate::diagnostics::foreign_names::{self, Meaning};
 use crate::diagnostics::{Code, Diagnostic, suggest};
@@ -44,7 +45,7 @@ pub fn run(args: &Args, mut program: clap::Command) -> CommandResult {
         return Ok(());
     }
     let Some(name) = &args.name else {
-        messages::print(format!("{}\n{}", program.render_help(), list()));
+        messages::print(format!("{}\n{}", program.render_help(), wrapped(&list())));
         return Ok(());
     };
     let answers = answers(name, &mut program);
@@ -68,10 +69,10 @@ pub fn run(args: &Args, mut program: clap::Command) -> CommandResult {
 /// are asked only if nothing of that name is known here.
 fn answers(name: &str, program: &mut clap::Command) -> Vec<String> {
     let mut answers: Vec<String> = [
-        ops::find(name).map(|layer| layer.documentation()),
+        ops::find(name).map(|layer| wrapped(&layer.documentation())),
         shipped::find(name).map(|spec| spec.text.to_string()),
-        recipe::help::documentation(name).or_else(|| values::find(name)),
-        manual::section(name),
+        recipe::help::documentation(name).or_else(|| values::find(name)).map(|text| wrapped(&text)),
+        manual::section(name).map(|text| wrapped(&text)),
         program.find_subcommand_mut(name).map(|command| command.render_long_help().to_string()),
     ]
     .into_iter()
@@ -80,7 +81,10 @@ fn answers(name: &str, program: &mut clap::Command) -> Vec<String> {
     if answers.is_empty() {
         // `nn.Conv2d` and `keras.layers.Conv2D` are asked for by their last part.
         let last = name.rsplit('.').next().unwrap_or(name);
-        answers.extend(foreign(last).or_else(|| in_another_case(last)));
+        answers.extend(foreign(last).or_else(|| in_another_case(last)).map(|text| wrapped(&text)));
+    }
+    if let (true, Some(ours)) = (answers.is_empty(), foreign_names::command(name)) {
+        answers.push(format!("{name}\n\nA command of other tools: write `netc {ours}`.\n"));
     }
     answers
 }

@@ -73,3 +73,16 @@ impl fmt::Display for Graph {
         writeln!(f, "  gives {}", outputs.join(", "))
     }
 }
+
+/// `134,301,514`
+pub(crate) fn thousands(number: u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}

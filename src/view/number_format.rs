@@ -3,6 +3,8 @@
 use crate::graph::{Graph, NodeId};
 use std::collections::BTreeSet;
 
+pub(crate) use crate::graph::thousands;
+
 /// The cost of a layer.
 pub(crate) struct Cost {
     /// The number of values in its parameters; shared ones count where they are first used.
@@ -73,19 +75,6 @@ pub(crate) fn short_layer(graph: &Graph, id: NodeId) -> String {
         settings if settings.is_empty() => name.to_string(),
         settings => format!("{name} {settings}"),
     }
-}
-
-/// `134,301,514`
-pub(crate) fn thousands(number: u64) -> String {
-    let digits = number.to_string();
-    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
 }
 
 /// Three digits and a unit: `86.7 M`, `1.85 G`.

@@ -386,7 +386,7 @@ fn a_fold_is_of_equal_blocks() {
                     assert_eq!(places(node, block), places(other, first), "{name}: {label}");
                 }
             }
-            // Nothing but the last block of a series is used behind it.
+            // Nothing but the last block of a series is used after it.
             let inside: BTreeSet<usize> = blocks.iter().flatten().copied().collect();
             assert_eq!(inside.len(), blocks.len() * first.len(), "{name}: {label}");
             hidden.extend(blocks[1..].iter().flatten().copied());

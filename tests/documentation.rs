@@ -41,6 +41,18 @@ fn the_page_of_recipes_is_what_help_prints() {
     same("recipes.md", "help --recipes", &netc::train::recipe::help::page());
 }
 
+/// Chapters say of the seed what its help says.
+#[test]
+fn chapters_say_what_initial_weights_depend_on() {
+    let help = netc::train::recipe::help::documentation("seed").expect("help");
+    let sentence =
+        help.split_once("augmentation; ").and_then(|(_, rest)| rest.split_once(".\n")).expect("a sentence").0;
+    for chapter in ["determinism.md", "training.md"] {
+        let text = page(chapter).split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase();
+        assert!(text.contains(sentence), "docs/{chapter} does not say: {sentence}");
+    }
+}
+
 /// A build without `serve` has no options of that command.
 #[cfg(feature = "serve")]
 #[test]

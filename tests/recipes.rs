@@ -101,7 +101,7 @@ fn entries_are_set_from_the_command_line() {
     refused(
         &netc(set.path(), &["train", "m.net", "--resume", "--set", "epochs=4"]),
         "E0605",
-        &["another net, recipe or data", "`optimizer` was", "leave out `--resume`"],
+        &["belongs to another recipe", "`optimizer` was", "leave out `--resume`"],
     );
     done(&netc(set.path(), &["train", "m.net", "--resume", "--set", "epochs=4", "--set", "optimizer.step=0.01"]));
 }
@@ -361,5 +361,109 @@ fn a_check_proves_a_recipe() {
             told.lines().filter(|line| line.starts_with("error")).map(str::to_string).collect::<Vec<_>>()
         };
         assert_eq!(errors("check"), errors("train"), "{recipe} of {net}");
+    }
+}
+
+/// What depends on the spec alone is refused by `netc check` and by `netc train`, before any file of the data is looked for.
+#[test]
+fn recipes_are_refused_before_data_is_read() {
+    let arrays = "data = arrays(x=\"x.npy\", y=\"y.npy\")";
+    let photos = "data = images(\"photos\")";
+    let image = "Input(4x4x3, image=Unit) >> Conv(3x3, 2, padding=same)";
+    let pixels = format!("{image} >> Softmax");
+    let cases = [
+        (image, format!("{photos}, loss = mse"), "E0706", "gives an image"),
+        ("Input(4) >> Softmax(2)", format!("{arrays}, augment = flip"), "E0706", "`augment` needs photos"),
+        ("Input(4) >> Softmax(2)", format!("{arrays}, class_weights = [1, 2, 3]"), "E0602", "3 class weights for 2"),
+        ("Input(4) >> Sigmoid(1)", format!("{arrays}, class_weights = [1]"), "E0602", "1 class weights for 2"),
+        ("Input(4) >> Softmax(2)", format!("{arrays}, class_weights = {{ \"cat\" = 2 }}"), "E0602", "no class `cat`"),
+        (
+            "Input(4) >> Dense(4)",
+            format!("{arrays}, loss = mse, metrics = accuracy"),
+            "E0602",
+            "does not apply to numbers",
+        ),
+        ("Input(4) >> Dense(4)", format!("{arrays}, metrics = [rmse, auc]"), "E0602", "`auc` does not apply"),
+        ("Input(4) >> Dense(1)", format!("{arrays}, loss = huber, metrics = f1"), "E0602", "`f1` does not apply"),
+        ("Input(4) >> Dense(4)", format!("{arrays}, keep = best(accuracy)"), "E0602", "leave `keep` out"),
+        ("Input(4) >> Softmax(2)", format!("{arrays}, metrics = mae"), "E0602", "does not apply to classes"),
+        ("Input(4) >> Dense(4)", format!("{arrays}, loss = mse, class_weights = balanced"), "E0602", "no single class"),
+        ("Input(4) >> Sigmoid(3)", format!("{arrays}, class_weights = [1, 2]"), "E0602", "2 class weights for 3"),
+        ("Input(4) >> Dense(6)", format!("{arrays}, loss = triplet"), "E0602", "takes no targets"),
+        (&pixels, format!("{arrays}, loss = rmse, class_weights = balanced"), "E0706", "mean over all pixels"),
+        ("Input(4) >> Softmax(2)", arrays.replace("\")", "\", ignore=1)"), "E0706", "`ignore` applies to pixels"),
+        ("Input(4) >> Softmax(2)", photos.into(), "E0705", "how a photo becomes its input"),
+        ("(Input(4) | Input(4)) >> Add >> Softmax(2)", arrays.into(), "E0706", "2 inputs, and the data 1 array"),
+        (
+            "Input(4) >> Softmax(2)",
+            format!("{arrays}, validation = csv(\"list.csv\")"),
+            "E0706",
+            "the validation data has",
+        ),
+    ];
+    for (net, recipe, code, words) in cases {
+        let folder = folder_of(&format!("net m = {net}\ntrain m {{ {recipe} }}\n"));
+        let said = ["check", "train"].map(|command| {
+            let output = netc(folder.path(), &[command, "m.net"]);
+            refused(&output, code, &[words]);
+            let lines = text(&output.stderr);
+            lines.lines().filter(|line| line.starts_with("error[")).map(str::to_string).collect::<Vec<_>>()
+        });
+        assert_eq!(said[0], said[1], "{net} {recipe}");
+    }
+    // Where the data decides, it is waited for: labels may be words, class indices of pixels have their own shape.
+    for (net, recipe) in [
+        ("Input(4x4x3, image=Unit) >> Flatten >> Dense(4)", "data = csv(\"list.csv\"), loss = mse, metrics = accuracy"),
+        ("Input(4) >> Softmax(4)", "data = arrays(x=\"x.npy\", y=\"y.npy\"), loss = mse, metrics = [accuracy, mae]"),
+        (image, "data = arrays(x=\"x.npy\", y=\"y.npy\"), loss = mse, metrics = iou, class_weights = balanced"),
+    ] {
+        let folder = folder_of(&format!("net m = {net}\ntrain m {{ {recipe} }}\n"));
+        done(&netc(folder.path(), &["check", "m.net"]));
+    }
+}
+
+fn folder_of(spec: &str) -> TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::write(folder.path().join("m.net"), spec).expect("a spec");
+    folder
+}
+
+/// Class indices are one-hot rows of numbers for a net that ends in plain numbers, unless labels name the classes.
+#[test]
+fn names_decide_whether_class_indices_are_classes() {
+    let recipe = "data = arrays(x=\"x.npy\", y=\"y.npy\"), loss = mse, epochs = 1";
+    let folder = project("Input(4) >> Dense(2)", recipe);
+    let output = netc(folder.path(), &["train", "m.net"]);
+    assert!(text(&output.stderr).contains("W1011") && done(&output).contains("rmse"), "{}", text(&output.stderr));
+    let spec = fs::read_to_string(folder.path().join("m.net")).expect("the spec");
+    fs::write(folder.path().join("m.net"), format!("{spec}labels m = [\"a\", \"b\"]\n")).expect("a spec");
+    let output = netc(folder.path(), &["train", "m.net", "--set", "metrics=f1"]);
+    assert!(done(&output).contains("accuracy") && text(&output.stderr).contains("  f1 "), "{}", text(&output.stderr));
+}
+
+/// A checkpoint of another net is refused before weights or data are read, with the layers that differ.
+#[test]
+fn a_resumed_run_says_which_layers_differ() {
+    let net = "Input(4x4) >> GRU(3, only_return_final=false) >> Mean(1) as mean >> Relu(6) >> Softmax(2) as kind";
+    let folder = tempfile::tempdir().expect("a folder");
+    array(folder.path(), "x.npy", &[SAMPLES, 4, 4], noise);
+    array(folder.path(), "y.npy", &[SAMPLES], |row| f32::from(noise(row * 4) > 0.0));
+    let write = |net: &str| {
+        let spec = format!("net m = {net}\ntrain m {{ {DATA}, epochs = 1 }}\n");
+        fs::write(folder.path().join("m.net"), spec).expect("a spec");
+    };
+    write(net);
+    done(&netc(folder.path(), &["train", "m.net"]));
+    fs::remove_file(folder.path().join("x.npy")).expect("the data");
+    for (from, to, lines) in [
+        ("Mean(1)", "Max(1)", ["~ mean  layer Mean -> Max", "these layers differ"]),
+        ("as kind", "as other", ["- kind  Softmax", "+ other  Softmax"]),
+        ("Relu(6)", "Relu(6) >> Relu(8)", ["+ relu-2  Relu 8", "another net"]),
+    ] {
+        write(&net.replace(from, to));
+        let output = netc(folder.path(), &["train", "m.net", "--resume"]);
+        refused(&output, "E0605", &lines);
+        let said = text(&output.stderr);
+        assert!(!said.contains("Reading") && !said.contains("Checking"), "{said}");
     }
 }

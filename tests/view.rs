@@ -2,7 +2,9 @@
 
 use netc::elaborate;
 use netc::elaborate::project::{shipped, source_files};
-use netc::graph::{Graph, Node, NodeId};
+use netc::graph::changes::Change;
+use netc::graph::outline::Outline;
+use netc::graph::{self, Graph, Node, NodeId};
 use netc::view::{self, DrawingOptions};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -386,7 +388,7 @@ fn a_fold_is_of_equal_blocks() {
                     assert_eq!(places(node, block), places(other, first), "{name}: {label}");
                 }
             }
-            // Nothing but the last block of a series is used behind it.
+            // Nothing but the last block of a series is used after it.
             let inside: BTreeSet<usize> = blocks.iter().flatten().copied().collect();
             assert_eq!(inside.len(), blocks.len() * first.len(), "{name}: {label}");
             hidden.extend(blocks[1..].iter().flatten().copied());
@@ -496,15 +498,17 @@ fn drawings_fit_a_page() {
 #[test]
 fn layers_put_between_others_change_none_of_them() {
     let (a, b) = (load("vgg16").0, load("vgg19").0);
-    let changes = view::diff::changes(&a, &b);
-    let added = |change: &view::diff::Change| match change {
-        view::diff::Change::Added(id) => b.node(*id).name.clone(),
+    let (first, second) = (Outline::of(&a), Outline::of(&b));
+    let changes = graph::changes::changes(&first, &second);
+    let added = |change: &Change| match change {
+        Change::Added(id) => b.node(*id).name.clone(),
         other => panic!("{other:?}"),
     };
     let mut names: Vec<String> = changes.iter().map(added).collect();
     names.retain(|name| !name.starts_with("relu-"));
     assert_eq!((changes.len(), names), (6, ["conv3_4", "conv4_4", "conv5_4"].map(String::from).to_vec()));
-    assert!(view::diff::changes(&b, &a).iter().all(|change| matches!(change, view::diff::Change::Removed(_))));
+    let changes = graph::changes::changes(&second, &first);
+    assert!(changes.iter().all(|change| matches!(change, Change::Removed(_))));
 }
 
 #[test]

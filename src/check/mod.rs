@@ -15,6 +15,8 @@ use crate::request::LabelsRequest;
 use crate::source::Span;
 use crate::train::autodiff::recipe_check;
 use crate::train::recipe;
+use crate::train::run::prepare::check_layout;
+use crate::train::run::save::Layout;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::rc::Rc;
 
@@ -148,6 +150,8 @@ impl Checked {
                         && let Ok(recipe) = recipe::of(spec, &graph.name)
                     {
                         self.add(recipe_check::check(spec, &graph, &recipe));
+                        let stored = check_layout(&graph, &recipe, Layout::default());
+                        self.add(stored.unwrap_or_else(|errors| errors));
                     }
                 }
                 let line = format!("{}: {}\n", graph.name, graph.summary());

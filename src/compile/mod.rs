@@ -267,11 +267,11 @@ fn untrained(graph: &Graph, report: &Report) -> Diagnostic {
     };
     let mut diagnostic = Diagnostic::new(
         Code::Untrained,
-        format!("{} parameters of `{}` come from no file", report.untrained, graph.name),
+        format!("{} of `{}` come from no file", counted(report.untrained, "weight tensor"), graph.name),
     );
     let first = graph.nodes.iter().find(|node| Some(&node.name) == report.untrained_layers.first());
     if let Some(node) = first {
-        diagnostic = diagnostic.at(node.origin.span, "its values would be random");
+        diagnostic = diagnostic.at(node.origin.span, "its weights would be random");
     }
     diagnostic = diagnostic.note(layers[..shown].iter().map(line).collect::<Vec<_>>().join("\n"));
     if layers.len() > shown {

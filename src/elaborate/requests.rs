@@ -247,6 +247,38 @@ impl Spec {
         }
     }
 
+    /// An option of another library that is an argument of another entry's value, with it there: `optimizer = Adam, lr = 0.1`
+    /// becomes `optimizer = Adam(step=0.1)`. Returns the text and what it replaces.
+    fn moved_into_entry(&self, entries: &[Entry], option: usize) -> Option<(Span, String)> {
+        let (key, argument) = foreign_names::recipe_argument(&entries[option].key.text)?;
+        let of = entries.iter().position(|entry| entry.key.text == key)?;
+        let (value, given) = (entries[of].value.span, self.sources.text(entries[option].value.span));
+        let written = self.sources.text(value);
+        let (name, arguments) = match written.split_once('(') {
+            Some((name, rest)) => (name.trim(), rest.strip_suffix(')')?.trim()),
+            None => (written, ""),
+        };
+        // What it has already stays.
+        if arguments.contains(&format!("{argument}=")) || arguments.chars().next().is_some_and(|c| c.is_ascii_digit()) {
+            return None;
+        }
+        let more = if arguments.is_empty() { String::new() } else { format!(", {arguments}") };
+        let value_text = format!("{name}({argument}={given}{more})");
+        let whole = |entry: &Entry| entry.key.span.to(entry.value.span);
+        // All from the one entry to the other, without the option and the sign that separates it.
+        Some(match option > of {
+            true => {
+                let kept = Span { start: value.end, end: whole(&entries[option - 1]).end, ..value };
+                (value.to(whole(&entries[option])), value_text + self.sources.text(kept))
+            }
+            false => {
+                let first = whole(&entries[option]);
+                let kept = Span { start: whole(&entries[option + 1]).start, end: value.start, ..value };
+                (first.to(value), self.sources.text(kept).to_string() + &value_text)
+            }
+        })
+    }
+
     /// The errors in the keys of the training recipes; their values are checked by [`crate::train::recipe`].
     pub fn check_recipes(&self) -> Diagnostics {
         let mut errors = Diagnostics::default();
@@ -258,6 +290,8 @@ impl Spec {
                     if let Some(entry) = foreign_names::recipe_entry(&key.text, written, has) {
                         let whole = key.span.to(value.span);
                         diagnostic = diagnostic.fix(whole, self.sources.text(whole), entry);
+                    } else if let Some((span, text)) = self.moved_into_entry(&item.entries, index) {
+                        diagnostic = diagnostic.fix(span, self.sources.text(span), text);
                     }
                     errors.push(diagnostic);
                 }

@@ -66,6 +66,12 @@ impl Initializer {
         Some(format!("{name}({}), {what}", arguments.join(", ")))
     }
 
+    /// The name of an initialiser that is written `HeNormal` or `he_normal`.
+    pub fn named(name: &str) -> Option<&'static str> {
+        let folded: String = name.chars().filter(|c| *c != '_').flat_map(char::to_lowercase).collect();
+        Self::NAMES.into_iter().find(|known| known.to_lowercase() == folded)
+    }
+
     /// Reads `HeNormal(gain=2)`, `he_normal` or a number.
     pub fn from_value(value: &Value) -> Option<Initializer> {
         if let Some(number) = value.number() {
@@ -76,8 +82,7 @@ impl Initializer {
             ValueKind::Word(name) => (name, &[]),
             _ => return None,
         };
-        let folded: String = name.chars().filter(|c| *c != '_').flat_map(char::to_lowercase).collect();
-        let name = Self::NAMES.into_iter().find(|known| known.to_lowercase() == folded)?;
+        let name = Self::named(name)?;
         let known = Self::arguments(name)?;
         let mut numbers = [0.0; 2];
         for (number, argument) in numbers.iter_mut().zip(known) {

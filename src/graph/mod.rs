@@ -2,8 +2,10 @@
 //! A node cannot exist without its type: [`Graph::insert`] infers it, so a shape error is reported at the span of the layer.
 
 pub mod axis;
+pub mod changes;
 pub mod initializer;
 pub mod operation;
+pub mod outline;
 pub mod precision;
 pub mod reference;
 pub mod scope;

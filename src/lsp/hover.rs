@@ -1,6 +1,6 @@
 //! Hover: documentation of the word under the cursor, with the shapes and parameters of its layers.
 
-use super::completion::{argument_of, recipe_arguments};
+use super::completion::{argument_of, arguments_of, recipe_arguments};
 use super::cursor::{self, Context, cursor};
 use super::documents::Document;
 use crate::check::expectations::FUNCTIONS;
@@ -57,6 +57,14 @@ pub fn hover(document: &Document, offset: usize) -> Option<Hover> {
             .or_else(|| value(written))
             .or_else(|| function(written)),
     };
+    let documentation = documentation.or_else(|| match &cursor.context {
+        Context::Argument { callee } => {
+            // A choice by its position: `GlobalPool(avg)`.
+            let takes_it = |known: &&Argument| known.choices().any(|choice| choice == written);
+            arguments_of(callee).iter().find(takes_it).map(|known| of_argument(callee, known))
+        }
+        _ => None,
+    });
     let documentation = documentation.or_else(|| {
         let is_reserved = syntax::KEYWORDS.contains(&written);
         manual::markdown(written).filter(|_| is_reserved).map(str::to_string)

@@ -13,8 +13,29 @@ pub fn arguments(name: &str) -> Option<&'static [Argument]> {
     if is_image { Some(input::IMAGE) } else { Initializer::arguments(name) }
 }
 
+/// The kinds of values, which have a help of their own.
+pub const KINDS: [&str; 2] = ["initialisers", "preprocessings"];
+
+/// The help of a kind of values, by its name, in the singular too: a line for each value.
+pub fn find_kind(name: &str) -> Option<String> {
+    let name = name.to_lowercase().replace('z', "s");
+    let kind = KINDS.into_iter().find(|kind| kind.trim_end_matches('s') == name.trim_end_matches('s'))?;
+    let (what, lines): (&str, Vec<String>) = match kind {
+        "initialisers" => (
+            "The distribution of a parameter's initial values: `Dense(10, weight=HeNormal(gain=2))`; a number is a constant.",
+            Initializer::NAMES.into_iter().filter_map(Initializer::doc).collect(),
+        ),
+        _ => (
+            "How a photo becomes an input: `Input(224x224x3, image=Torch)`. `netc help Torch` describes one.",
+            [IMAGE].into_iter().chain(Preprocessing::PRESETS).map(str::to_string).collect(),
+        ),
+    };
+    Some(format!("{kind}\n\n{what}\n\n  {}\n", lines.join("\n  ")))
+}
+
 /// The help of a value, by its name.
 pub fn find(name: &str) -> Option<String> {
+    let name = Initializer::named(name).unwrap_or(name);
     let text = match Preprocessing::preset(name) {
         Some(preset) => of_preset(name, &preset),
         None if name == IMAGE => of_image(),
@@ -71,7 +92,7 @@ fn of_preset(name: &str, preset: &Preprocessing) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{arguments, find, names};
+    use super::{arguments, find, find_kind, names};
     use crate::ops::input::preprocessing::Preprocessing;
 
     #[test]
@@ -80,6 +101,10 @@ mod tests {
             assert!(find(name).is_some() && arguments(name).is_some_and(|list| !list.is_empty()), "{name}");
         }
         assert!(arguments("Dense").is_none());
+        for kind in ["initialisers", "initializer", "preprocessings"] {
+            assert!(find_kind(kind).is_some(), "{kind}");
+        }
+        assert!(find_kind("dense").is_none() && find("he_normal") == find("HeNormal"));
     }
 
     #[test]

@@ -26,10 +26,21 @@ fn fixes_remove_their_errors() {
     let mut editor = Editor::start();
     editor.open(BIRD, "");
     let bird = "net bird = Input(8x8x3) >> ";
-    let recipe = "net a = Input(8) >> Softmax(2)\ntrain a { data = images(\"d\")  epochs = 2 }\n";
+    let recipe = "net a = Input(8) >> Softmax(2)\ntrain a { data = arrays(x=\"x.npy\", y=\"y.npy\")  epochs = 2 }\n";
     // A text with an error, its position, and the fixed text.
     let cases = [
         (format!("{bird}Covn(3x3, 4)"), "Covn", format!("{bird}Conv(3x3, 4)")),
+        (format!("{bird}Conv2D(4, 3)"), "Conv2D", format!("{bird}Conv(filters=4, size=3)")),
+        (
+            recipe.replace("epochs = 2", "optimizer = Adam  lr = 0.1"),
+            "lr",
+            recipe.replace("epochs = 2", "optimizer = Adam(step=0.1)"),
+        ),
+        (
+            recipe.replace("epochs = 2", "lr = 0.1, epochs = 2, optimizer = Adam(beta1=0.8)"),
+            "lr",
+            recipe.replace("epochs = 2", "epochs = 2, optimizer = Adam(step=0.1, beta1=0.8)"),
+        ),
         (format!("{bird}Conv(3x3, 4, strid=2)"), "strid", format!("{bird}Conv(3x3, 4, stride=2)")),
         (format!("{bird}Conv(3x3, 4, padding=smae)"), "smae", format!("{bird}Conv(3x3, 4, padding=same)")),
         (format!("{bird}Conv(3x3, 4) >> Dense(10) as top"), "Dense", {
@@ -98,11 +109,12 @@ fn alternative_fixes_are_not_preferred() {
     assert_eq!(titles, ["insert `Concatenate >>`", "insert `Add >>`"]);
     // There are no fixes elsewhere.
     assert!(fixes(&mut editor, text, "bird").is_empty());
-    // The arguments of PyTorch's layer have another order, and a recipe has one optimizer.
-    let foreign = "net bird = Input(8x8x3) >> Conv2d(3, 4, 3)\n";
+    // PyTorch's sixth argument has no place, and an optimizer has one step.
+    let foreign = "net bird = Input(8x8x3) >> Conv2d(3, 4, 3, 1, 1, 1)\n";
     assert!(!editor.change(BIRD, 3, foreign).is_empty());
     assert!(fixes(&mut editor, foreign, "Conv2d").is_empty());
-    let two = "net a = Input(8) >> Softmax(2)\ntrain a { data = images(\"d\")  optimizer = Adam  lr = 0.1 }\n";
+    let two =
+        "net a = Input(8) >> Softmax(2)\ntrain a { data = images(\"d\")  optimizer = Adam(step=0.2)  lr = 0.1 }\n";
     assert!(!editor.change(BIRD, 4, two).is_empty());
     assert!(fixes(&mut editor, two, "lr").is_empty());
     // A word that was passed as an argument is not replaced where it is used, nor in a shipped net.

@@ -190,13 +190,14 @@ fn paths_that_exist_are_completed() {
 #[test]
 fn hover_describes_keys_choices_and_values() {
     let mut editor = Editor::start();
-    let text = "net a = Input(8x8x3, image=Caffe) >> Conv(3x3, 4, padding=same, weight=HeNormal) >> Flatten >> Softmax(2)\n\
+    let text = "net a = Input(8x8x3, image=Caffe) >> Conv(3x3, 4, padding=same, weight=HeNormal) >> GlobalPool(avg) >> Softmax(2)\n\
                 weights a = \"a.h5\" { layout = keras  missing = error }\n\
                 train a {\n  data = images(\"d\", unreadable=skip)\n  optimizer = Adam\n  class_weights = balanced\n  shuffle = false\n}\n\
                 expect parameters(a) < 1000\n";
     editor.open(BIRD, text);
     for (piece, said) in [
         ("same", "`padding` of `Conv`"),
+        ("avg", "`function` of `GlobalPool`"),
         ("HeNormal", "He et al."),
         ("Caffe", "Preprocessing"),
         ("layout", "how the file arranges"),

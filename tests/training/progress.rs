@@ -26,7 +26,10 @@ impl Observer for Watcher<'_> {
     fn samples(&mut self, _: usize, _: usize, _: usize, _: f64) {}
 
     fn epoch(&mut self, epoch: &Epoch, _: usize) {
-        assert_eq!(checkpoint::epoch(&self.run).expect("a checkpoint"), epoch.epoch as usize);
+        assert_eq!(
+            checkpoint::progress(&self.run).expect("a valid file").expect("a checkpoint").epoch(),
+            epoch.epoch as usize
+        );
         self.epochs.push(epoch.epoch);
         self.interrupted.store(epoch.epoch == self.last, Ordering::Relaxed);
     }

@@ -29,7 +29,7 @@ fn matrix(report: &ClassificationReport) -> String {
     let largest = report.confusion.iter().flatten().max().copied().unwrap_or(0);
     let cell = largest.to_string().len().max(index) + 1;
     let mut text =
-        format!("\nA row for each true class, a column for what was predicted, in {}:\n", report.unit.name());
+        format!("\nConfusion matrix in {} (rows: true class, columns: predicted class):\n", report.unit.name());
     let _ = write!(text, "  {:index$}  {:label$} ", "", "");
     for column in 1..=labels.len() {
         let _ = write!(text, "{column:>cell$}");

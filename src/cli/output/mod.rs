@@ -2,6 +2,7 @@
 
 pub(super) mod confusion_text;
 pub(super) mod diff_text;
+pub(super) mod epoch_text;
 pub(super) mod messages;
 pub(super) mod metrics_table;
 pub(super) mod output_guard;

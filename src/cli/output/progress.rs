@@ -1,6 +1,6 @@
-//! Progress on stderr: a bar on terminals, and a line for each epoch.
+//! Progress on stderr: a bar on terminals, and the results of each epoch.
 
-use super::{messages, style};
+use super::{epoch_text, messages, style};
 use crate::data::features::feature_cache::{CacheNote, FeatureCache};
 use crate::diagnostics::numbers::thousands;
 use crate::train::run::Listener;
@@ -8,7 +8,6 @@ use crate::train::run::frozen_features::FeatureCounts;
 use crate::train::run::record::Epoch;
 use crate::train::run::training_loop::Observer;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
-use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -99,31 +98,16 @@ impl Observer for Progress {
             self.bar = Bar::new(&verb);
         }
         self.bar.at(done, total);
-        self.bar.bar.set_message(format!("loss {loss:.4}"));
+        self.bar.bar.set_message(format!("loss {}", epoch_text::significant(loss)));
     }
 
     fn epoch(&mut self, epoch: &Epoch, epochs: usize) {
         self.bar.finish();
-        let width = epochs.to_string().len();
-        let mut text = format!("{:>width$}/{epochs}  loss {:.4}", epoch.epoch, epoch.loss);
-        if epoch.penalty > 0.0 {
-            text += &format!(" + {:.4}", epoch.penalty);
+        messages::line("Epoch", epoch_text::training(epoch, epochs));
+        if let Some(text) = epoch_text::validation(epoch, epochs) {
+            messages::line("Validation", text);
         }
-        text += &metrics(&epoch.metrics);
-        if let Some(loss) = epoch.validation_loss {
-            text += &format!("  |  validation loss {loss:.4}{}", metrics(&epoch.validation));
-        }
-        messages::line("Epoch", format!("{text}  {}", time(epoch.seconds)));
     }
-}
-
-/// A duration for people: `3 ms`, `12.3 s`.
-fn time(seconds: f64) -> String {
-    if seconds < 1.0 { format!("{:.0} ms", seconds * 1e3) } else { format!("{seconds:.1} s") }
-}
-
-fn metrics(list: &BTreeMap<String, f64>) -> String {
-    list.iter().map(|(name, value)| format!("  {name} {value:.4}")).collect()
 }
 
 impl Listener for Progress {

@@ -5,6 +5,7 @@ mod contract;
 mod cut;
 mod evaluate;
 mod foreign_layer;
+mod foreign_place;
 mod insert;
 mod keyword_value;
 mod reference;

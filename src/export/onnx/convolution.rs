@@ -46,7 +46,7 @@ impl Along {
             && (self.output - 1) * self.stride < self.input + self.before
     }
 
-    /// What the last window needs behind the input.
+    /// What the last window needs after the input.
     fn needed(&self) -> usize {
         ((self.output - 1) * self.stride + self.extent()).saturating_sub(self.input + self.before)
     }

@@ -291,8 +291,38 @@ impl Arguments {
         match self.given(name) {
             None => Ok(default),
             Some(value) => Initializer::from_value(value).ok_or_else(|| {
-                self.wrong(name, format!("takes a number or an initialiser: {}", suggest::one_of(Initializer::NAMES)))
+                let takes = format!("takes a number or an initialiser: {}", suggest::one_of(Initializer::NAMES));
+                self.no_initializer(name, value, &takes)
             }),
+        }
+    }
+
+    /// The error of a value that is no initialiser: an unknown name, or arguments that the one of this name does not take.
+    fn no_initializer(&self, name: &str, value: &Value, takes: &str) -> Diagnostic {
+        let wrong = || self.wrong(name, takes);
+        let (word, arguments) = match &value.kind {
+            ValueKind::Word(word) => (word, Vec::new()),
+            ValueKind::Construct { name, arguments } => (name, arguments.clone()),
+            ValueKind::Text(text) if Initializer::named(text).is_some() => {
+                let help = format!("write it without quotes: `{text}`");
+                return wrong().help(help).fix(value.span, format!("\"{text}\""), text);
+            }
+            _ => return wrong(),
+        };
+        if let Some(known) = Initializer::named(word) {
+            let defined = Initializer::arguments(known).unwrap_or_default();
+            let error = match Arguments::bind(known, defined, arguments, value.span) {
+                Err(errors) => errors.iter().next().cloned(),
+                Ok(bound) => defined.iter().find_map(|argument| bound.number(argument.name).err()),
+            };
+            return error.unwrap_or_else(wrong);
+        }
+        match foreign_names::initializer(word, &Initializer::NAMES) {
+            // The arguments are others, too.
+            Some(Meaning::Name(ours)) if !arguments.is_empty() && !Initializer::NAMES.contains(&ours) => {
+                wrong().help(suggest::question(ours))
+            }
+            meant => wrong().suggest(value.span.head(word.len()), word, meant),
         }
     }
 
@@ -305,11 +335,12 @@ impl Arguments {
             None | Some(ValueKind::Bool(true)) => Ok(Some(Initializer::Constant(0.0))),
             Some(ValueKind::Bool(false)) => Ok(None),
             Some(ValueKind::Word(word)) if self.given(name).and_then(Initializer::from_value).is_none() => {
+                let takes = "takes `true`, `false`, a number or an initialiser such as `Constant(0.1)`";
                 let place = self.given(name).map_or(self.span, |value| value.span);
-                let near = suggest::nearest(word, ["true", "false"].into_iter().chain(Initializer::NAMES));
-                Err(self
-                    .wrong(name, "takes `true`, `false`, a number or an initialiser such as `Constant(0.1)`")
-                    .suggest_name(place, word, near))
+                Err(match (suggest::nearest(word, ["true", "false"]), self.given(name)) {
+                    (None, Some(value)) => self.no_initializer(name, value, takes),
+                    (near, _) => self.wrong(name, takes).suggest_name(place, word, near),
+                })
             }
             Some(_) => self.initializer(name, Initializer::Constant(0.0)).map(Some),
         }

@@ -6,7 +6,6 @@ use crate::graph::{Graph, NodeId};
 use crate::kernels::training::loss::Loss;
 use crate::ops::output_kind::OutputKind;
 use crate::request::RecipeKey;
-use crate::train::evaluation::task::TargetKind;
 use crate::train::recipe::Recipe;
 use crate::train::recipe::values::losses::{Losses, OutputLoss};
 use crate::train::recipe::values::sources::Data;
@@ -18,15 +17,6 @@ pub(super) fn resolve(given: OutputLoss, kind: OutputKind) -> OutputLoss {
         (loss, _) => loss,
     };
     OutputLoss { loss, ..given }
-}
-
-/// What an output with this loss predicts, and whether each sample has one class, where the loss alone decides it.
-pub(super) fn certain_kind(loss: Loss) -> Option<(TargetKind, bool)> {
-    match loss {
-        loss if loss.is_categorical() => Some((TargetKind::Classes, true)),
-        Loss::Contrastive { .. } | Loss::Cosine | Loss::Triplet { .. } => Some((TargetKind::Numbers, false)),
-        _ => None,
-    }
 }
 
 /// The error or warning of an output for its loss.

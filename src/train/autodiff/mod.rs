@@ -1,8 +1,10 @@
 //! Reverse-mode automatic differentiation, graph to graph: from a net to the graph of a training step (forward pass, loss,
 //! backward pass, updates) and the graph of evaluation. Both go through passes and lowering like any other graph.
 
+pub mod data_fit;
 pub mod frozen_backbone;
 mod loss_fit;
+pub mod metric_fit;
 pub mod recipe_check;
 pub mod settings;
 pub mod training_plans;

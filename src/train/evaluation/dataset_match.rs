@@ -25,11 +25,15 @@ pub struct InputMismatch {
 pub fn input_mismatch(data: &Dataset, inputs: &[Vec<usize>]) -> Option<InputMismatch> {
     let Samples::Arrays(arrays) = &data.samples else { return None };
     if arrays.len() != inputs.len() {
-        let (inputs, arrays) = (counted(inputs.len(), "input"), counted(arrays.len(), "array"));
-        return Some(InputMismatch { message: format!("the net has {inputs}, and the data {arrays}"), input: None });
+        return Some(InputMismatch { message: other_count(inputs.len(), arrays.len()), input: None });
     }
     let input = arrays.iter().zip(inputs).position(|(array, sizes)| array.sizes() != sizes)?;
     Some(InputMismatch { message: format!("samples have the shape {:?}", arrays[input].sizes()), input: Some(input) })
+}
+
+/// What is wrong with data of another number of arrays than a net has inputs.
+pub fn other_count(inputs: usize, arrays: usize) -> String {
+    format!("the net has {}, and the data {}", counted(inputs, "input"), counted(arrays, "array"))
 }
 
 /// Checks that the samples of a dataset match a net's inputs: that photos can be decoded, and that arrays have their shapes.

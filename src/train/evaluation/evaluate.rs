@@ -2,11 +2,12 @@
 
 use super::class_weights::SampleWeights;
 use super::dataset_match::{check_samples, label_indices};
+use super::learned::TargetKind;
 use super::metric_accumulator::{MetricAccumulator, MetricsReport};
 use super::misclassified::{Misclassification, most_confident};
 use super::output_loss::default_loss;
 use super::score::{ArtifactModel, DataSplit, OutputScoring, ScoreError, ScoreSettings, SplitTargets, score};
-use super::task::{LearningTask, TargetKind};
+use super::task::LearningTask;
 use crate::artifact::Artifact;
 use crate::data::{Dataset, Policy, Samples, Targets};
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, Result, counted, suggest};

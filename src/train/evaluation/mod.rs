@@ -3,6 +3,7 @@
 pub mod class_weights;
 pub mod dataset_match;
 pub mod evaluate;
+pub mod learned;
 pub mod metric_accumulator;
 pub mod metrics;
 pub mod misclassified;

@@ -1,5 +1,6 @@
 //! The task that a net learns, derived from its output, its loss and the targets; and whether the targets fit it.
 
+use super::learned::{LearningOutput, TargetForm, TargetKind};
 use super::metric_accumulator::MetricAccumulator;
 use super::metrics::MetricUnit;
 use crate::data::samples::targets::hot;
@@ -8,17 +9,6 @@ use crate::diagnostics::{Code, Diagnostic, Result};
 use crate::kernels::training::loss::Loss;
 use crate::ops::output_kind::OutputKind;
 use crate::source::Span;
-
-/// What an output predicts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TargetKind {
-    /// The class of a sample, or of each of its pixels.
-    Classes,
-    /// With each value one of two classes.
-    Binary,
-    /// Numbers.
-    Numbers,
-}
 
 /// The task that a net learns.
 #[derive(Clone, Debug, PartialEq)]
@@ -57,28 +47,16 @@ impl LearningTask {
         has_names: bool,
         targets: &Targets,
     ) -> std::result::Result<LearningTask, TableError> {
-        let is_independent = matches!(loss, Loss::BinaryCrossentropy | Loss::BinaryFocal { .. });
-        let output_kind = if is_independent { OutputKind::Probabilities } else { output_kind };
-        let width = sizes.last().copied().unwrap_or(1);
-        let is_mask = matches!(loss, Loss::Dice { .. }) && output_kind == OutputKind::Probabilities;
-        let binary = is_independent || is_mask || loss == Loss::BinaryHinge;
-        // Distances, directions and embeddings are no classes, whatever the targets are.
-        let is_geometric = matches!(loss, Loss::Contrastive { .. } | Loss::Cosine | Loss::Triplet { .. });
-        let is_one_hot = || all(targets, |row| row.chunks(width).all(|position| hot(position).is_some()));
-        let is_binary =
-            || all(targets, |row| two_values(row, 0.0) || loss == Loss::BinaryHinge && two_values(row, -1.0));
-        let kind = match targets {
-            _ if is_geometric => TargetKind::Numbers,
-            _ if width > 1 && (loss.is_categorical() || targets.has_pixel_classes(sizes)) => TargetKind::Classes,
-            Targets::Classes(_) if width > 1 => TargetKind::Classes,
-            Targets::Classes(_) if has_names || binary => TargetKind::Binary,
-            Targets::Classes(_) => TargetKind::Numbers,
-            _ if width > 1 && (has_names || binary || output_kind == OutputKind::Classes) && is_one_hot()? => {
-                TargetKind::Classes
-            }
-            _ if loss == Loss::BinaryHinge || (binary || has_names && width == 1) && is_binary()? => TargetKind::Binary,
-            _ => TargetKind::Numbers,
+        let output = LearningOutput { sizes, kind: output_kind, loss, has_names };
+        let (width, output_kind) = (output.width(), output.taken_kind());
+        let indices = match targets {
+            Targets::Classes(_) => Some(TargetForm::Class),
+            _ => targets.has_pixel_classes(sizes).then_some(TargetForm::PixelClasses),
         };
+        let is_one_hot = || all(targets, |row| row.chunks(width).all(|position| hot(position).is_some()));
+        let has_two_values =
+            || all(targets, |row| two_values(row, 0.0) || loss == Loss::BinaryHinge && two_values(row, -1.0));
+        let kind = output.learns(indices, is_one_hot, has_two_values)?;
         let by_sign = loss == Loss::BinaryHinge || kind == TargetKind::Binary && output_kind == OutputKind::Numbers;
         let coding = Coding { no: if by_sign { -1.0 } else { 0.0 }, ..Coding::of(sizes) };
         Ok(LearningTask { kind, output_kind, coding, loss, sizes: sizes.to_vec() })
@@ -86,16 +64,12 @@ impl LearningTask {
 
     /// The number of class names: 2 for single values, also if there are several of them.
     pub fn class_count(&self) -> usize {
-        if self.kind == TargetKind::Binary { 2 } else { self.coding.width }
+        self.kind.class_count(self.coding.width)
     }
 
     /// Whether the net's labels name the classes.
     pub fn is_labelled(&self) -> bool {
-        match self.kind {
-            TargetKind::Classes => true,
-            TargetKind::Binary => self.coding.width == 1,
-            TargetKind::Numbers => false,
-        }
+        self.kind.is_labelled(self.coding.width)
     }
 
     /// An empty accumulator for the predictions; `with_auc` also for the area under the ROC curve, which needs their order.
@@ -149,7 +123,7 @@ impl LearningTask {
             if !(is_binary || self.kind == TargetKind::Classes && targets.has_pixel_classes(&self.sizes)) {
                 return Err(misfit(TargetsError::NothingToIgnore).into());
             }
-            self.check_pixel_weights("`ignore` leaves out", span)?;
+            check_pixel_weights(self.loss, "`ignore` leaves out", span)?;
         }
         if targets.has_pixel_classes(&self.sizes) {
             let classes = self.coding.width;
@@ -207,20 +181,6 @@ impl LearningTask {
             is_classes
         })?;
         Ok(is_classes.then_some(counts))
-    }
-
-    /// Refuses losses that cannot weight single pixels; `what` is the option that needs it, with its verb.
-    ///
-    /// # Errors
-    /// A loss that is no mean over the pixels.
-    pub fn check_pixel_weights(&self, what: &str, span: Option<Span>) -> Result<()> {
-        let of_all = match self.loss {
-            Loss::Rmse | Loss::Rmsle => "the root of a mean over all pixels",
-            loss if loss.is_whole() => "computed from all pixels at once",
-            _ => return Ok(()),
-        };
-        let message = format!("{what} single pixels, and {} is {of_all}", self.loss.name());
-        Err(data_error(message, span).help("leave `loss` out, or take `mse`").into())
     }
 
     /// The first value that the loss does not take: message and help.
@@ -290,19 +250,40 @@ impl LearningTask {
         }
     }
 
-    /// A warning for targets between 0 and 1 of a single probability: fine for probabilities, likely a mistake for classes.
+    /// A warning for targets that likely are a mistake: values between 0 and 1 of a single probability, which are fine for
+    /// probabilities but not for classes, and class indices that are learned as numbers.
     pub fn lint_targets(&self, targets: &Targets, span: Span) -> Option<Diagnostic> {
-        let single = self.kind == TargetKind::Numbers && self.loss == Loss::BinaryCrossentropy && self.sizes == [1];
-        let (sample, _, value) = first(targets, |value| value == 0.0 || value == 1.0).ok()?.filter(|_| single)?;
+        let warning = |message: String| Diagnostic::new(Code::LossMismatch, message).at(span, "this data");
+        let (width, numbers) = (self.coding.width, self.kind == TargetKind::Numbers);
+        if numbers && width > 1 && self.loss.is_regression() && matches!(targets, Targets::Classes(_)) {
+            let message = format!("the targets are class indices, which this net learns as {width} numbers, 0 and 1");
+            let help = format!("end the net with `Softmax({width})` for classes, or name them by `labels`");
+            return Some(warning(message).help(help));
+        }
+        let single = numbers && self.loss == Loss::BinaryCrossentropy && self.sizes == [1];
+        if !single {
+            return None;
+        }
+        let (sample, _, value) = first(targets, |value| value == 0.0 || value == 1.0).ok()??;
         let message = format!(
             "the target {value} of sample {sample} is neither 0 nor 1: the net learns probabilities, not classes"
         );
-        Some(
-            Diagnostic::new(Code::LossMismatch, message)
-                .at(span, "this data")
-                .help("this is right for known probabilities; accuracy means nothing then"),
-        )
+        Some(warning(message).help("this is right for known probabilities; accuracy means nothing then"))
     }
+}
+
+/// Refuses losses that cannot weight single pixels; `what` is the option that needs it, with its verb.
+///
+/// # Errors
+/// A loss that is no mean over the pixels.
+pub fn check_pixel_weights(loss: Loss, what: &str, span: Option<Span>) -> Result<()> {
+    let of_all = match loss {
+        Loss::Rmse | Loss::Rmsle => "the root of a mean over all pixels",
+        loss if loss.is_whole() => "computed from all pixels at once",
+        _ => return Ok(()),
+    };
+    let message = format!("{what} single pixels, and {} is {of_all}", loss.name());
+    Err(data_error(message, span).help("leave `loss` out, or take `mse`").into())
 }
 
 /// Whether all rows of values satisfy a condition; true for classes.

@@ -5,10 +5,10 @@ use super::prepare::samples::OutputTask;
 use super::train_config::{OutputConfig, TrainConfig};
 use crate::kernels::training::loss::Loss;
 use crate::train::autodiff::Settings;
-use crate::train::autodiff::recipe_check::applies;
+use crate::train::autodiff::metric_fit::applies;
 use crate::train::autodiff::unfreezing::Stage;
 use crate::train::evaluation::class_weights::SampleWeights;
-use crate::train::evaluation::task::TargetKind;
+use crate::train::evaluation::learned::TargetKind;
 use crate::train::recipe::Metric;
 use crate::train::recipe::values::keep_policy::KeepPolicy;
 use crate::train::recipe::values::losses::OutputLoss;
@@ -34,7 +34,7 @@ impl PreparedRun {
             });
             let mut metrics: Vec<Metric> = Vec::with_capacity(asked.len() + 1);
             for metric in asked.into_iter().chain(keep.metric()) {
-                if applies(metric, task.kind, task.is_labelled()) && !metrics.contains(&metric) {
+                if applies(metric, task.kind, task.coding.width) && !metrics.contains(&metric) {
                     metrics.push(metric);
                 }
             }

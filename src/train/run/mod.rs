@@ -18,22 +18,23 @@ use super::autodiff::training_plans::{Trainable, compile};
 use super::autodiff::unfreezing::stages;
 use super::batches::batch_source::{BatchSource, BatchSourceError};
 use super::evaluation::class_weights::SampleWeights;
+use super::evaluation::learned::TargetKind;
 use super::evaluation::metric_accumulator::MetricsReport;
 use super::evaluation::misclassified::{Misclassification, most_confident};
 use super::evaluation::score::{DataSplit, SplitTargets};
-use super::evaluation::task::TargetKind;
 use crate::artifact::Artifact;
 use crate::compile::{self as pipeline, Values};
 use crate::data::features::feature_cache::{CacheNote, FeatureCache};
 use crate::data::{Dataset, Samples};
 use crate::diagnostics::{Code, Diagnostic, Diagnostics};
+use crate::graph::outline::Outline;
 use crate::lower::State;
 use crate::runtime::Session;
 use error::{TrainError, no_checkpoint, other_run, resume_error, unwritable};
 use frozen_features::FeatureCounts;
 use prepare::samples::{self, PreparedData};
 use prepare::{PreparedRun, digest};
-use record::checkpoint::{self, Checkpoint};
+use record::checkpoint::{self, Checkpoint, Progress};
 use record::epoch_logs::EpochLogs;
 use record::{DataCounts, Machine, RunRecord};
 use run_folder::Lock;
@@ -93,12 +94,10 @@ impl PreparedRun {
     /// Anything that ends the run early; files that were written before stay.
     pub fn train(mut self, interrupted: &AtomicBool, listener: &mut dyn Listener) -> Result<Trained, TrainError> {
         let folder = self.options.folder.join(format!("{}.run", self.net.name));
-        if self.options.resume && !folder.join(checkpoint::FILE).exists() {
-            return Err(no_checkpoint(&folder).into());
-        }
         let lock = run_folder::lock(&folder, &self.net.name)?;
         let config = self.config(&folder);
         let stages = stages(&self.net, &self.recipe)?;
+        let outline = Outline::of(&self.net);
         let begun = self.begun(&stages, &config);
         let mut first_front = Some(self.front()?);
         let digest = first_front.as_ref().map_or("", |(_, digest)| digest);
@@ -106,7 +105,10 @@ impl PreparedRun {
             TrainError::of(BatchSourceError::from(error).into(), &self.recipe, &self.bindings, &folder)
         })?;
         let resumed_in = match self.options.resume {
-            true => checkpoint::epoch(&folder).map_err(|error| resume_error(&error.to_string()))?,
+            true => {
+                let progress = checkpoint::progress(&folder).map_err(|error| resume_error(&error.to_string()))?;
+                progress.map_or(1, |progress| progress.epoch())
+            }
             false => 1,
         };
         let mut carried: Option<(State, Checkpoint)> = None;
@@ -137,7 +139,8 @@ impl PreparedRun {
                 (Some(data), Some(source)) => Some(data_split(source, data, evaluation_weights)),
                 _ => None,
             };
-            let mut training = TrainingLoop::new(&trainable, &config, record, run.clone());
+            let start = Progress { run: run.clone(), net: Some(outline.clone()), record, ..Progress::default() };
+            let mut training = TrainingLoop::new(&trainable, &config, start);
             match carried.take() {
                 Some((layout, checkpoint)) => training.resume(checkpoint.for_layout(&layout, &trainable)),
                 None if self.options.resume => {

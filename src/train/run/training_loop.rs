@@ -117,8 +117,8 @@ impl std::fmt::Debug for TrainingLoop<'_> {
 }
 
 impl<'a> TrainingLoop<'a> {
-    /// A run from the start. `record` describes it, and `run` is its digest.
-    pub fn new(trainable: &'a Trainable, config: &'a TrainConfig, record: RunRecord, run: String) -> Self {
+    /// A run from the start: `progress` identifies and describes it.
+    pub fn new(trainable: &'a Trainable, config: &'a TrainConfig, progress: Progress) -> Self {
         let pool = Arc::new(ThreadPool::new(config.threads));
         TrainingLoop {
             trainable,
@@ -128,7 +128,7 @@ impl<'a> TrainingLoop<'a> {
             state: trainable.start.floats().to_vec(),
             scalars: Scalars::of(trainable),
             averages: averages(trainable),
-            progress: Progress { run, record, ..Progress::default() },
+            progress,
             best: None,
         }
     }

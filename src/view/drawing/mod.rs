@@ -156,7 +156,7 @@ impl Entry {
             Entry::Share => "share of the parameters",
             Entry::Frozen => "frozen: not trained",
             Entry::Scope => "several layers",
-            Entry::Fold => "so many equal blocks, one behind the other",
+            Entry::Fold => "number of identical blocks in sequence",
         }
     }
 }

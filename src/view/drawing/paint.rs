@@ -107,7 +107,7 @@ pub(crate) fn deck(out: &mut String, at: Point, size: Point, radius: f64, (fill,
 pub(crate) fn badge(out: &mut String, graph: &Graph, boxes: &Boxes, fold: usize, corner: Point) {
     let one = &boxes.folds[fold];
     let count = one.blocks.len();
-    let how = if one.in_series { "equal blocks, one behind the other" } else { "blocks with common weights" };
+    let how = if one.in_series { "identical blocks in sequence" } else { "blocks with shared weights" };
     let mut title = format!("{count} {how}");
     for block in &one.blocks {
         let layers: Vec<&str> = block.iter().map(|&id| graph.node(id).name.as_str()).collect();

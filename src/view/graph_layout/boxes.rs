@@ -79,7 +79,7 @@ pub(crate) struct Fold {
     pub blocks: Vec<Vec<NodeId>>,
     /// What differs in the names of the blocks, or the inputs that share one block.
     pub label: String,
-    /// Whether the blocks are one behind the other. Else they have common weights and an input each.
+    /// Whether the blocks are one after the other. Else they have common weights and an input each.
     pub in_series: bool,
 }
 
@@ -159,7 +159,7 @@ pub(crate) fn boxes(graph: &Graph, depth: Option<usize>) -> (Boxes, Vec<Vec<Inpu
 fn can_be_tag(graph: &Graph, before: &LayerBox, id: NodeId) -> bool {
     let node = graph.node(id);
     let same_scope = before.scopes.starts_with(&scopes(&node.name));
-    // A norm behind a merge begins what follows, if the text names it.
+    // A norm after a merge begins what follows, if the text names it.
     let begins = before.category.is_compact() && !node.parameters.is_empty() && !node.has_generated_name();
     !before.is_scope
         && !begins

@@ -25,7 +25,7 @@ const WORTH_A_BAND: f64 = 0.4;
 /// The first rows of the columns of a band, with the size of all of them.
 struct Band {
     columns: Vec<usize>,
-    /// The row behind its last one.
+    /// The row after its last one.
     end: usize,
     width: f64,
     height: f64,
@@ -89,7 +89,7 @@ pub(super) fn break_up(
     let nearest = |all: Vec<(f64, Vec<Band>)>| all.into_iter().min_by(|(a, _), (b, _)| a.total_cmp(b));
     let one = bands(&starts, last).into_iter().map(|band| (unfitness(band.width, band.height), vec![band]));
     let Some((distance, mut chosen)) = nearest(one.collect()) else { return };
-    // Bands begin where a wide part does, or behind it.
+    // Bands begin where a wide part does, or after it.
     let is_wide = |index: usize| {
         let next = starts.get(index + 1).copied().unwrap_or(last);
         let (left, right) = extent(&spans[starts[index]..next]);

@@ -255,8 +255,8 @@ impl Search<'_> {
         self.list[at].layers.iter().any(|id| self.graph.outputs.contains(id))
     }
 
-    /// Blocks one behind the other: each takes one value of the block before it, the first one of outside; other values of outside
-    /// are the same for all. Only the last block's values are used behind the run.
+    /// Blocks one after the other: each takes one value of the block before it, the first one of outside; other values of outside
+    /// are the same for all. Only the last block's values are used after the run.
     fn series(&mut self, start: usize, period: usize, most: usize) -> Option<Run> {
         let mut carried: Option<Input> = None;
         let mut first_input: Option<Input> = None;

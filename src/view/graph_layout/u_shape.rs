@@ -22,7 +22,7 @@ const BOTTOM_GAP: f64 = 36.0;
 /// How far below a level the skip of a frame runs.
 const BELOW: f64 = 20.0;
 
-/// A U: for each skip, outermost first, what is before it on the left and behind it on the right.
+/// A U: for each skip, outermost first, what is before it on the left and after it on the right.
 pub(super) struct Plan {
     left: Vec<Vec<usize>>,
     bottom: Vec<usize>,
@@ -325,7 +325,7 @@ pub(super) fn lay_out(plan: &Plan, items: &[Item], boxes: usize, links: &[Link])
     Some(layout)
 }
 
-/// The items in order, if each is the only one behind the one before it.
+/// The items in order, if each is the only one after the one before it.
 fn chain(members: &[usize], links: &[Link]) -> Option<Vec<usize>> {
     let inner: BTreeSet<(usize, usize)> = links
         .iter()

@@ -34,7 +34,7 @@ fn matrix(out: &mut String, report: &ClassificationReport) {
     section(out, "Confusion", "wide");
     let _ = writeln!(
         out,
-        "<p class=\"soft\">A row for each true class, a column for what was predicted, in {}; the colour is the share of the row.</p>",
+        "<p class=\"soft\">Rows are true classes, columns predicted ones, in {}; the colour is the share of the row.</p>",
         report.unit.name()
     );
     out.push_str("<table class=\"confusion\">\n<thead><tr><th></th>");

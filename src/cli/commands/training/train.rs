@@ -8,6 +8,7 @@ use crate::cli::output::progress::Progress;
 use crate::cli::result::{CommandResult, Failed};
 use crate::compile::BuildOptions;
 use crate::diagnostics::counted;
+use crate::train::recipe::values::losses::OutputLoss;
 use crate::train::run::error::{Interruption, TrainError};
 use crate::train::run::prepare::{PreparedRun, RunOptions, prepare_run};
 use crate::train::run::save;
@@ -165,6 +166,6 @@ fn report_preparation(run: &PreparedRun) {
         None => String::new(),
     };
     let values = counted(values, "parameter");
-    let losses: Vec<&str> = run.losses.iter().map(|loss| loss.loss.name()).collect();
+    let losses: Vec<String> = run.losses.iter().map(OutputLoss::to_string).collect();
     messages::line("Training", format!("{values}, loss {}{front}", losses.join(" + ")));
 }

@@ -188,7 +188,7 @@ fn mixed(weights: &Scores, values: &View) -> Option<View> {
     Some(view)
 }
 
-/// Whether a constant hides from each step those behind it.
+/// Whether a constant hides from each step those after it.
 fn is_causal(cx: &Context, node: &Node, index: usize, scores: &Scores) -> bool {
     let Some(name) = node.input(index) else { return false };
     let (rows, columns) = (scores.queries.steps, scores.keys.steps);

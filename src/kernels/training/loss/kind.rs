@@ -144,6 +144,11 @@ impl Loss {
         )
     }
 
+    /// Whether the loss compares numbers with numbers, so that it says nothing about classes.
+    pub fn is_regression(self) -> bool {
+        matches!(self, Self::Mse | Self::Mae | Self::Rmse | Self::Msle | Self::Rmsle | Self::Huber { .. })
+    }
+
     /// Whether the loss of a pixel is no sum over its values, so that each pixel has a row of its own.
     pub fn is_by_pixel(self) -> bool {
         self.is_categorical() || matches!(self, Self::Cosine | Self::Triplet { .. })

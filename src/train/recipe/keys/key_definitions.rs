@@ -79,7 +79,7 @@ pub(super) fn definition(key: RecipeKey) -> Key {
         },
         RecipeKey::Seed => Key {
             name,
-            summary: "the seed of initial weights, shuffling, splits, dropout and augmentation",
+            summary: "the seed of initial weights, shuffling, splits, dropout and augmentation; a layer draws its initial weights from the seed and its own name, so a layer of another name starts from other weights",
             default: "0",
             choices: Vec::new,
             read: |entry, recipe| {

@@ -62,19 +62,20 @@ pub fn called(value: &Value) -> Option<(&str, Vec<crate::graph::signature::defin
     }
 }
 
-/// The name that a word likely stands for: a similar one, or the equivalent of another library's name.
+/// The name that a word likely stands for: a similar one, or the equivalent of another library's name, or the one most like it.
 pub fn likely<'a>(word: &str, names: impl Iterator<Item = &'a str> + Clone) -> Option<&'a str> {
-    let similar = suggest::nearest(word, names.clone());
-    similar.or_else(|| foreign_names::value(word).and_then(|ours| names.into_iter().find(|name| *name == ours)))
+    let similar = |word: &str| suggest::nearest(word, names.clone());
+    similar(word).or_else(|| similar(foreign_names::value(word)?))
 }
 
-/// Adds the fix that removes the quotes, if the value is one of the names in quotes.
-pub fn unquoted<'a>(error: Diagnostic, value: &Value, mut names: impl Iterator<Item = &'a str>) -> Diagnostic {
-    match &value.kind {
-        ValueKind::Text(text) if names.any(|name| name == text) => {
-            error.help(format!("write it without quotes: `{text}`")).fix(value.span, format!("\"{text}\""), text)
-        }
-        _ => error,
+/// Adds the fix of a name in quotes: the name without them, or the one that it likely stands for.
+pub fn unquoted<'a>(error: Diagnostic, value: &Value, names: impl Iterator<Item = &'a str> + Clone) -> Diagnostic {
+    let ValueKind::Text(text) = &value.kind else { return error };
+    let fixed = |error: Diagnostic, name: &str| error.fix(value.span, format!("\"{text}\""), name);
+    match likely(text, names) {
+        Some(name) if name == text => fixed(error.help(format!("write it without quotes: `{text}`")), text),
+        Some(name) => fixed(error.help(suggest::question(name)), name),
+        None => error,
     }
 }
 

@@ -7,6 +7,7 @@ use crate::graph::signature::definition::Default;
 use crate::graph::{Argument, Arguments, Value, ValueKind};
 use crate::kernels::training::loss::Loss;
 use crate::source::Span;
+use std::fmt;
 use std::sync::LazyLock;
 
 /// The loss of an output, and its factor in the sum over the outputs.
@@ -19,6 +20,16 @@ pub struct OutputLoss {
 impl From<Loss> for OutputLoss {
     fn from(loss: Loss) -> Self {
         OutputLoss { loss, factor: 1.0 }
+    }
+}
+
+/// As in a recipe, without the loss's arguments: `0.5 * mse`.
+impl fmt::Display for OutputLoss {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.factor {
+            1.0 => f.write_str(self.loss.name()),
+            factor => write!(f, "{factor} * {}", self.loss.name()),
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Prepares a training run: reads, checks and binds spec, weights and data before anything is computed.
 
 pub mod digest;
+mod resumption;
 pub mod samples;
 
 use super::save::{self, Layout};
@@ -66,6 +67,9 @@ pub fn prepare_run(spec: &Spec, options: &RunOptions) -> Result<PreparedRun> {
         return Err(warnings);
     }
     warnings.extend(check_layout(&net, &recipe, options.layout)?);
+    if options.resume {
+        resumption::check(&net, &recipe, &options.folder.join(format!("{}.run", net.name)))?;
+    }
     // A new run does not start from its own earlier weights, but from those of the nets that the net contains.
     let mut trained = compile::all_trained_weights(spec, &net);
     trained.remove(&net.name);
@@ -79,14 +83,16 @@ pub fn prepare_run(spec: &Spec, options: &RunOptions) -> Result<PreparedRun> {
     let losses = recipe_check::losses_of(&recipe, &net)?;
     let (labels, _) = compile::labels(spec, &net)?;
     let data = prepare(&net, &recipe, &losses, labels)?;
-    recipe_check::check_metrics(&recipe, &data.outputs.iter().map(|output| &output.task).collect::<Vec<_>>())?;
     warnings.extend(data.warnings.clone());
     let split = split(&net);
     Ok(PreparedRun { net, recipe, bindings, data, warnings, losses, split, options: options.clone() })
 }
 
 /// Checks before training that the weights can be written in the layout.
-fn check_layout(net: &Graph, recipe: &Recipe, layout: Layout) -> Result<Diagnostics> {
+///
+/// # Errors
+/// A layer that the layout cannot store.
+pub fn check_layout(net: &Graph, recipe: &Recipe, layout: Layout) -> Result<Diagnostics> {
     let mut warnings = Diagnostics::default();
     if let Some(error) = save::unstorable(net, layout) {
         let diagnostic = Diagnostic::new(Code::Output, error.what)

@@ -4,11 +4,12 @@ use crate::data::photos::prefetch::Decoding;
 use crate::data::{Dataset, DatasetError, Samples, Targets, split};
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, Result, suggest};
 use crate::graph::Graph;
-use crate::ops::input::Input;
 use crate::ops::output_kind::OutputKind;
-use crate::request::RecipeKey;
 use crate::source::Span;
-use crate::train::autodiff::recipe_check::targets_of;
+use crate::train::autodiff::data_fit::{photo_decoding, targets_of};
+use crate::train::autodiff::metric_fit::{
+    Learned, check_class_weights, check_metrics, class_numbers, names_classes, no_single_class,
+};
 use crate::train::evaluation::class_weights::SampleWeights;
 use crate::train::evaluation::dataset_match::{InputMismatch, input_mismatch, label_indices};
 use crate::train::evaluation::task;
@@ -44,6 +45,17 @@ impl PreparedData {
     /// The names of the first output's classes, which an artifact stores; none for numbers.
     pub fn labels(&self) -> Option<&Vec<String>> {
         self.outputs.first().and_then(|output| output.labels.as_ref())
+    }
+
+    /// What each output learns.
+    fn learned(&self) -> Vec<Learned> {
+        let output = |OutputTask { task, labels, .. }: &OutputTask| Learned {
+            kinds: vec![task.kind],
+            loss: task.loss,
+            sizes: task.sizes.clone(),
+            labels: labels.clone(),
+        };
+        self.outputs.iter().map(output).collect()
     }
 }
 
@@ -84,15 +96,10 @@ pub fn prepare(
     for (index, ((&output, loss), (targets, classes))) in net.outputs.iter().zip(losses).zip(given).enumerate() {
         let node = net.node(output);
         let sizes = node.output.known().unwrap_or_default();
-        let (values, output_kind) = (sizes.last().copied().unwrap_or(0), OutputKind::of(net, output));
-        if let (Samples::Photos(_), Some(_), [_, _, _]) = (&train.samples, classes, &sizes[..]) {
-            let message = format!("the data has a class for each photo, but `{}` gives an image", node.name);
-            let help = "images as targets are arrays: `arrays(x=\"x.npy\", y=\"y.npy\")`; for an autoencoder both are one file";
-            return Err(data_error(message, span).help(help).into());
-        }
-        // Labels are those of the first output. Labels of another number than its values are names of numbers.
+        let output_kind = OutputKind::of(net, output);
+        // Labels are those of the first output.
         let labels = labels.clone().filter(|_| index == 0);
-        let has_names = classes.is_some() || labels.as_ref().is_some_and(|labels| labels.len() == values.max(2));
+        let has_names = classes.is_some() || names_classes(labels.as_deref(), &sizes);
         let task = LearningTask::of(&sizes, output_kind, loss.loss, has_names, targets)
             .map_err(|error| dataset_error(&error.into(), span))?;
         let labels = match task.is_labelled() {
@@ -131,13 +138,11 @@ pub fn prepare(
         Validation::Data(data) => (train, Some(prepare(read(data)?, data.span(), &known)?)),
     };
     let decoding = match train.samples {
-        Samples::Photos(_) => Some(decoding(net, span)?),
+        Samples::Photos(_) => Some(photo_decoding(net, span)?),
         Samples::Arrays(_) => None,
     };
-    if let (Some(_), Samples::Arrays(_)) = (&recipe.augment, &train.samples) {
-        return Err(data_error("`augment` needs photos, but this data has arrays", span).into());
-    }
     let data = PreparedData { train, validation, outputs, decoding, warnings };
+    check_metrics(recipe, &data.learned())?;
     weights(recipe, &data)?;
     Ok(data)
 }
@@ -173,7 +178,7 @@ fn class_names(
                 .help(help)
                 .into())
         }
-        (None, None) => Ok((0..classes).map(|class| class.to_string()).collect()),
+        (None, None) => Ok(class_numbers(classes)),
     }
 }
 
@@ -232,27 +237,6 @@ fn check_samples(data: &Dataset, net: &Graph, span: Span) -> Result<()> {
     .into())
 }
 
-/// How photos become the input of a net, without augmentation.
-fn decoding(net: &Graph, span: Span) -> Result<Decoding> {
-    let inputs = net.inputs();
-    let [input] = inputs[..] else {
-        return Err(data_error(format!("the net has {} inputs: give it arrays", inputs.len()), span).into());
-    };
-    let node = net.node(input);
-    let image = node.operation.as_any().downcast_ref::<Input>().and_then(|input| input.image.clone());
-    let sizes = node.output.known().unwrap_or_default();
-    match (image, &sizes[..]) {
-        (Some(preprocessing), &[height, width, channels]) => {
-            Ok(Decoding { preprocessing, size: (height, width, channels), augmentation: None })
-        }
-        _ => Err(Diagnostic::new(Code::Preprocessing, "the net does not say how a photo becomes its input")
-            .at(node.origin.span, "this input")
-            .and(span, "these are photos")
-            .help("write `Input(224x224x3, image=Caffe)`, or Torch, Unit, Symmetric, as the weights were trained")
-            .into()),
-    }
-}
-
 /// The weights of samples or pixels in the training loss of each output, from `class_weights`.
 ///
 /// # Errors
@@ -261,54 +245,27 @@ pub fn weights(recipe: &Recipe, data: &PreparedData) -> Result<Vec<SampleWeights
     if recipe.class_weights == ClassWeights::Equal {
         return Ok(evaluation_weights(data));
     }
-    let error = |message: &str| {
-        let error =
-            Diagnostic::new(Code::RecipeValue, message).at(recipe.place(RecipeKey::ClassWeights), "in this entry");
-        error.and(recipe.data.span(), "this data").help("leave `class_weights` out")
-    };
-    let [OutputTask { task, labels, .. }] = &data.outputs[..] else {
-        return Err(error("`class_weights` are for nets with one output").into());
-    };
-    let span = recipe.data.span();
-    let counts = task.class_counts(&data.train.targets).map_err(|error| dataset_error(&error.into(), span))?;
-    let (Some(labels), Some(counts)) = (labels, counts) else {
-        return Err(
-            error("`class_weights` weights samples by their class, but these samples have no single class").into()
-        );
-    };
+    check_class_weights(recipe, &data.learned())?;
+    let no_single_class = || Diagnostics::from(no_single_class(recipe));
+    let OutputTask { task, labels, .. } = data.outputs.first().ok_or_else(no_single_class)?;
+    let counts =
+        task.class_counts(&data.train.targets).map_err(|error| dataset_error(&error.into(), recipe.data.span()))?;
+    let (Some(labels), Some(counts)) = (labels, counts) else { return Err(no_single_class()) };
     let by_class: Vec<f32> = match &recipe.class_weights {
         ClassWeights::Equal => Vec::new(),
         ClassWeights::Balanced => {
             let share = counts.iter().sum::<usize>() as f32 / labels.len() as f32;
             counts.into_iter().map(|count| if count == 0 { 0.0 } else { share / count as f32 }).collect()
         }
-        ClassWeights::List(list) if list.len() == labels.len() => list.clone(),
-        ClassWeights::List(list) => {
-            let message = format!("{} class weights for {} classes", list.len(), labels.len());
-            return Err(Diagnostic::new(Code::RecipeValue, message)
-                .at(recipe.place(RecipeKey::ClassWeights), "in this entry")
-                .into());
-        }
-        ClassWeights::Named(named, span) => {
-            let mut weights = vec![1.0; labels.len()];
-            for (name, weight) in named {
-                let Some(index) = labels.iter().position(|label| label == name) else {
-                    return Err(Diagnostic::new(Code::RecipeValue, format!("there is no class `{name}`"))
-                        .at(*span, format!("the classes are {}", shortened(labels)))
-                        .maybe_help(suggest::did_you_mean(name, labels.iter().map(String::as_str)))
-                        .into());
-                };
-                weights[index] = *weight;
-            }
-            weights
+        ClassWeights::List(list) => list.clone(),
+        ClassWeights::Named(named, _) => {
+            let weight = |label: &String| named.iter().rev().find(|(name, _)| name == label).map(|(_, weight)| *weight);
+            labels.iter().map(|label| weight(label).unwrap_or(1.0)).collect()
         }
     };
     Ok(vec![match data.train.targets.classes() {
         Some(classes) => SampleWeights::PerSample(classes.into_iter().map(|class| by_class[class]).collect()),
-        None => {
-            task.check_pixel_weights("`class_weights` weights", Some(span))?;
-            SampleWeights::PerPosition(Some(by_class))
-        }
+        None => SampleWeights::PerPosition(Some(by_class)),
     }])
 }
 

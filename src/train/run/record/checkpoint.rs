@@ -9,6 +9,7 @@
 //! ```
 
 use super::RunRecord;
+use crate::graph::outline::Outline;
 use crate::lower::State;
 use crate::source::plain;
 use crate::train::autodiff::training_plans::Trainable;
@@ -30,6 +31,9 @@ const MAX_PROGRESS_BYTES: u32 = 1 << 28;
 pub struct Progress {
     /// The digest of net, recipe and data: checkpoints of other runs are refused.
     pub run: String,
+    /// The layers of the net, to say what differs in another one; none in checkpoints of earlier versions.
+    #[serde(default)]
+    pub net: Option<Outline>,
     /// The number of updates, and of batches.
     pub updates: u64,
     pub batches: u64,
@@ -223,15 +227,25 @@ impl Reader {
     }
 }
 
-/// The epoch that the checkpoint in `folder` was written in, from 1; also if there is no checkpoint. [`read`] checks the file.
+/// The progress of the run in `folder`; `None` if there is no checkpoint. [`read`] checks the rest of the file.
 ///
 /// # Errors
 /// A file that is unreadable or damaged.
-pub fn epoch(folder: &Path) -> Result<usize, CheckpointError> {
-    let Some(mut reader) = Reader::open(folder)? else { return Ok(1) };
+pub fn progress(folder: &Path) -> Result<Option<Progress>, CheckpointError> {
+    let Some(mut reader) = Reader::open(folder)? else { return Ok(None) };
     let text = reader.progress()?;
     let progress = reader.parse(&text)?;
-    Ok((progress.record.epochs.len() + usize::from(progress.partial.is_some())).max(1))
+    match progress.net.as_ref().is_none_or(Outline::is_valid) {
+        true => Ok(Some(progress)),
+        false => Err(reader.damaged("its net is invalid")),
+    }
+}
+
+impl Progress {
+    /// The epoch that the checkpoint was written in, from 1.
+    pub fn epoch(&self) -> usize {
+        (self.record.epochs.len() + usize::from(self.partial.is_some())).max(1)
+    }
 }
 
 /// Reads the checkpoint in `folder` of a run whose state has this number of floats; `None` if there is no checkpoint.

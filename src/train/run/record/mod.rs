@@ -150,20 +150,7 @@ impl RunRecord {
         if self.summary != now.summary {
             found.push(format!("the net was {} and is {}", self.summary, now.summary));
         }
-        let value = |record: &RunRecord, key: &str| {
-            record.recipe.iter().find(|(known, _)| known == key).map(|(_, value)| value.clone())
-        };
-        let mut keys: Vec<&String> = self.recipe.iter().chain(&now.recipe).map(|(key, _)| key).collect();
-        keys.sort();
-        keys.dedup();
-        for key in keys.into_iter().filter(|key| !CHANGEABLE.contains(&key.as_str())) {
-            match (value(self, key), value(now, key)) {
-                (Some(before), Some(now)) if before != now => found.push(format!("`{key}` was {before} and is {now}")),
-                (Some(before), None) => found.push(format!("`{key}` was {before} and is missing")),
-                (None, Some(now)) => found.push(format!("`{key}` is {now} and was missing")),
-                _ => {}
-            }
-        }
+        found.extend(self.recipe_differences(&now.recipe));
         for (name, digest) in &now.inputs {
             if self.inputs.iter().any(|(known, before)| known == name && before != digest) {
                 found.push(format!("{name} has other contents"));
@@ -173,6 +160,26 @@ impl RunRecord {
         if (before.training, before.validation) != (data.training, data.validation) {
             let text = |data: &DataCounts| format!("{} and {}", data.training, data.validation);
             found.push(format!("samples and validation samples were {} and are {}", text(before), text(data)));
+        }
+        found
+    }
+
+    /// What differs in a recipe's entries from those of this run, as clauses.
+    pub fn recipe_differences(&self, now: &[(String, String)]) -> Vec<String> {
+        let mut found = Vec::new();
+        let value = |entries: &[(String, String)], key: &str| {
+            entries.iter().find(|(known, _)| known == key).map(|(_, value)| value.clone())
+        };
+        let mut keys: Vec<&String> = self.recipe.iter().chain(now).map(|(key, _)| key).collect();
+        keys.sort();
+        keys.dedup();
+        for key in keys.into_iter().filter(|key| !CHANGEABLE.contains(&key.as_str())) {
+            match (value(&self.recipe, key), value(now, key)) {
+                (Some(before), Some(now)) if before != now => found.push(format!("`{key}` was {before} and is {now}")),
+                (Some(before), None) => found.push(format!("`{key}` was {before} and is missing")),
+                (None, Some(now)) => found.push(format!("`{key}` is {now} and was missing")),
+                _ => {}
+            }
         }
         found
     }

@@ -55,7 +55,7 @@ pub fn run(args: &Args, mut program: clap::Command) -> CommandResult {
     }
     let mut known: Vec<String> = program.get_subcommands().map(|command| command.get_name().to_string()).collect();
     known.extend(ops::names().map(str::to_string));
-    known.extend(recipe_names().chain(values::names()).chain(manual::words()).map(str::to_string));
+    known.extend(recipe_names().chain(values::names()).chain(values::KINDS).chain(manual::words()).map(str::to_string));
     known.extend(shipped::SPECS.iter().map(|spec| spec.name.to_string()));
     let suggestion = suggest::did_you_mean(name, known.iter().map(String::as_str));
     Err(messages::fail_with(
@@ -71,7 +71,10 @@ fn answers(name: &str, program: &mut clap::Command) -> Vec<String> {
     let mut answers: Vec<String> = [
         ops::find(name).map(|layer| wrapped(&layer.documentation())),
         shipped::find(name).map(|spec| spec.text.to_string()),
-        recipe::help::documentation(name).or_else(|| values::find(name)).map(|text| wrapped(&text)),
+        recipe::help::documentation(name)
+            .or_else(|| values::find(name))
+            .or_else(|| values::find_kind(name))
+            .map(|text| wrapped(&text)),
         manual::section(name).map(|text| wrapped(&text)),
         program.find_subcommand_mut(name).map(|command| command.render_long_help().to_string()),
     ]
@@ -89,17 +92,20 @@ fn answers(name: &str, program: &mut clap::Command) -> Vec<String> {
     answers
 }
 
-/// What to write in place of a name of another library: a layer's, an entry's of a recipe, or a value's.
+/// What to write in place of a name of another library: a layer's, an entry's of a recipe, a value's or an initialiser's.
 fn foreign(name: &str) -> Option<String> {
     let advice = foreign_names::layer(name).map(Meaning::Advice);
     match advice
         .or_else(|| foreign_names::known_recipe_key(name))
+        .or_else(|| foreign_names::known_initializer(name))
         .or_else(|| foreign_names::value(name).map(Meaning::Name))?
     {
         Meaning::Advice(text) => Some(format!("{name}\n\nA name of other libraries: {text}.\n")),
         Meaning::Name(ours) => {
-            let text = recipe::help::documentation(ours)?;
-            Some(format!("{name}\n\nA name of other libraries: write `{ours}`.\n\n{text}"))
+            let called = ours.split_once('(').map_or(ours, |(called, _)| called);
+            let text = recipe::help::documentation(ours).or_else(|| values::find(called));
+            let text = text.map_or_else(String::new, |text| format!("\n{text}"));
+            Some(format!("{name}\n\nA name of other libraries: write `{ours}`.\n{text}"))
         }
     }
 }

@@ -1,167 +1,11 @@
 //! Names of other libraries (Keras, PyTorch, TensorFlow) with their equivalents in the language, for suggestions.
 //! Names that differ by case or by a letter are found by [`super::suggest`].
 
+mod layers;
+
 use super::suggest;
 
-/// What replaces the name of a layer of another library.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Replacement {
-    /// A name: its arguments have the same order.
-    Name(&'static str),
-    /// A name, if all arguments are named or there are none: they have another order.
-    NamedArguments(&'static str),
-    /// A text, if there are no arguments.
-    Alone(&'static str),
-    /// Nothing of the same form.
-    None,
-}
-
-/// Layers of other libraries, what replaces each, and the advice.
-const LAYERS: &[(&[&str], Replacement, &str)] = &[
-    (
-        &["Conv1d", "Conv1D"],
-        Replacement::NamedArguments("Conv"),
-        "write `Conv(3, 64)`: over a sequence it slides along the time",
-    ),
-    (
-        &["Conv2d", "Conv2D", "Convolution2D", "conv2d"],
-        Replacement::NamedArguments("Conv"),
-        "write `Conv(3x3, 64)`: the kernel size, then the filters; the input channels are inferred",
-    ),
-    (
-        &["ConvTranspose2d", "Conv2DTranspose", "TransposedConv"],
-        Replacement::NamedArguments("ConvTranspose"),
-        "write `ConvTranspose(4x4, 64, stride=2, padding=1)`",
-    ),
-    (&["DepthwiseConv2D", "DepthwiseConv2d"], Replacement::Name("DepthwiseConv"), "write `DepthwiseConv(3x3)`"),
-    (
-        &["SeparableConv2D", "SeparableConv2d", "SeparableConv1D"],
-        Replacement::NamedArguments("SeparableConv"),
-        "write `SeparableConv(3x3, 64)`",
-    ),
-    (&["FC", "FullyConnected", "InnerProduct"], Replacement::Name("Dense"), "write `Dense(10)`"),
-    (&["MaxPool2d", "MaxPool2D", "MaxPooling2D", "MaxPooling2d"], Replacement::Name("MaxPool"), "write `MaxPool(2x2)`"),
-    (
-        &["AvgPool2d", "AvgPool2D", "AveragePooling2D", "AveragePooling2d"],
-        Replacement::Name("AvgPool"),
-        "write `AvgPool(2x2)`",
-    ),
-    (
-        &[
-            "GlobalAvgPool",
-            "GlobalAveragePool",
-            "GlobalAveragePooling",
-            "GlobalAveragePooling2D",
-            "GlobalAvgPool2D",
-            "AdaptiveAvgPool2d",
-            "GAP",
-        ],
-        Replacement::Alone("GlobalPool(avg)"),
-        "write `GlobalPool(avg)`",
-    ),
-    (
-        &["GlobalMaxPool", "GlobalMaxPooling", "GlobalMaxPooling2D", "GlobalMaxPool2D", "AdaptiveMaxPool2d"],
-        Replacement::Alone("GlobalPool(max)"),
-        "write `GlobalPool(max)`",
-    ),
-    (
-        &["BatchNorm1d", "BatchNorm2d", "BatchNorm2D"],
-        Replacement::NamedArguments("BatchNorm"),
-        "write `BatchNorm`: the channels are inferred",
-    ),
-    (&["Dropout2d", "SpatialDropout2D", "AlphaDropout"], Replacement::Name("Dropout"), "write `Dropout(0.5)`"),
-    (
-        &["UpSampling2D", "Upsample", "Upsampling", "UpsamplingNearest2d"],
-        Replacement::Name("Upscale"),
-        "write `Upscale(2)`",
-    ),
-    (&["UpsamplingBilinear2d", "Interpolate", "Resizing"], Replacement::None, "write `Resize(scale=2, mode=bilinear)`"),
-    (&["ZeroPadding2D", "ZeroPad2d"], Replacement::Name("ZeroPad"), "write `ZeroPad(1)`"),
-    (&["ReflectionPad2d", "ReflectPad"], Replacement::None, "write `Pad(1, mode=reflect)`"),
-    (&["ReplicationPad2d", "EdgePad"], Replacement::None, "write `Pad(1, mode=edge)`"),
-    (&["Cropping2D", "CenterCrop"], Replacement::Name("Crop"), "write `Crop(1)`: the pixels to cut off each side"),
-    (&["PixelShuffle"], Replacement::None, "write `DepthToSpace(2, order=crd)`"),
-    (&["PixelUnshuffle"], Replacement::None, "write `SpaceToDepth(2, order=crd)`"),
-    (&["InputLayer"], Replacement::NamedArguments("Input"), "write `Input(224x224x3)`: the sizes without the batch"),
-    (
-        &["View", "Unsqueeze", "Squeeze", "ExpandDims"],
-        Replacement::None,
-        "write `Reshape(…)`: the sizes without the batch",
-    ),
-    (&["Permute"], Replacement::None, "write `Transpose([…])`"),
-    (&["Plus"], Replacement::Alone("Add"), "write `(a | b) >> Add`"),
-    (&["Cat", "Merge"], Replacement::Alone("Concatenate"), "write `(a | b) >> Concatenate`"),
-    (&["Mul", "Product"], Replacement::Alone("Multiply"), "write `(a | b) >> Multiply`"),
-    (&["Sub", "Difference", "Minus"], Replacement::Alone("Subtract"), "write `(a | b) >> Subtract`"),
-    (&["Div", "Quotient"], Replacement::Alone("Divide"), "write `(a | b) >> Divide`"),
-    (&["Pow"], Replacement::None, "write `Power(2)`"),
-    (&["Clamp", "Hardtanh", "ClipByValue"], Replacement::NamedArguments("Clip"), "write `Clip(-1, 1)`"),
-    (
-        &["ReduceMean", "ReduceSum", "ReduceMax"],
-        Replacement::None,
-        "write `Mean`, `Sum` or `Max` with an axis: `Mean([height, width])`",
-    ),
-    (&["Activation"], Replacement::None, "activations are layers: `Relu`, `Tanh`, `Softmax`"),
-    (
-        &["Sequential", "Model", "Module"],
-        Replacement::None,
-        "layers are chained with `>>`: `net small = Input(784) >> Relu(100) >> Softmax(10)`",
-    ),
-    (&["LogSoftmax", "Softmax2d"], Replacement::Alone("Softmax"), "write `Softmax`: the loss takes the logarithm"),
-    (
-        &["Noop", "NoOp", "Lambda", "Pass"],
-        Replacement::Alone("Identity"),
-        "write `Identity` for a branch without layers",
-    ),
-    (&["SimpleRNN", "RNN"], Replacement::None, "recurrent layers are `LSTM` and `GRU`"),
-    (
-        &["Bidirectional", "BiLSTM", "BiGRU"],
-        Replacement::None,
-        "write both directions: `(LSTM(64) | LSTM(64, backwards=true)) >> Concatenate`",
-    ),
-    (
-        &["TimeDistributed"],
-        Replacement::None,
-        "leave it out: on a sequence `Dense`, norms, activations and `Dropout` act on each step",
-    ),
-    (
-        &["MatMul", "Gemm"],
-        Replacement::None,
-        "write `Dense(10)` for a product with learnt weights, `Attention(8)` for attention",
-    ),
-    (
-        &["Conv3D", "Conv3d", "MaxPool3d", "MaxPooling3D", "AvgPool3d", "AveragePooling3D", "BatchNorm3d"],
-        Replacement::None,
-        "there are no layers on volumes: images and sequences only",
-    ),
-    (
-        &["Rescaling", "Normalization", "Normalize2d", "ToTensor"],
-        Replacement::None,
-        "preprocessing is the input's: `Input(224x224x3, image=Torch)`; `netc help Image` describes it",
-    ),
-    (
-        &["RandomFlip", "RandomRotation", "RandomCrop"],
-        Replacement::None,
-        "random changes are the recipe's: `augment = [flip, crop(0.5)]`",
-    ),
-    (
-        &["MultiheadAttention", "SelfAttention", "SelfAttn", "MHA", "ScaledDotProductAttention"],
-        Replacement::NamedArguments("Attention"),
-        "write `Attention(8)`: the number of heads; the features are inferred",
-    ),
-    (
-        &["PositionalEncoding", "PositionalEmbedding", "PosEmbed"],
-        Replacement::NamedArguments("PositionEmbedding"),
-        "write `PositionEmbedding`: learnt values of each step",
-    ),
-    (&["ClsToken", "CLS"], Replacement::NamedArguments("ClassToken"), "write `ClassToken`"),
-    (
-        &["LayerNormalization", "LayerNorm2d"],
-        Replacement::NamedArguments("LayerNorm"),
-        "write `LayerNorm`: the channels are inferred",
-    ),
-    (&["InstanceNorm2d"], Replacement::None, "write `GroupNorm(n)` with as many groups as channels"),
-];
+pub use layers::{layer, layer_fix};
 
 /// Arguments: the layer (`None` for any), the names in other libraries, and the name here.
 const ARGUMENTS: &[(Option<&str>, &[&str], &str)] = &[
@@ -283,8 +127,18 @@ const RECIPE: &[(&[&str], Meaning)] = &[
     (&["batch_size", "minibatch", "train_batch_size"], Meaning::Name("batch")),
     (&["n_epochs", "num_epochs", "iterations", "epoch", "max_epochs", "nb_epoch"], Meaning::Name("epochs")),
     (&["train_data", "dataset", "x", "images", "training"], Meaning::Name("data")),
-    (&["valid", "val", "validation_data", "validation_split", "test"], Meaning::Name("validation")),
-    (&["early_stopping", "patience"], Meaning::Name("stop")),
+    (
+        &["valid", "val", "validation_data", "validation_split", "val_split", "test", "test_size"],
+        Meaning::Name("validation"),
+    ),
+    (&["early_stopping", "early_stop", "patience"], Meaning::Name("stop")),
+    (
+        &["monitor"],
+        Meaning::Advice(
+            "write `keep = best(accuracy)` for the epoch whose weights are kept; `stop = early_stopping(…)` and \
+             `schedule = reduce_on_plateau(…)` look at the loss, of the validation data if there is any",
+        ),
+    ),
     (&["decay", "lr_schedule", "scheduler", "lr_scheduler"], Meaning::Name("schedule")),
     (&["augmentation", "transforms", "transform"], Meaning::Name("augment")),
     (&["regularization", "l2", "l1"], Meaning::Name("regularizer")),
@@ -311,6 +165,30 @@ const RECIPE_VALUES: &[(&[&str], &str, &str, &str)] = &[
         "optimizer",
         "Momentum(clip_norm=",
         ")",
+    ),
+    (&["validation_split", "val_split", "test_size"], "validation", "split(", ")"),
+    (&["patience", "early_stop"], "stop", "early_stopping(", ")"),
+];
+
+/// Initialisers of other libraries, and their equivalents. The variances of Glorot and He have the factor 2, which is 1 here
+/// unless it is given.
+const INITIALIZERS: &[(&[&str], Meaning)] = &[
+    (&["Glorot", "GlorotUniform", "Xavier", "xavier_uniform_"], Meaning::Name("XavierUniform(gain=2)")),
+    (&["GlorotNormal", "xavier_normal_"], Meaning::Name("XavierNormal(gain=2)")),
+    (&["He", "Kaiming", "KaimingNormal", "kaiming_normal_"], Meaning::Name("HeNormal(gain=2)")),
+    (&["KaimingUniform", "kaiming_uniform_"], Meaning::Name("HeUniform(gain=2)")),
+    (&["LecunNormal"], Meaning::Name("HeNormal(gain=1)")),
+    (&["LecunUniform"], Meaning::Name("HeUniform(gain=1)")),
+    (&["Zeros", "zeros_", "Zero"], Meaning::Name("0")),
+    (&["Ones", "ones_", "One"], Meaning::Name("1")),
+    (&["RandomNormal", "normal_", "Gaussian"], Meaning::Name("Normal")),
+    (&["RandomUniform", "uniform_"], Meaning::Name("Uniform")),
+    (&["constant_"], Meaning::Name("Constant")),
+    (&["orthogonal_"], Meaning::Name("Orthogonal")),
+    (&["TruncatedNormal", "trunc_normal_"], Meaning::Advice("write `Normal(std=0.02)`: no distribution is truncated")),
+    (
+        &["VarianceScaling"],
+        Meaning::Advice("write `HeNormal(gain=…)` or `XavierNormal(gain=…)`: the gain is the scale"),
     ),
 ];
 
@@ -390,7 +268,7 @@ const VALUES: &[(&[&str], &str)] = &[
 ];
 
 fn look_up<T: Copy>(table: &[(&[&str], T)], word: &str) -> Option<T> {
-    table.iter().find(|(words, _)| words.contains(&word)).map(|(_, entry)| *entry)
+    same_name(table, word, |(words, _)| words).map(|(_, entry)| *entry)
 }
 
 /// The command that does what this one does in other tools.
@@ -398,43 +276,19 @@ pub fn command(word: &str) -> Option<&'static str> {
     look_up(COMMANDS, word)
 }
 
-/// Advice for a layer of another library.
-pub fn layer(word: &str) -> Option<&'static str> {
-    LAYERS.iter().find(|(words, ..)| words.contains(&word)).map(|(.., advice)| *advice)
+/// The entry of a table with this word, else with one that differs from it by case and punctuation.
+fn same_name<'t, T>(table: &'t [T], word: &str, words: impl Fn(&T) -> &[&str]) -> Option<&'t T> {
+    let folded = suggest::fold(word);
+    let exact = table.iter().find(|entry| words(entry).contains(&word));
+    exact.or_else(|| table.iter().find(|entry| words(entry).iter().any(|word| suggest::fold(word) == folded)))
 }
 
-/// What to write in place of a layer of another library, `word` or a call of it: the part of `written` that is replaced, in bytes
-/// from its start, and the text. `None` where its arguments would change their meaning.
-pub fn layer_fix(word: &str, written: &str) -> Option<(usize, &'static str)> {
-    let (_, replacement, _) = LAYERS.iter().find(|(words, ..)| words.contains(&word))?;
-    let arguments = written.strip_prefix(word)?.trim();
-    let arguments = arguments.strip_prefix('(').and_then(|rest| rest.strip_suffix(')')).unwrap_or(arguments).trim();
-    match replacement {
-        Replacement::Name(name) => Some((word.len(), name)),
-        Replacement::NamedArguments(name) => all_named(arguments).then_some((word.len(), name)),
-        Replacement::Alone(text) => arguments.is_empty().then_some((written.len(), text)),
-        Replacement::None => None,
-    }
-}
-
-/// Whether each of the arguments of a call, separated by commas, has a name.
-fn all_named(arguments: &str) -> bool {
-    let mut depth = 0usize;
-    let mut pieces = vec![String::new()];
-    for c in arguments.chars() {
-        match c {
-            '(' | '[' | '{' => depth += 1,
-            ')' | ']' | '}' => depth = depth.saturating_sub(1),
-            ',' if depth == 0 => pieces.push(String::new()),
-            _ => {}
-        }
-        if let Some(piece) = pieces.last_mut().filter(|_| c != ',' || depth > 0) {
-            piece.push(c);
-        }
-    }
-    let is_name = |text: &str| !text.is_empty() && text.chars().all(|c| c.is_alphanumeric() || c == '_');
-    let is_named = |piece: &String| piece.split_once('=').is_some_and(|(name, _)| is_name(name.trim()));
-    pieces.iter().filter(|piece| !piece.trim().is_empty()).all(is_named)
+/// As [`look_up`], also if the word is mistyped.
+fn look_up_near<T: Copy>(table: &[(&[&str], T)], word: &str) -> Option<T> {
+    look_up(table, word).or_else(|| {
+        let words = table.iter().flat_map(|(words, _)| words.iter().copied());
+        look_up(table, suggest::nearest(word, words)?)
+    })
 }
 
 /// The likely meaning of an unknown name.
@@ -475,22 +329,39 @@ pub fn option<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
 
 /// The equivalent of a value of a recipe in another library, also if its name is mistyped.
 pub fn value(word: &str) -> Option<&'static str> {
-    look_up(VALUES, word).or_else(|| {
-        let words = VALUES.iter().flat_map(|(words, _)| words.iter().copied());
-        look_up(VALUES, suggest::nearest(word, words)?)
-    })
+    look_up_near(VALUES, word)
+}
+
+/// The meaning of an unknown initialiser, from another library or mistyped; `known` are those of the language.
+pub fn initializer<'a>(word: &str, known: &[&'a str]) -> Option<Meaning<'a>> {
+    let near = || suggest::nearest(word, known.iter().copied()).map(Meaning::Name);
+    known_initializer(word).or_else(near).or_else(|| look_up_near(INITIALIZERS, word))
+}
+
+/// The meaning of an initialiser of another library.
+pub fn known_initializer(word: &str) -> Option<Meaning<'static>> {
+    look_up(INITIALIZERS, word)
 }
 
 /// The meaning of an unknown key of a recipe, from another library or mistyped; `known` are the keys of a recipe.
 pub fn recipe_key<'a>(word: &str, known: &[&'a str]) -> Option<Meaning<'a>> {
-    known_recipe_key(word).or_else(|| suggest::nearest(word, known.iter().copied()).map(Meaning::Name))
+    let near = || suggest::nearest(word, known.iter().copied()).map(Meaning::Name);
+    known_recipe_key(word).or_else(near).or_else(|| look_up_near(RECIPE, word))
 }
 
-/// The entry of a recipe that says the same as an option of another library with a value, unless the recipe has such an entry;
-/// `has` tells.
+/// The entry of a recipe that says the same as an option of another library with a value, unless the value is a call, or the
+/// recipe has such an entry; `has` tells.
 pub fn recipe_entry(word: &str, value: &str, has: impl Fn(&str) -> bool) -> Option<String> {
-    let (_, key, before, after) = RECIPE_VALUES.iter().find(|(words, ..)| words.contains(&word))?;
-    (!has(key)).then(|| format!("{key} = {before}{value}{after}"))
+    let (_, key, before, after) = same_name(RECIPE_VALUES, word, |(words, ..)| words)?;
+    (!has(key) && !value.contains('(')).then(|| format!("{key} = {before}{value}{after}"))
+}
+
+/// The entry of a recipe whose value takes an option of another library as an argument, and the argument: `optimizer` and `step`
+/// for `lr`.
+pub fn recipe_argument(word: &str) -> Option<(&'static str, &'static str)> {
+    let (_, key, before, _) = same_name(RECIPE_VALUES, word, |(words, ..)| words)?;
+    let (_, argument) = before.split_once('(')?;
+    Some((*key, argument.strip_suffix('=')?))
 }
 
 /// The meaning of a training option of another library.
@@ -503,27 +374,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn layers_are_replaced_where_their_arguments_keep_their_meaning() {
-        for (word, written, fixed) in [
-            ("MaxPool2d", "MaxPool2d(2)", Some((9, "MaxPool"))),
-            ("GAP", "GAP", Some((3, "GlobalPool(avg)"))),
-            ("GlobalAveragePooling2D", "GlobalAveragePooling2D( )", Some((25, "GlobalPool(avg)"))),
-            ("GlobalAveragePooling2D", "GlobalAveragePooling2D(keepdims=true)", None),
-            ("Conv2D", "Conv2D(filters=64, kernel_size=(3))", Some((6, "Conv"))),
-            // Keras has the filters first, PyTorch the input channels.
-            ("Conv2D", "Conv2D(64, kernel_size=3)", None),
-            ("Conv2d", "Conv2d(3, 64, 3)", None),
-            ("Model", "Model", None),
-        ] {
-            assert_eq!(layer_fix(word, written), fixed, "{written}");
-        }
-    }
-
-    #[test]
     fn values_have_the_names_of_other_libraries() {
         assert_eq!(value("CrossEntropyLoss"), Some("categorical_crossentropy"));
         assert_eq!(value("CrossEntropyLos"), Some("categorical_crossentropy"));
         assert_eq!(value("Perplexity"), None);
+    }
+
+    #[test]
+    fn keys_and_initialisers_have_the_names_of_other_libraries() {
+        for word in ["early_stop", "EarlyStopping", "earlystoping"] {
+            assert_eq!(recipe_key(word, &["stop"]), Some(Meaning::Name("stop")), "{word}");
+        }
+        assert!(matches!(recipe_key("monitor", &[]), Some(Meaning::Advice(_))));
+        let known = ["HeNormal", "XavierUniform"];
+        let meant = |word| initializer(word, &known);
+        for (word, ours) in [
+            ("HeNormall", "HeNormal"),
+            ("glorot_uniform", "XavierUniform(gain=2)"),
+            ("GlorotUnifrom", "XavierUniform(gain=2)"),
+            ("zeros", "0"),
+        ] {
+            assert_eq!(meant(word), Some(Meaning::Name(ours)), "{word}");
+        }
+        assert_eq!(meant("Dirac"), None);
     }
 
     #[test]
@@ -532,6 +405,10 @@ mod tests {
         assert_eq!(entry("lr", None).as_deref(), Some("optimizer = Momentum(step=0.1)"));
         assert_eq!(entry("lr", Some("optimizer")), None);
         assert_eq!(entry("wd", None).as_deref(), Some("regularizer = l2(0.1)"));
+        assert_eq!(entry("val_split", None).as_deref(), Some("validation = split(0.1)"));
+        assert_eq!(recipe_entry("val_split", "split(0.1)", |_| false), None);
+        assert_eq!(recipe_argument("lr"), Some(("optimizer", "step")));
+        assert_eq!(recipe_argument("weight_decay"), None);
         assert_eq!(entry("epochs", None), None);
     }
 }

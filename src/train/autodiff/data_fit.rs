@@ -1,7 +1,7 @@
 //! Whether the data that a recipe names fits the inputs and outputs of a net, as far as the data is not read: a folder of photos
 //! has one class for each photo, arrays have values.
 
-use super::recipe_check::{check_names, output_names};
+use super::entry_names::check_names;
 use crate::data::TargetsError;
 use crate::data::photos::prefetch::Decoding;
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, Result};
@@ -46,7 +46,7 @@ pub(super) fn check(net: &Graph, recipe: &Recipe, losses: &[OutputLoss]) -> Diag
 /// # Errors
 /// Several outputs without targets for each, and a name that is no output's.
 pub fn targets_of(data: &Data, net: &Graph) -> Result<Vec<usize>> {
-    let names = output_names(net);
+    let names = net.output_names();
     let Some(given) = data.target_names() else {
         if names.len() == 1 {
             return Ok(vec![0]);
@@ -58,7 +58,7 @@ pub fn targets_of(data: &Data, net: &Graph) -> Result<Vec<usize>> {
             .help(format!("name the targets of each output: `y={{ {} }}`", each.join(", ")))
             .into());
     };
-    check_names(given.iter().map(|name| (name.as_str(), data.span())), &names, net, "targets")?;
+    check_names(given.iter().map(|name| (name.as_str(), data.span())), net, "targets")?;
     Ok(names.iter().filter_map(|name| given.iter().position(|known| known == name)).collect())
 }
 

@@ -22,6 +22,13 @@ pub fn split(net: &Graph) -> Split {
         let learns = !node.frozen && (!node.parameters.is_empty() || node.operation.is_stochastic());
         fixed[id.0] = !learns && node.inputs.iter().all(|input| fixed[input.0]);
     }
+    // What the trained part reads through a layer that does nothing it reads from before that, once.
+    for id in net.ids().rev() {
+        let node = net.node(id);
+        let does_nothing = node.operation.fusion_role().is_identity() && !node.operation.is_stochastic();
+        let is_read = net.ids().any(|other| !fixed[other.0] && net.node(other).inputs.contains(&id));
+        fixed[id.0] &= !(does_nothing && is_read && node.inputs.len() == 1 && !net.outputs.contains(&id));
+    }
     let is_output = |id: NodeId| {
         let consumed = net.ids().any(|other| !fixed[other.0] && net.node(other).inputs.contains(&id));
         fixed[id.0] && (consumed || net.outputs.contains(&id))
@@ -70,6 +77,12 @@ mod tests {
     fn a_net_without_frozen_parameters_is_not_split() {
         let (front, trained) = cut("Input(4x4x2) >> Flatten >> Softmax(3)");
         assert_eq!((front, trained.as_str()), (None, "(?, 4, 4, 2) -> [... 3 layers ...] -> (?, 3)"));
+    }
+
+    #[test]
+    fn what_a_residual_reads_twice_is_one_output() {
+        let (_, trained) = cut("Input(8) >> frozen(Relu(6)) >> (Identity | Dense(6)) >> Add >> Softmax(2)");
+        assert_eq!(trained, "(?, 6) -> [... 5 layers ...] -> (?, 2)");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! backward pass, updates) and the graph of evaluation. Both go through passes and lowering like any other graph.
 
 pub mod data_fit;
+mod entry_names;
 pub mod frozen_backbone;
 mod loss_fit;
 pub mod metric_fit;

@@ -1,6 +1,7 @@
 //! Proves a recipe for a net, as far as no data is opened: that it has something to train, that its losses, data and metrics fit
 //! the outputs, and that the layers it names exist. `netc check` and `netc train` report the same.
 
+use super::entry_names::check_names;
 use super::frozen_backbone::split;
 use super::settings::{OutputSettings, Settings};
 use super::unfreezing::stages;
@@ -12,28 +13,22 @@ use crate::elaborate::Spec;
 use crate::graph::scope::{is_in, scopes};
 use crate::graph::{Graph, NodeId};
 use crate::ops::output_kind::OutputKind;
-use crate::source::Span;
 use crate::train::evaluation::output_loss::default_loss;
 use crate::train::recipe::Recipe;
 use crate::train::recipe::values::losses::{Losses, OutputLoss};
-
-/// The names of a net's outputs, in order: those of the layers that give them.
-pub fn output_names(net: &Graph) -> Vec<&str> {
-    net.outputs.iter().map(|&id| net.node(id).name.as_str()).collect()
-}
 
 /// The loss of each output: that of the recipe, else the one that fits it.
 ///
 /// # Errors
 /// Several outputs without a loss for each, and a name that is no output's.
 pub fn losses_of(recipe: &Recipe, net: &Graph) -> Result<Vec<OutputLoss>> {
-    let names = output_names(net);
+    let names = net.output_names();
     let kinds = net.outputs.iter().map(|&id| OutputKind::of(net, id));
     let list: Vec<OutputLoss> = match (&recipe.loss, &names[..]) {
         (Losses::Fitting, [_]) => kinds.clone().map(|kind| default_loss(kind).into()).collect(),
         (Losses::One(loss), [_]) => vec![*loss],
         (Losses::ByOutput(named), _) => {
-            check_names(named.iter().map(|(name, span, _)| (name.as_str(), *span)), &names, net, "loss")?;
+            check_names(named.iter().map(|(name, span, _)| (name.as_str(), *span)), net, "loss")?;
             names
                 .iter()
                 .filter_map(|name| named.iter().find(|(known, ..)| known == name).map(|(_, _, loss)| *loss))
@@ -48,44 +43,12 @@ pub fn losses_of(recipe: &Recipe, net: &Graph) -> Result<Vec<OutputLoss>> {
             let message =
                 format!("`{}` has {} outputs, but its recipe does not name a loss for each", net.name, names.len());
             return Err(Diagnostic::new(Code::RecipeValue, message)
-                .at(recipe.span, format!("its outputs are {}", suggest::all_of(names.iter().copied())))
+                .at(recipe.span, format!("its outputs are {}", suggest::all_of(names.iter().map(String::as_str))))
                 .help(format!("write `loss = {{ {} }}`", each.join(", ")))
                 .into());
         }
     };
     Ok(list.into_iter().zip(kinds).map(|(loss, kind)| loss_fit::resolve(loss, kind)).collect())
-}
-
-/// Checks that each output is named once.
-///
-/// # Errors
-/// A name that is no output's, and an output without an entry.
-pub(super) fn check_names<'a>(
-    given: impl Iterator<Item = (&'a str, Span)> + Clone,
-    outputs: &[&str],
-    net: &Graph,
-    what: &str,
-) -> Result<()> {
-    let mut errors = Diagnostics::default();
-    for (name, span) in given.clone().filter(|(name, _)| !outputs.contains(name)) {
-        errors.push(
-            Diagnostic::new(Code::RecipeValue, format!("`{}` has no output `{name}`", net.name))
-                .at(span, format!("its outputs are {}", suggest::all_of(outputs.iter().copied())))
-                .suggest_name(span, name, suggest::nearest(name, outputs.iter().copied())),
-        );
-    }
-    if let (Some(missing), false) =
-        (outputs.iter().find(|output| !given.clone().any(|(name, _)| name == **output)), errors.has_errors())
-    {
-        let span = given.clone().last().map_or(net.nodes[0].origin.span, |(_, span)| span);
-        let id = net.outputs.iter().find(|&&id| net.node(id).name == *missing).copied().unwrap_or(NodeId(0));
-        errors.push(
-            Diagnostic::new(Code::RecipeValue, format!("the output `{missing}` has no {what}"))
-                .at(span, format!("each output needs one: {}", suggest::all_of(outputs.iter().copied())))
-                .and(net.node(id).origin.span, "this output"),
-        );
-    }
-    if errors.has_errors() { Err(errors) } else { Ok(()) }
 }
 
 /// The errors and warnings of a recipe for a net. Opens no files.

@@ -92,7 +92,7 @@ fn of_preset(name: &str, preset: &Preprocessing) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{arguments, find, names};
+    use super::{arguments, find, find_kind, names};
     use crate::ops::input::preprocessing::Preprocessing;
 
     #[test]

@@ -444,7 +444,7 @@ fn names_decide_whether_class_indices_are_classes() {
 /// A checkpoint of another net is refused before weights or data are read, with the layers that differ.
 #[test]
 fn a_resumed_run_says_which_layers_differ() {
-    let net = "Input(4x4) >> GRU(3, only_return_final=false) >> Mean(1) as mean >> Relu(6) >> Softmax(2) as kind";
+    let net = "Input(4x4) >> GRU(3, only_return_final=false) >> Mean(time) as mean >> Relu(6) >> Softmax(2) as kind";
     let folder = tempfile::tempdir().expect("a folder");
     array(folder.path(), "x.npy", &[SAMPLES, 4, 4], noise);
     array(folder.path(), "y.npy", &[SAMPLES], |row| f32::from(noise(row * 4) > 0.0));
@@ -456,7 +456,7 @@ fn a_resumed_run_says_which_layers_differ() {
     done(&netc(folder.path(), &["train", "m.net"]));
     fs::remove_file(folder.path().join("x.npy")).expect("the data");
     for (from, to, lines) in [
-        ("Mean(1)", "Max(1)", ["~ mean  layer Mean -> Max", "these layers differ"]),
+        ("Mean(time)", "Max(time)", ["~ mean  layer Mean -> Max", "these layers differ"]),
         ("as kind", "as other", ["- kind  Softmax", "+ other  Softmax"]),
         ("Relu(6)", "Relu(6) >> Relu(8)", ["+ relu-2  Relu 8", "another net"]),
     ] {

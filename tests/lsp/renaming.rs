@@ -21,7 +21,7 @@ fn refused(editor: &mut Editor, uri: &str, text: &str, piece: &str, name: &str) 
 const BIRD: &str = "file:///nowhere/bird.net";
 
 const TEXT: &str = "net stem(n) = Conv(3x3, n) as first >> Relu as last\n\
-                    net bird = Input(8x8x3) >> stem(4) as top >> { let x = Conv(1x1, 2) as \"mid\"  (x | x) >> Add as sum }\n\
+                    net bird = Input(8x8x3, image=Unit) >> stem(4) as top >> { let x = Conv(1x1, 2) as \"mid\"  (x | x) >> Add as sum }\n\
                     \x20 >> Flatten >> (Softmax(2) as species | Dense(4) as box)\n\
                     net one = bird[..=top] >> Flatten\n\
                     net two = bird[top/last..=mid] >> Flatten\n\
@@ -115,7 +115,7 @@ fn layers_keep_their_weights() {
 fn layers_are_renamed_in_all_open_texts() {
     let folder = tempfile::tempdir().expect("a folder");
     let blocks = "net stem(n) = Conv(3x3, n) >> Relu as last\n";
-    let main = "use \"blocks.net\"\nnet bird = Input(8x8x3) >> stem(4) as a\nnet cut = bird[..=a/last] >> Flatten\n";
+    let main = "use \"blocks.net\"\nnet bird = Input(8x8x3, image=Unit) >> stem(4) as a\nnet cut = bird[..=a/last] >> Flatten\n";
     let path = |name: &str| folder.path().join(name);
     std::fs::write(path("blocks.net"), blocks).expect("a file");
     std::fs::write(path("main.net"), main).expect("a file");

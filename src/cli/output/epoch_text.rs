@@ -59,8 +59,8 @@ mod tests {
         let mut epoch = Epoch {
             epoch: 1,
             seconds: 0.003,
-            loss: 3.6795,
-            penalty: 1.0022,
+            loss: 3.6797,
+            penalty: 1.0021,
             metrics: values(&[("accuracy", 0.2417)]),
             validation_loss: Some(5.2194),
             validation: values(&[("accuracy", 0.13)]),
@@ -81,7 +81,7 @@ mod tests {
 
     #[test]
     fn numbers_have_four_digits() {
-        let cases = [(0.0, "0"), (9.99996, "10.00"), (1234.56, "1235"), (0.00012345, "0.0001234"), (f64::NAN, "NaN")];
+        let cases = [(0.0, "0"), (9.99996, "10.00"), (1234.56, "1235"), (0.00012346, "0.0001235"), (f64::NAN, "NaN")];
         for (value, text) in cases {
             assert_eq!(significant(value), text);
         }

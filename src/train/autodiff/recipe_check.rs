@@ -13,6 +13,7 @@ use crate::elaborate::Spec;
 use crate::graph::scope::{is_in, scopes};
 use crate::graph::{Graph, NodeId};
 use crate::ops::output_kind::OutputKind;
+use crate::request::RecipeKey;
 use crate::train::evaluation::output_loss::default_loss;
 use crate::train::recipe::Recipe;
 use crate::train::recipe::values::losses::{Losses, OutputLoss};
@@ -77,9 +78,12 @@ pub fn check(spec: &Spec, net: &Graph, recipe: &Recipe) -> Diagnostics {
         errors.extend(loss_fit::check(spec, net, recipe, output, loss.loss));
         errors.extend(loss_fit::check_targets(net, recipe, output, loss.loss));
     }
-    errors.extend(data_fit::check(net, recipe, &losses));
-    // Labels that cannot be read are an error of their own.
-    if let Ok((labels, _)) = compile::labels(spec, net) {
+    // A recipe without data, and labels that cannot be read, are errors of their own.
+    let has_data = recipe.entries.iter().any(|(key, _)| key == RecipeKey::Data.name());
+    if has_data {
+        errors.extend(data_fit::check(net, recipe, &losses));
+    }
+    if let (true, Ok((labels, _))) = (has_data, compile::labels(spec, net)) {
         let learned = metric_fit::learned(net, recipe, &losses, labels.as_deref());
         errors.extend(metric_fit::check_metrics(recipe, &learned).err().unwrap_or_default());
         errors.extend(metric_fit::check_class_weights(recipe, &learned).err().unwrap_or_default());

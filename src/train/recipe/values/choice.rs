@@ -65,7 +65,12 @@ pub fn called(value: &Value) -> Option<(&str, Vec<crate::graph::signature::defin
 /// The name that a word likely stands for: a similar one, or the equivalent of another library's name, or the one most like it.
 pub fn likely<'a>(word: &str, names: impl Iterator<Item = &'a str> + Clone) -> Option<&'a str> {
     let similar = |word: &str| suggest::nearest(word, names.clone());
-    similar(word).or_else(|| similar(foreign_names::value(word)?))
+    // The metric of the loss `mse` is `rmse`.
+    let contains = |ours: &str| names.clone().find(|name| name.ends_with(ours));
+    similar(word).or_else(|| {
+        let ours = foreign_names::value(word)?;
+        contains(ours).or_else(|| similar(ours))
+    })
 }
 
 /// Adds the fix of a name in quotes: the name without them, or the one that it likely stands for.

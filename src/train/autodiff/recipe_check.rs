@@ -11,7 +11,7 @@ use crate::compile;
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, Result, suggest};
 use crate::elaborate::Spec;
 use crate::graph::scope::{is_in, scopes};
-use crate::graph::{Graph, NodeId};
+use crate::graph::Graph;
 use crate::ops::output_kind::OutputKind;
 use crate::request::RecipeKey;
 use crate::train::evaluation::output_loss::default_loss;

@@ -240,7 +240,7 @@ fn a_checkpoint_of_another_run_is_not_called_damaged() {
         fs::write(folder.path().join("kind.net"), spec).expect("a spec");
         netc(folder.path(), &["train", "kind.net", "--resume"])
     };
-    refused(&resume(&hidden(6, 3)), "E0605", &["belongs to another net", "~ relu-1  settings n_units=4"]);
+    refused(&resume(&hidden(6, 3)), "E0605", &["belongs to another net", "~ relu-1  settings units=4"]);
     refused(&resume(&hidden(4, 2)), "E0605", &["after epoch 3", "has 2 epochs"]);
     done(&resume(&hidden(4, 5)));
 }

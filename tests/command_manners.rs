@@ -276,7 +276,7 @@ fn a_png_replaces_a_drawing_and_no_photo() {
     fs::copy("specs/samples/chelsea.png", folder.path().join("photo.png")).expect("a photo");
     refused(
         &netc(folder.path(), &["show", "tiny.net", "-o", "photo.png"]),
-        "E0905",
+        "E0904",
         &["which is a photo, with a drawing"],
     );
 }

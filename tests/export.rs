@@ -76,7 +76,7 @@ fn what_is_exported_binds_again() {
 fn blocks_of_timm_and_torchvision_have_their_names() {
     let nets = [
         "Input(6x8) >> Attention(2) as blocks.0.attn >> Scale as blocks.0.ls1 >> Dense(3) as head",
-        "Input(6x8) >> MultiheadAttention(2) as layers.0.self_attn >> Dense(3) as head",
+        "Input(6x8) >> Attention(2) as layers.0.self_attn >> Dense(3) as head",
         "Input(4x4x8) >> (Conv(1x1, 8) as block.0 >> Scale(0.1) as block | Identity) >> Add >> GlobalPool(avg)",
     ];
     let shapes = nets.map(|net| {

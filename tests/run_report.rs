@@ -157,7 +157,7 @@ fn the_page_is_well_formed_and_complete() {
     let text = view::report(ReportKind::Training, &record(30, true), Some(&report), &misclassified());
     let document = parse(&text);
     let of = |name: &str| document.descendants().filter(|node| node.tag_name().name() == name).count();
-    assert_eq!((of("img"), of("figure"), of("svg"), of("h1")), (4, 5, 1, 1));
+    assert_eq!((of("img"), of("figure"), of("svg"), of("h1")), (4, 5, 2, 1));
     let cells = document.descendants().filter(|node| node.attribute("class") == Some("confusion"));
     let cells = cells.flat_map(|table| table.descendants()).filter(|node| node.tag_name().name() == "td").count();
     assert_eq!(cells, 100);

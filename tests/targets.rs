@@ -333,8 +333,10 @@ fn an_evaluation_takes_lists_of_photos() {
 
 #[test]
 fn invalid_data_of_evaluations_is_reported() {
-    let folder =
-        project("Input(2x2x1) >> Conv(1x1, 2) >> Softmax", "data = arrays(\"d.h5\", x=\"x\", y=\"y\"), epochs = 1");
+    let folder = project(
+        "Input(2x2x1, image=Unit) >> Conv(1x1, 2) >> Softmax",
+        "data = arrays(\"d.h5\", x=\"x\", y=\"y\"), epochs = 1",
+    );
     let array = |sizes: &[usize]| ArrayD::from_shape_fn(IxDyn(sizes), |at| (at[0] % 2) as f32);
     let (x, y, wide) = (array(&[4, 2, 2, 1]), array(&[4, 2, 2]), array(&[4, 3, 3, 1]));
     let none = y.mapv(|value| value + 1.0);

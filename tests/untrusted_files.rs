@@ -85,7 +85,7 @@ fn an_archive_takes_no_memory_out_of_proportion() {
     let mut archive = zip::ZipWriter::new(file);
     let options = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Deflated);
     archive.start_file("x.npy", options).expect("an entry");
-    let header = format!("{:<117}\n", "{'descr': '|u1', 'fortran_order': False, 'shape': (268435456,), }");
+    let header = format!("{:<117}\n", "{'descr': '|u1', 'fortran_order': False, 'shape': (268435456, 1), }");
     archive.write_all(b"\x93NUMPY\x01\0\x76\0").and_then(|()| archive.write_all(header.as_bytes())).expect("a header");
     let zeros = vec![0; 1 << 20];
     for _ in 0..256 {

@@ -8,7 +8,7 @@ use netc::runtime::non_finite::{first_nan, non_finite};
 use netc::runtime::session_pool::SessionPool;
 use netc::runtime::{RunError, Session, zeros};
 use netc::source::Sources;
-use netc::train::batches::photo_input::photo_decoding;
+use netc::train::batches::net_inputs::NetInputs;
 use numpy::{PyArrayDyn, PyArrayMethods, PyUntypedArray, PyUntypedArrayMethods};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
@@ -118,8 +118,9 @@ impl Photo {
 /// output.
 pub fn run(sessions: &SessionPool, photos: &[Photo], batch: usize) -> Result<Vec<f32>, Failure> {
     let manifest = &sessions.artifact().manifest;
-    let decoding =
-        photo_decoding(manifest).map_err(|errors| Failure::Diagnostics(Located::new(errors, &Sources::default())))?;
+    let decoding = NetInputs::of_artifact(manifest)
+        .photo_decoding()
+        .map_err(|errors| Failure::Diagnostics(Located::new(errors, &Sources::default())))?;
     let each = manifest.plan.inputs[0].len();
     let lengths: Vec<usize> = manifest.plan.outputs.iter().map(|port| port.len()).collect();
     let batch = batch.clamp(1, photos.len().max(1));

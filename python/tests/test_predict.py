@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import netc
-from conftest import SPECS, TWO, program
+from conftest import CAT, SPECS, TWO, program
 
 
 def message(call, *arguments, **options):

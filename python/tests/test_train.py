@@ -160,7 +160,7 @@ def test_a_head_on_frozen_features(tmp_path):
     shutil.copytree(SPECS / "samples", tmp_path / "samples")
     shutil.copy(SPECS / "clothing.net", tmp_path)
     training = netc.train(tmp_path / "clothing.net", settings={"epochs": 3}, cache=tmp_path / "cache")
-    assert len(training.labels) == 10 and training.validation_samples == 40
+    assert len(training.labels) == 10 and training.validation_samples == 100
     epochs = list(training)
     assert all(math.isfinite(epoch.validation_loss) and 0 <= epoch.validation["accuracy"] <= 1 for epoch in epochs)
     assert any((tmp_path / "cache").iterdir())

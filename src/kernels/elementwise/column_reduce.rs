@@ -9,7 +9,7 @@ use std::ops::Range;
 const BLOCK_ROWS: usize = 8;
 
 /// Columns of a row that are computed at once.
-const LANES: usize = 16;
+const LANES: usize = 8;
 
 /// Columns `first..first + out.len()` of `rows` rows with row stride `ld`.
 #[derive(Clone, Copy, Debug)]
@@ -189,9 +189,12 @@ impl<'a> Rectified<'a> {
     pub fn row(&self, x: &[f32], dy: &mut [f32]) {
         for (index, (dy, x)) in dy.chunks_exact_mut(LANES).zip(x.chunks_exact(LANES)).enumerate() {
             let of_lanes = self.from(index * LANES).of_width(LANES);
+            // Not stored one by one, as dy might be what the parameters are read from.
+            let mut values = [0.0; LANES];
             for lane in 0..LANES {
-                dy[lane] = of_lanes.slope(lane, x[lane], dy[lane]);
+                values[lane] = of_lanes.slope(lane, x[lane], dy[lane]);
             }
+            dy.copy_from_slice(&values);
         }
         let done = dy.len() / LANES * LANES;
         for (column, (dy, x)) in dy.iter_mut().zip(x).enumerate().skip(done) {

@@ -314,6 +314,19 @@ fn a_photo_may_come_from_stdin_and_folders_may_have_any_depth() {
 }
 
 #[test]
+fn each_output_is_embedded() {
+    let net = "net two = Input(8x8x3, image=Unit) >> GlobalPool(avg) >> (Dense(4) as a | Dense(2) as b)\n";
+    let folder = folder(&[("two.net", net)]);
+    fs::create_dir(folder.path().join("photos")).expect("a folder");
+    image::RgbImage::new(8, 8).save(folder.path().join("photos/1.png")).expect("a photo");
+    let embed = |file: &str| netc(folder.path(), &["embed", "two.net", "photos", "--allow-untrained", "-o", file]);
+    let printed = text(&embed("f.h5").stderr);
+    assert!(printed.contains("embedded/a (1, 4), embedded/b (1, 2)"), "{printed}");
+    done(&netc(folder.path(), &["inspect", "f.h5"]));
+    refused(&embed("f.npy"), "E0904", &["has 2 outputs", ".npz"]);
+}
+
+#[test]
 fn embedded_features_have_a_list_of_their_photos() {
     let folder = folder(&[("tiny.net", TINY)]);
     let photo = Path::new(env!("CARGO_MANIFEST_DIR")).join("specs/samples/chelsea.png");

@@ -117,4 +117,10 @@ fn a_fragment_is_shown_without_what_it_takes() {
 fn a_scope_is_an_end_of_a_cut() {
     assert_eq!(graph("squeezenet[..=fire8]").summary(), "(?, 227, 227, 3) -> [... 54 layers ...] -> (?, 27, 27, 512)");
     assert_eq!(graph("squeezenet[..fire8]").summary(), "(?, 227, 227, 3) -> [... 47 layers ...] -> (?, 27, 27, 384)");
+    // Between the layers of the scope are some without a name.
+    for cut in ["convnext_tiny[..features.7.2]", "convnext_tiny[..=features.7.2]"] {
+        assert!(graph(cut).summary().ends_with("] -> (?, 7, 7, 768)"), "{cut}: {}", graph(cut).summary());
+    }
+    assert!(graph("densenet121[..features.denseblock4]").summary().ends_with("] -> (?, 7, 7, 512)"));
+    assert!(graph("Input(7x7x512) >> densenet121[features.denseblock4..]").summary().ends_with("] -> (?, 1000)"));
 }

@@ -188,21 +188,23 @@ fn select(
     keep[..subgraph.placeholders].fill(false);
     let mut outputs = graph.outputs.clone();
     if let Some((end, inclusive)) = end {
-        let inside = |id: NodeId| end.contains(&id);
         outputs = match inclusive {
             // The outputs of the layer or scope.
             true => {
                 let consumers = graph.consumers();
+                // Layers without a name of their own between those of the scope are in it too.
+                let between = graph.ancestors(end);
                 let leaves = |id: &&NodeId| {
                     let consumers = &consumers[id.0];
-                    consumers.is_empty() || consumers.iter().any(|&consumer| !inside(consumer)) || end.len() == 1
+                    consumers.is_empty() || consumers.iter().any(|&consumer| !between[consumer.0]) || end.len() == 1
                 };
                 end.iter().filter(leaves).copied().collect()
             }
             // The inputs of the layer or scope.
             false => {
                 let feeds = end.iter().flat_map(|&id| graph.node(id).inputs.iter().copied());
-                distinct(feeds.filter(|&id| !inside(id)))
+                let from_end = graph.descendants(end);
+                distinct(feeds.filter(|&id| !from_end[id.0]))
             }
         };
         let reached = graph.ancestors(&outputs);
@@ -210,10 +212,9 @@ fn select(
     }
     let mut sources = Vec::new();
     if let Some(start) = start {
-        sources = distinct(
-            start.iter().flat_map(|&id| graph.node(id).inputs.iter().copied()).filter(|id| !start.contains(id)),
-        );
         let reached = graph.descendants(start);
+        let feeds = start.iter().flat_map(|&id| graph.node(id).inputs.iter().copied());
+        sources = distinct(feeds.filter(|&id| !reached[id.0]));
         keep.iter_mut().zip(reached).for_each(|(keep, reached)| *keep &= reached);
         outputs.retain(|output| keep[output.0]);
     } else {

@@ -13,6 +13,7 @@ use crate::data::samples::photo_paths::{Input, InputKind, Walk, expand};
 use crate::data::{Dataset, Decoding, Policy, Samples, Targets};
 use crate::diagnostics::suggest::did_you_mean_file;
 use crate::diagnostics::{Code, Diagnostic};
+use crate::plan::Port;
 use crate::runtime::non_finite::non_finite;
 use crate::source::Sources;
 use crate::train::batches::batch_source::BatchSourceError;
@@ -75,13 +76,18 @@ pub fn run(args: &Args) -> CommandResult {
     };
     let artifact = Arc::new(model::open_for(&args.model, &args.build, |inputs| takes_photos(inputs).map(|_| ()))?);
     let decoding = takes_photos(&NetInputs::of_artifact(&artifact.manifest))?;
+    let outputs = artifact.manifest.plan.outputs.len();
+    if is_npy(&path) && outputs > 1 {
+        let message = format!("{} has room for one array, and the net has {outputs} outputs", path.display());
+        return Err(messages::fail_with(Diagnostic::new(Code::Output, message).help("write a .h5 or .npz file")));
+    }
     let threads = args.threads.count();
     let mut bar = progress::Bar::new("Embedding");
     let front =
         FrozenFront { artifact: &artifact, decoding: Some(&decoding), batch: args.batch, threads, interrupted: None };
     let features = features(front, &mut photos, policy, None, &mut |done, total| bar.at(done, total));
     bar.finish();
-    let (mut rows, _) = features.map_err(|cause| match cause {
+    let (rows, _) = features.map_err(|cause| match cause {
         SamplesError::Dataset(error) => messages::fail_with(
             Diagnostic::new(Code::Photo, error.to_string()).help("`--skip` skips photos that cannot be read"),
         ),
@@ -98,8 +104,8 @@ pub fn run(args: &Args) -> CommandResult {
     for skipped in &photos.skipped {
         messages::line("Skipping", format!("{}: {}", skipped.path.display(), skipped.reason));
     }
-    let values = rows.swap_remove(0).into_values().map_err(|cause| error(Code::Array, cause.to_string()))?;
-    write(args, &path, &artifact, values, &photos)
+    let values = rows.into_iter().map(|rows| rows.into_values().map_err(|cause| error(Code::Array, cause.to_string())));
+    write(args, &path, &artifact, values.collect::<Result<_, _>>()?, &photos)
 }
 
 fn takes_photos(inputs: &NetInputs) -> Result<Decoding, Failed> {
@@ -137,27 +143,40 @@ fn photos(paths: &[PathBuf]) -> Result<Dataset, Failed> {
     })
 }
 
-fn write(args: &Args, path: &Path, artifact: &Artifact, features: Vec<f32>, photos: &Dataset) -> CommandResult {
-    let port = &artifact.manifest.plan.outputs[0];
-    let shape: Vec<usize> = std::iter::once(photos.len()).chain(port.sizes.iter().copied()).collect();
-    let text = shape.iter().map(usize::to_string).collect::<Vec<_>>().join(", ");
-    let array =
-        ArrayD::from_shape_vec(IxDyn(&shape), features).map_err(|cause| error(Code::Output, cause.to_string()))?;
-    let mut arrays: Vec<(&str, ArrayViewD<f32>)> = vec![(args.name.as_str(), array.view())];
+/// Writes the features of each output, of several ones as `NAME/OUTPUT`, and the list of the photos.
+fn write(args: &Args, path: &Path, artifact: &Artifact, features: Vec<Vec<f32>>, photos: &Dataset) -> CommandResult {
+    let ports = &artifact.manifest.plan.outputs;
+    let of_port = |(port, values): (&Port, Vec<f32>)| {
+        let shape: Vec<usize> = std::iter::once(photos.len()).chain(port.sizes.iter().copied()).collect();
+        let name = if ports.len() == 1 { args.name.clone() } else { format!("{}/{}", args.name, port.name) };
+        let array = ArrayD::from_shape_vec(IxDyn(&shape), values);
+        array.map(|array| (name, array)).map_err(|cause| error(Code::Output, cause.to_string()))
+    };
+    let embedded = ports.iter().zip(features).map(of_port).collect::<Result<Vec<_>, _>>()?;
+    let text = |(name, array): &(String, ArrayD<f32>)| {
+        format!("{name} ({})", array.shape().iter().map(usize::to_string).collect::<Vec<_>>().join(", "))
+    };
+    let text = embedded.iter().map(text).collect::<Vec<_>>().join(", ");
+    let mut arrays: Vec<(&str, ArrayViewD<f32>)> =
+        embedded.iter().map(|(name, array)| (name.as_str(), array.view())).collect();
     let targets = match &photos.targets {
         Targets::Classes(classes) => Some(ndarray::Array1::from_iter(classes.iter().map(|&class| class as f32))),
         Targets::Values(_) => None,
     };
     let targets = targets.map(ndarray::Array1::into_dyn);
-    let has_one_array = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("npy"));
-    if let (Some(targets), false) = (&targets, has_one_array) {
+    if let (Some(targets), false) = (&targets, is_npy(path)) {
         arrays.push(("targets", targets.view()));
     }
     array_file::write(path, &arrays).map_err(|cause| error(Code::Output, cause.to_string()))?;
     let list = list_path(path);
     output_guard::write_file(&list, list_of(photos)?.as_bytes())?;
-    messages::line("Finished", format!("{}  {} ({text}), photos in {}", path.display(), args.name, list.display()));
+    messages::line("Finished", format!("{}  {text}, photos in {}", path.display(), list.display()));
     Ok(())
+}
+
+/// Whether a file has room for one array.
+fn is_npy(path: &Path) -> bool {
+    path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("npy"))
 }
 
 /// The file of the photos' names: `f.h5` has `f.photos.csv`.

@@ -7,7 +7,6 @@ mod decompose;
 mod fold_batch_norm;
 mod fuse_epilogue;
 mod fuse_residual;
-mod fuse_slope;
 pub mod quantize;
 mod remove_identity;
 
@@ -51,7 +50,6 @@ pub static TRAINING: &[Pass] = &[
     fold_batch_norm::FROZEN,
     fuse_residual::PASS,
     fuse_epilogue::ACTIVATION,
-    fuse_slope::PASS,
     fuse_epilogue::SOFTMAX,
 ];
 

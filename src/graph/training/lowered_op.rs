@@ -2,8 +2,8 @@
 
 use crate::diagnostics::Code;
 use crate::graph::{
-    Arity, Category, Definition, Graph, Lowered, Lowering, Node, NodeId, Operation, Parameter, ParameterId,
-    ParameterSpec, ShapeError, Supports,
+    Arity, Category, Definition, Graph, Lowered, Lowering, NodeId, Operation, Parameter, ParameterId, ParameterSpec,
+    ShapeError, Supports,
 };
 use crate::plan::Kernel;
 use crate::plan::kernel_step::Inputs;
@@ -37,28 +37,6 @@ static LOWERED: Definition = Definition {
 };
 
 impl LoweredOp {
-    /// A step with this kernel, which changes no parameter.
-    pub fn new(output: TensorType, kernel: Kernel, parameters: Vec<ParameterSpec>) -> Self {
-        LoweredOp { output, lowered: Lowered::Step(kernel), parameters, changes: 0 }
-    }
-
-    /// The operation of a node, if it is a step of training.
-    pub fn of(node: &Node) -> Option<&LoweredOp> {
-        node.operation.as_any().downcast_ref()
-    }
-
-    /// The kernel, if it has one.
-    pub fn kernel(&self) -> Option<&Kernel> {
-        match &self.lowered {
-            Lowered::Step(kernel) | Lowered::InPlace(kernel) => Some(kernel),
-            Lowered::View | Lowered::Channels(_) | Lowered::Concatenate { .. } => None,
-        }
-    }
-
-    pub fn parameter_specs(&self) -> &[ParameterSpec] {
-        &self.parameters
-    }
-
     /// Whether the f64 reference can compute it.
     pub fn has_reference(&self) -> bool {
         match &self.lowered {

@@ -8,9 +8,6 @@ use std::ops::Range;
 /// so that the rows are read as so many streams.
 const BLOCK_ROWS: usize = 8;
 
-/// Columns of a row that are computed at once.
-const LANES: usize = 8;
-
 /// Columns `first..first + out.len()` of `rows` rows with row stride `ld`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Columns<'a> {
@@ -148,78 +145,6 @@ impl Reduction<2> for DotProductAndSum<'_> {
     }
 }
 
-/// Where a rectifier that follows a scaled and shifted tensor has a slope, by column: where
-/// low < (x - mean) * (gamma * inv_std) + beta < high.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Rectified<'a> {
-    pub mean: &'a [f32],
-    pub inv_std: &'a [f32],
-    pub gamma: &'a [f32],
-    pub beta: &'a [f32],
-    pub low: f32,
-    pub high: f32,
-}
-
-impl<'a> Rectified<'a> {
-    /// The columns from `first` on.
-    #[inline(always)]
-    pub fn from(self, first: usize) -> Self {
-        let Rectified { mean, inv_std, gamma, beta, .. } = self;
-        let (mean, inv_std, gamma, beta) = (&mean[first..], &inv_std[first..], &gamma[first..], &beta[first..]);
-        Rectified { mean, inv_std, gamma, beta, ..self }
-    }
-
-    /// The first columns.
-    #[inline(always)]
-    fn of_width(self, width: usize) -> Self {
-        let Rectified { mean, inv_std, gamma, beta, .. } = self;
-        let (mean, inv_std, gamma, beta) = (&mean[..width], &inv_std[..width], &gamma[..width], &beta[..width]);
-        Rectified { mean, inv_std, gamma, beta, ..self }
-    }
-
-    /// dy where x has a slope, else 0; rounded as [`batch_norm`](crate::kernels::norm::batch_norm::batch_norm) rounds.
-    #[inline(always)]
-    fn slope(&self, column: usize, x: f32, dy: f32) -> f32 {
-        let y = (x - self.mean[column]) * (self.gamma[column] * self.inv_std[column]) + self.beta[column];
-        if y > self.low && y < self.high { dy } else { 0.0 }
-    }
-
-    /// The same for a row of columns, in place on its dy.
-    #[inline(always)]
-    pub fn row(&self, x: &[f32], dy: &mut [f32]) {
-        for (index, (dy, x)) in dy.chunks_exact_mut(LANES).zip(x.chunks_exact(LANES)).enumerate() {
-            let of_lanes = self.from(index * LANES).of_width(LANES);
-            // Not stored one by one, as dy might be what the parameters are read from.
-            let mut values = [0.0; LANES];
-            for lane in 0..LANES {
-                values[lane] = of_lanes.slope(lane, x[lane], dy[lane]);
-            }
-            dy.copy_from_slice(&values);
-        }
-        let done = dy.len() / LANES * LANES;
-        for (column, (dy, x)) in dy.iter_mut().zip(x).enumerate().skip(done) {
-            *dy = self.slope(column, *x, *dy);
-        }
-    }
-}
-
-/// The dot product and the sum of what is behind a rectifier.
-#[derive(Clone, Copy)]
-struct RectifiedDotProductAndSum<'a>(Columns<'a>, Columns<'a>, Rectified<'a>);
-
-impl Reduction<2> for RectifiedDotProductAndSum<'_> {
-    #[inline(always)]
-    fn accumulate<const T: usize>(self, row: usize, column: usize, [products, sums]: &mut [[f32; T]; 2]) {
-        let (dy, x, norm) =
-            (self.0.tile::<T>(row, column), self.1.tile::<T>(row, column), self.2.from(column).of_width(T));
-        for lane in 0..T {
-            let dy = norm.slope(lane, x[lane], dy[lane]);
-            products[lane] += dy * (x[lane] - norm.mean[lane]);
-            sums[lane] += dy;
-        }
-    }
-}
-
 multiversion! {
     /// out = sum over rows of x
     pub(crate) fn sums(x: Columns<'_>, out: &mut [f32]) {
@@ -245,13 +170,6 @@ multiversion! {
     /// out = sum over rows of x * (other - mean), then the sum of x: `(2, columns)`; `mean` for the same columns as `out`
     pub(crate) fn products_and_sums(x: Columns<'_>, other: Columns<'_>, mean: &[f32], out: &mut [f32]) {
         reduce_columns(x.rows, out, DotProductAndSum(DotProduct(x, other, mean)));
-    }
-}
-
-multiversion! {
-    /// As [`products_and_sums`] of dy and x, of dy where the rectifier has a slope.
-    pub(crate) fn rectified_products_and_sums(dy: Columns<'_>, x: Columns<'_>, norm: Rectified<'_>, out: &mut [f32]) {
-        reduce_columns(dy.rows, out, RectifiedDotProductAndSum(dy, x, norm));
     }
 }
 

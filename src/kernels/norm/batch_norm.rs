@@ -1,9 +1,7 @@
 //! Batch normalisation in training mode: batch statistics, running statistics and gradients.
 
 use crate::kernels::elementwise::activation::Activation;
-use crate::kernels::elementwise::column_reduce::{
-    Columns, Rectified, moments, products, products_and_sums, rectified_products_and_sums, sums,
-};
+use crate::kernels::elementwise::column_reduce::{Columns, moments, products, products_and_sums, sums};
 use crate::kernels::parallel::disjoint::{Partition, Scratch, share};
 use crate::kernels::parallel::image_batches::{Images, pointwise};
 use crate::kernels::parallel::thread_pool::ThreadPool;
@@ -211,55 +209,38 @@ pub fn channel_products(
     partials.total(0, out);
 }
 
-/// The interval of inputs where an activation has the slope 1, if its slope is 0 elsewhere.
-pub fn kinks(activation: Activation) -> Option<(f32, f32)> {
-    match activation {
-        Activation::Relu { alpha: 0.0 } => Some((0.0, f32::INFINITY)),
-        Activation::Relu6 => Some((0.0, 6.0)),
-        _ => None,
-    }
-}
-
-impl BatchNorm<'_> {
-    fn rectified(&self) -> Option<Rectified<'_>> {
-        let (mean, inv_std) = self.statistics.split_at(self.statistics.len() / 2);
-        let (low, high) = kinks(self.activation)?;
-        Some(Rectified { mean, inv_std, gamma: self.gamma, beta: self.beta, low, high })
-    }
-}
-
-/// Gradients of gamma and beta of [`batch_norm`], `(2, channels)`: the sum of dz * (x - mean) * inv_std, then the sum of dz, over
-/// the batch, where dz is dy where the activation has a slope: it is linear or has [`kinks`]. A linear one needs no gamma and
-/// beta. x and dy are `(n, pixels, channels)`; `scratch` has [`batch_scratch_len`] floats.
+/// Gradients of a scale and a shift per channel, `(2, channels)`: the sum of dy * (x - mean) * inv_std, then the sum of
+/// dy, over the batch. With [`batch_statistics`] these are the gradients of gamma and beta; without, mean is 0 and
+/// inv_std 1, for [`scale_shift`](super::scale_shift::scale_shift). x and dy are `(n, pixels, channels)`; `scratch` has
+/// [`batch_scratch_len`] floats.
 pub fn channel_gradients(
     x: View<'_>,
     dy: View<'_>,
     size: Images,
-    norm: &BatchNorm<'_>,
+    statistics: Option<&[f32]>,
     gradients: &mut [f32],
     scratch: &mut [f32],
     threads: &ThreadPool,
 ) {
+    const NO_MEAN: [f32; BLOCK_CHANNELS] = [0.0; BLOCK_CHANNELS];
     let channels = size.channels;
     let is_vectors = size.pixels == 1;
-    let (mean, inv_std) = norm.statistics.split_at(channels);
-    let rectified = norm.rectified();
     let (scale, shift) = gradients.split_at_mut(channels);
     let partials = Partials::<2>::compute(size, scratch, threads, &|blocks, block, first, out| {
+        let mean = statistics.map_or(&NO_MEAN[..], |statistics| &statistics[first..channels]);
         let columns = |v| blocks.columns(v, block, first, is_vectors);
-        match rectified {
-            Some(rectified) => rectified_products_and_sums(columns(&dy), columns(&x), rectified.from(first), out),
-            None => products_and_sums(columns(&dy), columns(&x), &mean[first..], out),
-        }
+        products_and_sums(columns(&dy), columns(&x), mean, out);
     });
     partials.total(0, scale);
     partials.total(1, shift);
-    scale.iter_mut().zip(inv_std).for_each(|(v, inv_std)| *v *= inv_std);
+    if let Some(statistics) = statistics {
+        scale.iter_mut().zip(&statistics[channels..]).for_each(|(v, inv_std)| *v *= inv_std);
+    }
 }
 
-/// The gradient of [`batch_norm`] with the statistics of the batch, given the `gradients` of gamma and beta (from
-/// [`channel_gradients`], which says what dz is): with m = n * pixels and xhat = (x - mean) * inv_std,
-/// dx = gamma * inv_std * (dz - (dbeta + xhat * dgamma) / m). All `(n, pixels, channels)`.
+/// The gradient of [`batch_norm`] without an activation, with the statistics of the batch, given the `gradients` of gamma and beta (from
+/// [`channel_gradients`]): with m = n * pixels and xhat = (x - mean) * inv_std,
+/// dx = gamma * inv_std * (dy - (dbeta + xhat * dgamma) / m). All `(n, pixels, channels)`.
 pub fn batch_norm_gradient(
     x: View<'_>,
     dy: View<'_>,
@@ -271,28 +252,17 @@ pub fn batch_norm_gradient(
 ) {
     let channels = size.channels;
     let inv_count = 1.0 / (size.n * size.pixels) as f32;
-    let rectified = norm.rectified();
     pointwise(threads, Some(dy), dx, size, &|band, values| {
         let from = band.of(&x, channels).chunks(x.ld);
         for (values, x) in values.chunks_exact_mut(channels).zip(from) {
-            pixel_gradient(values, &x[..channels], norm, rectified, gradients, inv_count);
+            pixel_gradient(values, &x[..channels], norm, gradients, inv_count);
         }
     });
 }
 
 multiversion! {
     /// dx of one pixel, in place on its dy.
-    fn pixel_gradient(
-        values: &mut [f32],
-        x: &[f32],
-        norm: &BatchNorm<'_>,
-        rectified: Option<Rectified<'_>>,
-        gradients: &[f32],
-        inv_count: f32,
-    ) {
-        if let Some(rectified) = rectified {
-            rectified.row(x, values);
-        }
+    fn pixel_gradient(values: &mut [f32], x: &[f32], norm: &BatchNorm<'_>, gradients: &[f32], inv_count: f32) {
         let (mean, inv_std) = norm.statistics.split_at(values.len());
         let (dgamma, dbeta) = gradients.split_at(values.len());
         let statistics = mean.iter().zip(inv_std).zip(norm.gamma);
@@ -367,36 +337,13 @@ mod tests {
 
             let gradients = Tensor::new(1, 1, 2 * channels, 0).filled(|out, t| {
                 let mut scratch = Floats::filled(f32::NAN, batch_scratch_len(x.size));
-                channel_gradients(x.view(), dy.view(), x.size, &norm, out.data, &mut scratch, t);
+                channel_gradients(x.view(), dy.view(), x.size, Some(&statistics), out.data, &mut scratch, t);
             });
             let dgamma = differences(&wide_gamma, &wide_dy, |gamma| forward(&wide_x, gamma, &wide_beta));
             let dbeta = differences(&wide_beta, &wide_dy, |beta| forward(&wide_x, &wide_gamma, beta));
             check_slice(&gradients.data, 1e-5, |i| if i < channels { dgamma[i] } else { dbeta[i - channels] });
             let dx = y.filled(|dx, t| batch_norm_gradient(x.view(), dy.view(), dx, x.size, &norm, &gradients.data, t));
             dx.check_dense(1e-5, &differences(&wide_x, &wide_dy, |x| forward(x, &wide_gamma, &wide_beta)));
-
-            // Through a rectifier: as with the gradient before it.
-            for activation in [Activation::Relu { alpha: 0.0 }, Activation::Relu6] {
-                let (low, high) = kinks(activation).expect("a rectifier");
-                let norm = BatchNorm { activation, ..norm };
-                let z = x.filled(|z, t| {
-                    batch_norm(None, z, x.size, &BatchNorm { activation: Activation::Linear, ..norm }, t)
-                });
-                let passes = |v: f64| v > f64::from(low) && v < f64::from(high);
-                let dz = Tensor::of(&dy, |n, p, c| if passes(z.at(n, p, c)) { dy.at(n, p, c) } else { 0.0 });
-                let linear = BatchNorm { activation: Activation::Linear, ..norm };
-                let gradients = [(&dy, &norm), (&dz, &linear)].map(|(dy, norm)| {
-                    Tensor::new(1, 1, 2 * channels, 0).filled(|out, t| {
-                        let mut scratch = Floats::filled(f32::NAN, batch_scratch_len(x.size));
-                        channel_gradients(x.view(), dy.view(), x.size, norm, out.data, &mut scratch, t);
-                    })
-                });
-                assert_eq!(gradients[0].data[..], gradients[1].data[..]);
-                let [through, expected] = [(&dy, &norm), (&dz, &linear)].map(|(dy, norm)| {
-                    y.filled(|dx, t| batch_norm_gradient(x.view(), dy.view(), dx, x.size, norm, &gradients[0].data, t))
-                });
-                assert_eq!(dense(&through), dense(&expected));
-            }
         }
     }
 
@@ -423,10 +370,7 @@ mod tests {
             let dy = Tensor::random(&mut random, n, pixels, channels, 0);
             let gradients = Tensor::new(1, 1, 2 * channels, 0).filled(|out, t| {
                 let mut scratch = Floats::filled(f32::NAN, batch_scratch_len(x.size));
-                let statistics = [vec![0.0; channels], vec![1.0; channels]].concat();
-                let (gamma, beta, activation) = (&[][..], &[][..], Activation::Linear);
-                let norm = BatchNorm { gamma, beta, statistics: &statistics, activation };
-                channel_gradients(x.view(), dy.view(), x.size, &norm, out.data, &mut scratch, t);
+                channel_gradients(x.view(), dy.view(), x.size, None, out.data, &mut scratch, t);
             });
             let (x, dy) = (dense(&x), dense(&dy));
             check_slice(&gradients.data, 5e-5, |i| {

@@ -164,14 +164,9 @@ impl Operation for BatchNorm {
             cx.grad_input_in_place(0, Kernel::FixedNormGradient(back), &[dy], &parameters);
             return Ok(());
         };
-        let step = Lowered::Step(Kernel::ScaleGradient(ScaleGradientStep {
-            pixels,
-            channels,
-            activation: Activation::Linear,
-        }));
+        let step = Lowered::Step(Kernel::ScaleGradient(ScaleGradientStep { pixels, channels }));
         let scales = cx.add_step("scale", unbatched(&[2 * channels]), step, &[x, dy, statistics], &[]);
-        let back =
-            Kernel::BatchNormGradient(BatchNormGradientStep { pixels, channels, activation: Activation::Linear });
+        let back = Kernel::BatchNormGradient(BatchNormGradientStep { pixels, channels });
         cx.grad_input(0, back, &[x, dy, statistics, scales], &parameters[2..]);
         cx.grad_parameter_slice(2, scales, 0);
         cx.grad_parameter_slice(3, scales, channels);

@@ -11,7 +11,6 @@ mod norm;
 mod recurrence;
 mod update;
 
-use crate::kernels::elementwise::activation::Activation;
 use crate::kernels::movement::border::Border;
 use crate::kernels::parallel::image_batches::Images;
 use crate::plan::kernel::Kernel;
@@ -88,12 +87,9 @@ pub fn evaluate(kernel: &Kernel, inputs: &[Vec<f64>], parameters: &[Vec<f64>]) -
         (Kernel::BatchStatistics(step), [x]) => norm::batch_statistics(x, step.channels, f64::from(step.epsilon)),
         (Kernel::RunningStats(_), _) => vec![0.0],
         (Kernel::BatchNorm(_), [x, statistics]) => norm::batch_norm(x, statistics, &parameters[0], &parameters[1]),
-        (Kernel::ScaleGradient(step), [x, dy, statistics]) => {
-            norm::scale_gradient(x, &before_slope(step.activation, x, dy, statistics, parameters), statistics)
-        }
-        (Kernel::BatchNormGradient(step), [x, dy, statistics, scales]) => {
-            let dy = before_slope(step.activation, x, dy, statistics, parameters);
-            norm::batch_norm_gradient(x, &dy, statistics, scales, &parameters[0])
+        (Kernel::ScaleGradient(_), [x, dy, statistics]) => norm::scale_gradient(x, dy, statistics),
+        (Kernel::BatchNormGradient(_), [x, dy, statistics, scales]) => {
+            norm::batch_norm_gradient(x, dy, statistics, scales, &parameters[0])
         }
         (Kernel::FixedNormGradient(_), [dy]) => match parameters {
             [gamma] => norm::scaled(dy, gamma),
@@ -149,23 +145,5 @@ pub fn apply_changes(kernel: &Kernel, inputs: &[Vec<f64>], parameters: &mut [Arr
             update::update(step, &inputs[0], norm, parameters);
         }
         _ => {}
-    }
-}
-
-/// The gradient before the activation that a batch normalisation ends in.
-fn before_slope(
-    activation: Activation,
-    x: &[f64],
-    dy: &[f64],
-    statistics: &[f64],
-    parameters: &[Vec<f64>],
-) -> Vec<f64> {
-    match parameters {
-        [gamma, beta] if activation != Activation::Linear => {
-            let normalised = norm::batch_norm(x, statistics, gamma, beta);
-            let y: Vec<f64> = normalised.into_iter().map(|value| activation.exact(value)).collect();
-            elementwise::activation_gradient(activation, dy, &y)
-        }
-        _ => dy.to_vec(),
     }
 }

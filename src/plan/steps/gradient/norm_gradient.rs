@@ -118,13 +118,11 @@ impl KernelStep for BatchNormStep {
     }
 }
 
-/// The gradients of gamma and beta, `(2, channels)`, from x, dy and the statistics. With an activation dy is the gradient after
-/// it, and gamma and beta are parameters.
+/// The gradients of gamma and beta, `(2, channels)`, from x, dy and the statistics.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ScaleGradientStep {
     pub pixels: usize,
     pub channels: usize,
-    pub activation: Activation,
 }
 
 impl ScaleGradientStep {
@@ -136,22 +134,13 @@ impl ScaleGradientStep {
 impl KernelStep for ScaleGradientStep {
     fn run(&self, call: Call<'_>) -> Result<(), KernelError> {
         let (x, dy, statistics) = (call.inputs[0], call.inputs[1], &call.inputs[2].data[..2 * self.channels]);
-        let (gamma, beta) = match call.constants {
-            [gamma, beta] => (*gamma, *beta),
-            _ => (&[][..], &[][..]),
-        };
-        let norm = BatchNorm { gamma, beta, statistics, activation: self.activation };
         let out = &mut call.output.data[..2 * self.channels];
-        channel_gradients(x, dy, self.images(call.batch), &norm, out, call.scratch, call.threads);
+        channel_gradients(x, dy, self.images(call.batch), Some(statistics), out, call.scratch, call.threads);
         Ok(())
     }
 
     fn describe(&self) -> String {
-        format!("gradients of scale and shift of {} channels{}", self.channels, through(self.activation))
-    }
-
-    fn constants(&self) -> Vec<usize> {
-        if self.activation == Activation::Linear { Vec::new() } else { vec![self.channels; 2] }
+        format!("gradients of scale and shift of {} channels", self.channels)
     }
 
     fn sizes(&self) -> Sizes {
@@ -164,33 +153,25 @@ impl KernelStep for ScaleGradientStep {
     }
 }
 
-/// What a description says of the activation between a gradient and the normalisation.
-fn through(activation: Activation) -> String {
-    if activation == Activation::Linear { String::new() } else { format!(", through {activation}") }
-}
-
-/// The input gradient of batch normalisation by the batch, from x, dy, the statistics and the gradients of gamma and beta. With an
-/// activation dy is the gradient after it.
+/// The input gradient of batch normalisation by the batch, from x, dy, the statistics and the gradients of gamma and beta.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BatchNormGradientStep {
     pub pixels: usize,
     pub channels: usize,
-    pub activation: Activation,
 }
 
 impl KernelStep for BatchNormGradientStep {
     fn run(&self, call: Call<'_>) -> Result<(), KernelError> {
         let size = Images { n: call.batch, pixels: self.pixels, channels: self.channels };
         let per_channel = |index: usize| &call.inputs[index].data[..2 * self.channels];
-        let (gamma, beta, activation) = (call.constants[0], call.constants[1], self.activation);
+        let (gamma, beta, activation) = (call.constants[0], call.constants[1], Activation::Linear);
         let norm = BatchNorm { gamma, beta, statistics: per_channel(2), activation };
         batch_norm_gradient(call.inputs[0], call.inputs[1], call.output, size, &norm, per_channel(3), call.threads);
         Ok(())
     }
 
     fn describe(&self) -> String {
-        let activation = through(self.activation);
-        format!("back through the normalisation of {}x{} by the batch{activation}", self.pixels, self.channels)
+        format!("back through the normalisation of {}x{} by the batch", self.pixels, self.channels)
     }
 
     fn sizes(&self) -> Sizes {

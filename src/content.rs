@@ -107,8 +107,7 @@ impl Content {
     /// # Errors
     /// If it cannot be read.
     pub fn of_file(file: &mut File, length: u64) -> io::Result<Self> {
-        let mut head = Vec::with_capacity(HEAD);
-        file.by_ref().take(HEAD as u64).read_to_end(&mut head)?;
+        let head = head_of(file)?;
         let mut content = Self::of(&head, length);
         if let Content::Other(_) = content {
             // The signature is at 0, 512, 1024, 2048 and so on.
@@ -176,8 +175,19 @@ impl Content {
     }
 }
 
+fn head_of(file: &mut File) -> io::Result<Vec<u8>> {
+    let mut head = Vec::with_capacity(HEAD);
+    file.by_ref().take(HEAD as u64).read_to_end(&mut head)?;
+    Ok(head)
+}
+
+/// Whether a file is a PNG that this program drew.
+pub fn is_drawn_png(path: &Path) -> bool {
+    open_regular(path).and_then(|(mut file, _)| head_of(&mut file)).is_ok_and(|head| is_marked_png(&head))
+}
+
 /// Whether a file with these first bytes is a PNG that this program drew.
-pub fn is_drawn_png(head: &[u8]) -> bool {
+pub(crate) fn is_marked_png(head: &[u8]) -> bool {
     let mark = format!("tEXt{}\0{}", DRAWN_PNG.0, DRAWN_PNG.1);
     Content::of(head, head.len() as u64) == Content::Png
         && head.windows(mark.len()).any(|window| window == mark.as_bytes())

@@ -3,7 +3,7 @@
 use super::output::messages::{self, error};
 use super::result::{CommandResult, Failed};
 use crate::artifact::Artifact;
-use crate::data::arrays::array_file;
+use crate::data::arrays::array_file::{self, Format};
 use crate::diagnostics::suggest::did_you_mean_file;
 use crate::diagnostics::{Code, Diagnostic};
 use crate::plan::{Plan, Port};
@@ -13,8 +13,7 @@ use std::path::Path;
 
 /// Whether a file has the ending of array files.
 pub fn is_array(path: &Path) -> bool {
-    let ending = path.extension().map(|ending| ending.to_string_lossy().to_ascii_lowercase());
-    matches!(ending.as_deref(), Some("npy" | "npz" | "h5" | "hdf5"))
+    array_file::format_of_ending(path).is_ok()
 }
 
 /// Checks that a file has arrays, before a net is compiled for it.
@@ -63,7 +62,7 @@ pub fn read_arrays(path: &Path, ports: &[Port]) -> Result<Vec<ArrayD<f32>>, Fail
     };
     let arrays: Vec<ArrayD<f32>> = match ports {
         [_] => vec![read(None)?],
-        several if path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("npy")) => {
+        several if array_file::format_of_ending(path).is_ok_and(|format| format == Format::Npy) => {
             let names: Vec<&str> = several.iter().map(|port| port.name.as_str()).collect();
             let message = format!("{} has one array, but the net has {} inputs", path.display(), names.len());
             let help = format!("give it an .npz or .h5 with arrays named {}", names.join(", "));

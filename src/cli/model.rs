@@ -5,9 +5,11 @@ use super::output::messages;
 use super::result::{CommandResult, Failed};
 use crate::artifact::Artifact;
 use crate::compile::{self, Build};
+use crate::data::Decoding;
 use crate::diagnostics::counted;
 use crate::elaborate;
 use crate::elaborate::project::source_files::piped;
+use crate::source::Sources;
 use crate::train::batches::net_inputs::NetInputs;
 use crate::train::recorded_loss;
 use crate::weights::bind::report::Report;
@@ -140,6 +142,14 @@ pub fn open_for(
     let artifact = build.in_memory().map_err(|errors| messages::fail(&errors, &spec.sources))?;
     messages::emit(&build.bindings.lint_values(), &spec.sources);
     Ok(artifact)
+}
+
+/// How photos become the input of a net.
+///
+/// # Errors
+/// As [`NetInputs::photo_decoding`]; the error has been reported.
+pub fn photo_decoding(inputs: &NetInputs) -> Result<Decoding, Failed> {
+    inputs.photo_decoding().map_err(|errors| messages::fail(&errors, &Sources::default()))
 }
 
 /// As [`open_for`], for any inputs.

@@ -5,10 +5,9 @@ use crate::content;
 use crate::data::samples::photo_paths;
 use crate::data::samples::photo_paths::InputKind;
 use crate::diagnostics::{Code, Diagnostic};
-use crate::file::{self, folder_of};
+use crate::file::folder_of;
 use crate::source::plain;
 use crate::weights;
-use std::io::Read;
 use std::path::Path;
 
 /// The kinds of files that netc recognises.
@@ -47,7 +46,7 @@ impl FileKind {
         if artifact::is_artifact(path) {
             return Some(FileKind::Artifact);
         }
-        if is_drawn_png(path) {
+        if content::is_drawn_png(path) {
             return Some(FileKind::Drawing);
         }
         // Before arrays, because weights use the same file formats.
@@ -59,12 +58,6 @@ impl FileKind {
             InputKind::Array => Some(FileKind::Arrays),
         }
     }
-}
-
-fn is_drawn_png(path: &Path) -> bool {
-    let mut head = Vec::new();
-    let read = file::open_regular(path).and_then(|(file, _)| file.take(content::HEAD as u64).read_to_end(&mut head));
-    read.is_ok() && content::is_drawn_png(&head)
 }
 
 /// The error of an output that cannot be written.

@@ -75,7 +75,7 @@ mod tests {
     #[test]
     fn shapes_and_text_have_two_pixels_a_unit() {
         let bytes = png(&drawing(100, 40)).expect("a drawing");
-        assert!(crate::content::is_drawn_png(&bytes));
+        assert!(crate::content::is_marked_png(&bytes));
         let pixels = image::load_from_memory(&bytes).expect("a PNG").into_rgb8();
         assert_eq!(pixels.dimensions(), (200, 80));
         assert_eq!((pixels[(19, 19)].0, pixels[(199, 0)].0), ([255, 0, 0], [255, 255, 255]));

@@ -23,7 +23,7 @@ pub fn check(path: &Path, kind: FileKind, inputs: &[&Path]) -> CommandResult {
 /// # Errors
 /// As [`check`], and another ending; the error has been reported.
 pub fn check_arrays(path: &Path, inputs: &[&Path]) -> CommandResult {
-    array_file::check_ending(path).map_err(|cause| messages::error(Code::Output, cause.to_string()))?;
+    array_file::format_of_ending(path).map_err(|cause| messages::error(Code::Output, cause.to_string()))?;
     check(path, FileKind::Arrays, inputs)
 }
 

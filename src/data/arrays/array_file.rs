@@ -13,25 +13,7 @@ use std::fs::File;
 use std::io::{self, BufReader};
 use std::path::Path;
 
-pub use super::array_write::{check_ending, write, write_hdf5, write_npy, write_npz};
-
-/// The formats, which are detected from the first bytes of a file.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Format {
-    Npy,
-    Npz,
-    Hdf5,
-}
-
-impl Format {
-    fn in_words(self) -> &'static str {
-        match self {
-            Format::Npy => "a .npy file",
-            Format::Npz => "a .npz file",
-            Format::Hdf5 => "an HDF5 file",
-        }
-    }
-}
+pub use super::array_write::{Format, format_of_ending, write, write_hdf5, write_npy, write_npz};
 
 /// The array `name` in the file at `path`; without a name, its only one. The format is detected from the content.
 pub fn read(path: &Path, name: Option<&str>) -> Result<ArrayD<f32>, ArrayError> {

@@ -14,32 +14,42 @@ use std::path::Path;
 /// Like all writers here, it writes a temporary file in the same folder, syncs it to disk and renames it to `path`; on an
 /// error, an existing file at `path` is unchanged and the temporary file is removed.
 pub fn write(path: &Path, arrays: &[(&str, ArrayViewD<f32>)]) -> Result<(), ArrayError> {
-    match (check_ending(path)?, arrays) {
-        (Ending::Npy, [(_, array)]) => write_npy(path, array.view()),
-        (Ending::Npy, _) => at(path, || Err(ArrayErrorKind::OneArray)),
-        (Ending::Npz, arrays) => write_npz(path, arrays),
-        (Ending::Hdf5, arrays) => write_hdf5(path, arrays),
+    match (format_of_ending(path)?, arrays) {
+        (Format::Npy, [(_, array)]) => write_npy(path, array.view()),
+        (Format::Npy, _) => at(path, || Err(ArrayErrorKind::OneArray)),
+        (Format::Npz, arrays) => write_npz(path, arrays),
+        (Format::Hdf5, arrays) => write_hdf5(path, arrays),
     }
 }
 
-/// The format that a file is written in.
+/// The formats. Files that are read are told by their first bytes, those that are written by their ending.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
+pub enum Format {
     Npy,
     Npz,
     Hdf5,
+}
+
+impl Format {
+    pub(super) fn in_words(self) -> &'static str {
+        match self {
+            Format::Npy => "a .npy file",
+            Format::Npz => "a .npz file",
+            Format::Hdf5 => "an HDF5 file",
+        }
+    }
 }
 
 /// The format of a file's ending.
 ///
 /// # Errors
 /// [`ArrayErrorKind::UnknownExtension`].
-pub fn check_ending(path: &Path) -> Result<Ending, ArrayError> {
+pub fn format_of_ending(path: &Path) -> Result<Format, ArrayError> {
     let ending = path.extension().and_then(|ending| ending.to_str()).map(str::to_ascii_lowercase);
     match ending.as_deref() {
-        Some("npy") => Ok(Ending::Npy),
-        Some("npz") => Ok(Ending::Npz),
-        Some("h5" | "hdf5") => Ok(Ending::Hdf5),
+        Some("npy") => Ok(Format::Npy),
+        Some("npz") => Ok(Format::Npz),
+        Some("h5" | "hdf5") => Ok(Format::Hdf5),
         _ => at(path, || Err(ArrayErrorKind::UnknownExtension)),
     }
 }

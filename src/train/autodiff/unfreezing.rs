@@ -104,22 +104,21 @@ mod tests {
 
     #[test]
     fn ranges_select_as_cuts_do() {
-        let text = "Input(4) >> Dense(3) as a >> (Dense(3) as b | Dense(3) as c/d) >> Add as e >> Softmax(2) as f";
-        let net = graph(&load(text, &from_disk).expect("a spec"), None).expect("a net").0;
-        let names = |range: &str| -> Vec<String> {
-            let keep = select(&net, range).expect("layers");
+        let net = |text: &str| graph(&load(text, &from_disk).expect("a spec"), None).expect("a net").0;
+        let selected = |net: &Graph, range: &str| -> Vec<String> {
+            let keep = select(net, range).expect("layers");
             net.ids().filter(|id| keep[id.0]).map(|id| net.node(id).name.clone()).collect()
         };
+        let branches =
+            net("Input(4) >> Dense(3) as a >> (Dense(3) as b | Dense(3) as c/d) >> Add as e >> Softmax(2) as f");
+        let names = |range: &str| selected(&branches, range);
         assert_eq!(names("b.."), ["b", "e", "f"]);
         assert_eq!(names("c"), ["c/d"]);
         assert_eq!(names("a..e"), ["a", "b", "c/d"]);
         assert_eq!(names("a..=c"), ["a", "c/d"]);
-        assert_eq!(select(&net, "g.."), Err("g".to_string()));
+        assert_eq!(select(&branches, "g.."), Err("g".to_string()));
         // A module with layers and a parameter of its own.
-        let text = "Input(4) >> Dense(4) as a >> Dense(4) as b.one >> Scale as b >> Softmax(2) as c";
-        let net = graph(&load(text, &from_disk).expect("a spec"), None).expect("a net").0;
-        let keep = select(&net, "b..").expect("layers");
-        let names: Vec<&str> = net.ids().filter(|id| keep[id.0]).map(|id| net.node(id).name.as_str()).collect();
-        assert_eq!(names, ["b.one", "b", "c"]);
+        let module = net("Input(4) >> Dense(4) as a >> Dense(4) as b.one >> Scale as b >> Softmax(2) as c");
+        assert_eq!(selected(&module, "b.."), ["b.one", "b", "c"]);
     }
 }

@@ -8,14 +8,13 @@ use crate::cli::output::messages::{self, error};
 use crate::cli::output::run_errors::run_failed;
 use crate::cli::output::{output_guard, progress};
 use crate::cli::result::{CommandResult, Failed};
-use crate::data::arrays::array_file;
+use crate::data::arrays::array_file::{self, Format};
 use crate::data::samples::photo_paths::{Input, InputKind, Walk, expand};
-use crate::data::{Dataset, Decoding, Policy, Samples, Targets};
+use crate::data::{Dataset, Policy, Samples, Targets};
 use crate::diagnostics::suggest::did_you_mean_file;
 use crate::diagnostics::{Code, Diagnostic};
 use crate::plan::Port;
 use crate::runtime::non_finite::non_finite;
-use crate::source::Sources;
 use crate::train::batches::batch_source::BatchSourceError;
 use crate::train::batches::net_inputs::NetInputs;
 use crate::train::batches::unreadable_photos::SamplesError;
@@ -74,8 +73,9 @@ pub fn run(args: &Args) -> CommandResult {
         }
         paths => photos(paths)?,
     };
-    let artifact = Arc::new(model::open_for(&args.model, &args.build, |inputs| takes_photos(inputs).map(|_| ()))?);
-    let decoding = takes_photos(&NetInputs::of_artifact(&artifact.manifest))?;
+    let artifact =
+        Arc::new(model::open_for(&args.model, &args.build, |inputs| model::photo_decoding(inputs).map(|_| ()))?);
+    let decoding = model::photo_decoding(&NetInputs::of_artifact(&artifact.manifest))?;
     let outputs = artifact.manifest.plan.outputs.len();
     if is_npy(&path) && outputs > 1 {
         let message = format!("{} has room for one array, and the net has {outputs} outputs", path.display());
@@ -106,10 +106,6 @@ pub fn run(args: &Args) -> CommandResult {
     }
     let values = rows.into_iter().map(|rows| rows.into_values().map_err(|cause| error(Code::Array, cause.to_string())));
     write(args, &path, &artifact, values.collect::<Result<_, _>>()?, &photos)
-}
-
-fn takes_photos(inputs: &NetInputs) -> Result<Decoding, Failed> {
-    inputs.photo_decoding().map_err(|errors| messages::fail(&errors, &Sources::default()))
 }
 
 fn has_subfolders(path: &Path) -> bool {
@@ -176,7 +172,7 @@ fn write(args: &Args, path: &Path, artifact: &Artifact, features: Vec<Vec<f32>>,
 
 /// Whether a file has room for one array.
 fn is_npy(path: &Path) -> bool {
-    path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("npy"))
+    array_file::format_of_ending(path).is_ok_and(|format| format == Format::Npy)
 }
 
 /// The file of the photos' names: `f.h5` has `f.photos.csv`.

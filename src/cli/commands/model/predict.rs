@@ -20,7 +20,7 @@ use crate::diagnostics::{Code, Diagnostic};
 use crate::file::read_piped;
 use crate::runtime::Session;
 use crate::runtime::non_finite::{first_nan, non_finite};
-use crate::source::{Sources, plain};
+use crate::source::plain;
 use crate::train::batches::net_inputs::NetInputs;
 use ndarray::Axis;
 use std::path::{Path, PathBuf};
@@ -67,7 +67,7 @@ pub fn run(args: &Args) -> CommandResult {
         _ => return Err(error(Code::Inputs, "photos and arrays cannot be mixed")),
     };
     let takes = |inputs: &NetInputs| match &found {
-        Some(_) => inputs.photo_decoding().map(|_| ()).map_err(|errors| messages::fail(&errors, &Sources::default())),
+        Some(_) => model::photo_decoding(inputs).map(|_| ()),
         None => args.inputs.iter().try_for_each(|path| check_shapes(path, &inputs.ports)),
     };
     let artifact = Arc::new(model::open_for(&args.model, &args.build, takes)?);
@@ -111,8 +111,7 @@ fn find_photos(args: &Args) -> Result<Inputs, Failed> {
 /// Predicts photos, batch by batch; the next ones are decoded meanwhile.
 fn photos(session: &mut Session, artifact: &Artifact, args: &Args, found: Inputs) -> Result<Predictions, Failed> {
     let plan = &artifact.manifest.plan;
-    let decoding = NetInputs::of_artifact(&artifact.manifest).photo_decoding();
-    let decoding = decoding.map_err(|errors| messages::fail(&errors, &Sources::default()))?;
+    let decoding = model::photo_decoding(&NetInputs::of_artifact(&artifact.manifest))?;
     let port = &plan.inputs[0];
     let mut predictions = Predictions::new(plan.outputs.len());
     let mut failed = false;

@@ -13,6 +13,8 @@ mod number_format;
 mod png;
 pub mod predictions;
 mod scopes;
+#[cfg(feature = "png")]
+mod svg_outlines;
 mod svg_text;
 
 pub use charts::curves::curves;
@@ -22,4 +24,6 @@ pub use html::network::network;
 pub use html::{MisclassifiedPhoto, ReportKind, report};
 pub use layer_table::{TableOptions, json, table};
 #[cfg(feature = "png")]
-pub use png::{PngError, png};
+pub use png::{Png, PngError, png};
+#[cfg(feature = "png")]
+pub use svg_outlines::OutlineError;

@@ -1,12 +1,11 @@
 //! Drawings as pixels.
 
+use super::svg_outlines::{OutlineError, outlined};
 use crate::content::DRAWN_PNG;
 use resvg::tiny_skia::{Color, Pixmap, Transform};
 use resvg::usvg::{self, Options, Tree};
+use std::collections::BTreeSet;
 
-/// The fonts of PNGs, so that they do not depend on those of the machine. See `fonts/LICENSE`.
-const FONTS: [&[u8]; 2] = [include_bytes!("fonts/DejaVuSans.ttf"), include_bytes!("fonts/DejaVuSans-Bold.ttf")];
-const FAMILY: &str = "DejaVu Sans";
 /// Pixels for a unit of the drawing, as of screens of today; one where a drawing has too many pixels.
 const SCALES: [f32; 2] = [2.0, 1.0];
 /// The most pixels of a drawing: 256 MiB of memory.
@@ -18,21 +17,28 @@ pub enum PngError {
     #[error("the drawing has {0} x {1} pixels, more than fit a PNG of {limit} million", limit = MAX_PIXELS as u32 >> 20)]
     TooLarge(u32, u32),
     #[error(transparent)]
+    Text(#[from] OutlineError),
+    #[error(transparent)]
     Svg(#[from] usvg::Error),
     #[error(transparent)]
     Encoding(#[from] png::EncodingError),
 }
 
-/// Draws an SVG of [`super::svg`] on white, two pixels a unit. Deterministic: characters that the shipped fonts lack are missing.
+/// A drawing as a file.
+#[derive(Debug)]
+pub struct Png {
+    pub bytes: Vec<u8>,
+    /// The characters that the shipped fonts lack: a box stands for each.
+    pub lacking: BTreeSet<char>,
+}
+
+/// Draws an SVG of [`super::svg`] on white, two pixels a unit. Deterministic: no font of the machine is read.
 ///
 /// # Errors
 /// The drawing is too large, or not an SVG.
-pub fn png(svg: &str) -> Result<Vec<u8>, PngError> {
-    let mut options = Options { font_family: FAMILY.to_string(), ..Options::default() };
-    let fonts = options.fontdb_mut();
-    FONTS.iter().for_each(|font| fonts.load_font_data(font.to_vec()));
-    fonts.set_sans_serif_family(FAMILY);
-    let tree = Tree::from_str(svg, &options)?;
+pub fn png(svg: &str) -> Result<Png, PngError> {
+    let (svg, lacking) = outlined(svg)?;
+    let tree = Tree::from_str(&svg, &Options::default())?;
     let size = tree.size();
     let scale = SCALES.into_iter().find(|scale| size.width() * size.height() * scale * scale <= MAX_PIXELS);
     let (width, height) = (size.width().ceil() as u32, size.height().ceil() as u32);
@@ -42,7 +48,7 @@ pub fn png(svg: &str) -> Result<Vec<u8>, PngError> {
     let Some(mut pixels) = Pixmap::new(width, height) else { return Err(too_large) };
     pixels.fill(Color::WHITE);
     resvg::render(&tree, Transform::from_scale(scale, scale), &mut pixels.as_mut());
-    encode(width, height, &opaque(pixels))
+    Ok(Png { bytes: encode(width, height, &opaque(pixels))?, lacking })
 }
 
 /// The channels red, green and blue of pixels that all are opaque.
@@ -50,7 +56,7 @@ fn opaque(pixels: Pixmap) -> Vec<u8> {
     pixels.data().chunks_exact(4).flat_map(|pixel| [pixel[0], pixel[1], pixel[2]]).collect()
 }
 
-fn encode(width: u32, height: u32, pixels: &[u8]) -> Result<Vec<u8>, PngError> {
+fn encode(width: u32, height: u32, pixels: &[u8]) -> Result<Vec<u8>, png::EncodingError> {
     let mut bytes = Vec::new();
     let mut encoder = png::Encoder::new(&mut bytes, width, height);
     encoder.set_color(png::ColorType::Rgb);
@@ -74,7 +80,8 @@ mod tests {
 
     #[test]
     fn shapes_and_text_have_two_pixels_a_unit() {
-        let bytes = png(&drawing(100, 40)).expect("a drawing");
+        let Png { bytes, lacking } = png(&drawing(100, 40)).expect("a drawing");
+        assert!(lacking.is_empty());
         assert!(crate::content::is_marked_png(&bytes));
         let pixels = image::load_from_memory(&bytes).expect("a PNG").into_rgb8();
         assert_eq!(pixels.dimensions(), (200, 80));
@@ -86,8 +93,14 @@ mod tests {
     }
 
     #[test]
+    fn characters_without_a_glyph_are_told() {
+        let svg = drawing(100, 40).replace("3 × 4", "vögel &lt; 鸟 &amp; 鱼鸟");
+        assert_eq!(png(&svg).expect("a drawing").lacking.into_iter().collect::<String>(), "鱼鸟");
+    }
+
+    #[test]
     fn sizes_are_bounded() {
-        let bytes = png(&drawing(8192, 8192)).expect("one pixel a unit");
+        let bytes = png(&drawing(8192, 8192)).expect("one pixel a unit").bytes;
         assert_eq!(image::load_from_memory(&bytes).expect("a PNG").width(), 8192);
         let error = png(&drawing(8192, 8193)).expect_err("too many pixels");
         assert_eq!(error.to_string(), "the drawing has 8192 x 8193 pixels, more than fit a PNG of 64 million");

@@ -86,8 +86,16 @@ fn painter(path: &Path, svg: bool) -> Option<Painter> {
 #[cfg(feature = "png")]
 fn pixels(graph: &Graph, options: DrawingOptions) -> Result<Vec<u8>, Diagnostic> {
     let help = "a drawing in a .svg or .html file has any size; `--depth 1` makes it smaller";
-    view::png(&view::svg_with(graph, options))
-        .map_err(|error| Diagnostic::new(Code::Output, format!("no PNG is drawn: {error}")).help(help))
+    let png = view::png(&view::svg_with(graph, options))
+        .map_err(|error| Diagnostic::new(Code::Output, format!("no PNG is drawn: {error}")).help(help))?;
+    if !png.lacking.is_empty() {
+        let lacking: String = png.lacking.iter().collect();
+        messages::line(
+            "Note",
+            format!("PNGs have no font for {lacking}: a box stands for each; a .svg file shows them"),
+        );
+    }
+    Ok(png.bytes)
 }
 
 #[cfg(not(feature = "png"))]

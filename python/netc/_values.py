@@ -15,6 +15,8 @@ class Preprocessing:
     ----------
     resize : int or None
         The length in pixels of the shorter side; None resizes both sides to those of the input.
+    interpolation : {"bilinear", "bicubic"}
+        The filter of resizing.
     crop : {"center", "center_even"}
         Where the crop begins: see ``Image(…)`` in the language.
     order : {"rgb", "bgr"}
@@ -28,6 +30,7 @@ class Preprocessing:
     """
 
     resize: int | None
+    interpolation: str
     crop: str
     order: str
     scale: float

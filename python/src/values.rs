@@ -29,9 +29,9 @@ pub fn preprocessing<'py>(py: Python<'py>, image: &Preprocessing) -> PyResult<Bo
         Resize::ShorterSide(pixels) => Some(pixels),
         Resize::Squash => None,
     };
-    let (crop, order) = (image.crop.to_string(), image.order.to_string());
+    let [interpolation, crop, order] = [image.interpolation.to_string(), image.crop.to_string(), image.order.to_string()];
     let [mean, std] = [image.mean, image.std].map(|[a, b, c]| (a, b, c));
-    value(py, "Preprocessing", (resize, crop, order, image.scale, mean, std, image.to_string()))
+    value(py, "Preprocessing", (resize, interpolation, crop, order, image.scale, mean, std, image.to_string()))
 }
 
 /// An epoch, whose fields have the names of the record.

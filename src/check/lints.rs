@@ -12,7 +12,7 @@ use crate::ops::pool::Pool;
 use crate::request::WeightsRequest;
 use crate::source::Span;
 use crate::syntax::parse;
-use crate::weights::pretrained_config::PretrainedConfig;
+use crate::weights::pretrained_config::{ConfiguredInterpolation, PretrainedConfig};
 
 use std::collections::BTreeSet;
 
@@ -133,9 +133,9 @@ impl Spec {
             } else {
                 diagnostic = diagnostic.note(format!("the net's input gives `{}`", text(found)));
             }
-            if let Some(way) = config.interpolation.filter(|way| way != "bilinear") {
-                let way: String = way.chars().filter(|c| !c.is_control()).take(20).collect();
-                diagnostic = diagnostic.note(format!("it resizes photos by {way} interpolation, netc bilinearly"));
+            if let ConfiguredInterpolation::Other(way) = &config.interpolation {
+                diagnostic =
+                    diagnostic.note(format!("it resizes photos by {way} interpolation, which netc does not have"));
             }
             let help = format!("give `Input` the preprocessing of the weights: `image={}`", text(&trained));
             diagnostics.push(diagnostic.help(help));

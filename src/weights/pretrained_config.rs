@@ -1,7 +1,7 @@
 //! `config.json` beside weights of timm and of the Hugging Face hub: which photos they were trained with.
 
 use crate::file::read_regular;
-use crate::ops::input::preprocessing::{ChannelOrder, Crop, Preprocessing, Resize};
+use crate::ops::input::preprocessing::{ChannelOrder, Crop, Interpolation, Preprocessing, Resize};
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 
@@ -19,8 +19,26 @@ pub struct PretrainedConfig {
     pub std: [f32; 3],
     /// The part of a resized photo that is used, along each side.
     pub crop: Option<f32>,
-    /// How a photo is resized: `bicubic`.
-    pub interpolation: Option<String>,
+    pub interpolation: ConfiguredInterpolation,
+}
+
+/// What a configuration says of the filter of resizing.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ConfiguredInterpolation {
+    Unsaid,
+    Known(Interpolation),
+    /// One that netc does not have: `lanczos`.
+    Other(String),
+}
+
+impl ConfiguredInterpolation {
+    fn of(word: Option<String>) -> Self {
+        let Some(word) = word else { return Self::Unsaid };
+        match Interpolation::WORDS.into_iter().find(|(known, _)| *known == word) {
+            Some((_, interpolation)) => Self::Known(interpolation),
+            None => Self::Other(word.chars().filter(|c| !c.is_control()).take(20).collect()),
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -49,6 +67,7 @@ impl PretrainedConfig {
         let (mean, std) = (mean?, std?);
         let crop = crop_pct.filter(|part| (0.01..=1.0).contains(part));
         let is_center = crop_mode.is_none_or(|mode| mode == "center");
+        let interpolation = ConfiguredInterpolation::of(interpolation);
         let config = PretrainedConfig { file, mean, std, crop: crop.filter(|_| is_center), interpolation };
         config.preprocessing(224).check().ok().map(|()| config)
     }
@@ -58,6 +77,10 @@ impl PretrainedConfig {
         let whole = (side as f32 / self.crop.unwrap_or(1.0)).floor() as u32;
         Preprocessing {
             resize: Resize::ShorterSide(whole.clamp(1, Preprocessing::MAX_RESIZE)),
+            interpolation: match self.interpolation {
+                ConfiguredInterpolation::Known(known) => known,
+                _ => Interpolation::default(),
+            },
             crop: Crop::CenterEven,
             order: ChannelOrder::Rgb,
             scale: 1.0 / 255.0,
@@ -78,7 +101,11 @@ impl PretrainedConfig {
             (_, Resize::ShorterSide(own), Resize::ShorterSide(other)) => own.abs_diff(other) <= 1,
             _ => false,
         };
-        other.order == ChannelOrder::Rgb && (0..3).all(near) && resized
+        let interpolated = match self.interpolation {
+            ConfiguredInterpolation::Known(known) => other.interpolation == known,
+            _ => true,
+        };
+        other.order == ChannelOrder::Rgb && (0..3).all(near) && resized && interpolated
     }
 }
 
@@ -98,6 +125,9 @@ mod tests {
         assert_eq!(of("{\"hidden_size\": 768}"), None);
         assert_eq!(of("{\"mean\": [0.5, 0.5, 0.5], \"std\": [0, 1, 1]}"), None);
         let text = "{\"pretrained_cfg\": {\"mean\": [0.485, 0.456, 0.406], \"std\": [0.229, 0.224, 0.225], \"crop_pct\": 0.875}}";
+        let bicubic = text.replace("0.875", "0.875, \"interpolation\": \"bicubic\"");
+        let config = of(&bicubic).expect("a configuration");
+        assert!(!config.agrees(&Preprocessing::torch(), 224) && config.agrees(&config.preprocessing(224), 224));
         let config = of(text).expect("a configuration");
         assert!(config.agrees(&Preprocessing::torch(), 224));
         assert!(!config.agrees(&Preprocessing::torch(), 288));

@@ -147,7 +147,7 @@ fn fill(
         }
         None => sides(&picture, preprocessing, (height, width))?,
     };
-    let pixels = resample(&picture, rows, columns);
+    let pixels = resample(&picture, rows, columns, preprocessing.interpolation);
     let mut picture = Picture { width, height, channels: picture.channels, pixels };
     if let Some(draw) = draw {
         draw.change(&mut picture);

@@ -4,6 +4,7 @@ use super::decode::decode;
 use super::photo;
 use super::photo_error::{PhotoError, PhotoErrorKind};
 use super::resample::{Side, resample};
+use crate::ops::input::preprocessing::Interpolation;
 use image::ExtendedColorType;
 use image::codecs::jpeg::JpegEncoder;
 use std::path::Path;
@@ -23,7 +24,7 @@ pub fn thumbnail(path: &Path, side: u32) -> Result<Vec<u8>, PhotoError> {
         Side { from, to: count as u64, start: 0, count }
     };
     let (rows, columns) = (short(picture.height), short(picture.width));
-    let pixels = resample(&picture, rows, columns);
+    let pixels = resample(&picture, rows, columns, Interpolation::Bilinear);
     let colour = if picture.channels == 1 { ExtendedColorType::L8 } else { ExtendedColorType::Rgb8 };
     let mut jpeg = Vec::new();
     JpegEncoder::new_with_quality(&mut jpeg, QUALITY)

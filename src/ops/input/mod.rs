@@ -11,7 +11,7 @@ use crate::graph::{
 };
 use crate::tensor::{Size, TensorType};
 use ndarray::ArrayD;
-use preprocessing::{ChannelOrder, Crop, Preprocessing, Resize};
+use preprocessing::{ChannelOrder, Crop, Interpolation, Preprocessing, Resize};
 use std::any::Any;
 use std::sync::Arc;
 
@@ -46,7 +46,7 @@ pub static INPUT: Definition = Definition {
     ],
     details: "Inside a chain it is an assertion on the shape. It counts as a layer and costs nothing.\n\n\
         The full form of a preprocessing is `Image(resize=256, crop=center, order=bgr, scale=1, mean=[103.939, 116.779, 123.68], std=1)`: \
-        the shorter side to `resize` (bilinear with antialiasing; `squash` ignores the aspect), the centre of the Input's size (`center_even` \
+        the shorter side to `resize` (with antialiasing, bilinear or by `interpolation=bicubic`; `squash` ignores the aspect), the centre of the Input's size (`center_even` \
         begins at an even pixel where the border cannot be halved, as torchvision does), the order of the channels, then (x * scale - mean) / std. Presets: `Caffe` (that one), `Torch`, `Unit`, `Symmetric`; `Caffe(resize=227)` changes an entry.",
     example: "Input(28x28x1, image=Unit) >> Flatten >> Softmax(10)",
     build: |arguments| {
@@ -74,6 +74,12 @@ pub const IMAGE: &[Argument] = &[
         takes: "integer or `squash`",
         default: Default::Int(256),
         doc: "the shorter side, in pixels",
+    },
+    Argument {
+        name: "interpolation",
+        takes: "`bilinear` or `bicubic`",
+        default: Default::Word("bilinear"),
+        doc: "the filter of resizing, with antialiasing (Pillow's; most networks of timm take `bicubic`)",
     },
     Argument {
         name: "crop",
@@ -126,10 +132,8 @@ pub fn preprocessing_of(value: &Value) -> Result<Option<Preprocessing>, Diagnost
             _ => return Err(entries.wrong("resize", "takes a number of pixels or `squash`")),
         };
     }
-    if entries.given("crop").is_some() {
-        let word = entries.word("crop", &Crop::WORDS.map(|(word, _)| word))?;
-        preset.crop = Crop::WORDS.into_iter().find(|(known, _)| *known == word).map_or(preset.crop, |(_, crop)| crop);
-    }
+    preset.interpolation = chosen(&entries, "interpolation", Interpolation::WORDS, preset.interpolation)?;
+    preset.crop = chosen(&entries, "crop", Crop::WORDS, preset.crop)?;
     if entries.given("order").is_some() {
         preset.order = match entries.word("order", &["rgb", "bgr"])? {
             "bgr" => ChannelOrder::Bgr,
@@ -147,6 +151,20 @@ pub fn preprocessing_of(value: &Value) -> Result<Option<Preprocessing>, Diagnost
     }
     preset.check().map_err(|error| Diagnostic::new(Code::WrongArgument, error.to_string()).at(value.span, "here"))?;
     Ok(Some(preset))
+}
+
+/// The value of an entry that takes a word; `otherwise` if it is not given.
+fn chosen<T: Copy>(
+    entries: &Arguments,
+    name: &'static str,
+    words: [(&'static str, T); 2],
+    otherwise: T,
+) -> Result<T, Diagnostic> {
+    if entries.given(name).is_none() {
+        return Ok(otherwise);
+    }
+    let word = entries.word(name, &words.map(|(word, _)| word))?;
+    Ok(words.into_iter().find(|(known, _)| *known == word).map_or(otherwise, |(_, value)| value))
 }
 
 fn per_channel(value: &Value) -> Option<[f32; 3]> {

@@ -13,6 +13,25 @@ pub enum Resize {
     Squash,
 }
 
+/// How the pixels of a resized photo come from those around them, with antialiasing (Pillow's filters of these names).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Interpolation {
+    /// A triangle.
+    #[default]
+    Bilinear,
+    /// Keys' cubic kernel with a = -0.5.
+    Bicubic,
+}
+
+impl Interpolation {
+    /// The words in specs, with their meanings.
+    pub const WORDS: [(&'static str, Self); 2] = [("bilinear", Self::Bilinear), ("bicubic", Self::Bicubic)];
+
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// Which part of the resized photo is used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Crop {
@@ -53,6 +72,8 @@ pub enum ChannelOrder {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Preprocessing {
     pub resize: Resize,
+    #[serde(default, skip_serializing_if = "Interpolation::is_default")]
+    pub interpolation: Interpolation,
     pub crop: Crop,
     pub order: ChannelOrder,
     pub scale: f32,
@@ -82,6 +103,7 @@ impl Preprocessing {
     pub const fn caffe() -> Self {
         Self {
             resize: Resize::ShorterSide(256),
+            interpolation: Interpolation::Bilinear,
             crop: Crop::Center,
             order: ChannelOrder::Bgr,
             scale: 1.0,
@@ -94,6 +116,7 @@ impl Preprocessing {
     pub const fn torch() -> Self {
         Self {
             resize: Resize::ShorterSide(256),
+            interpolation: Interpolation::Bilinear,
             crop: Crop::CenterEven,
             order: ChannelOrder::Rgb,
             scale: 1.0 / 255.0,
@@ -107,6 +130,7 @@ impl Preprocessing {
     pub const fn unit() -> Self {
         Self {
             resize: Resize::Squash,
+            interpolation: Interpolation::Bilinear,
             crop: Crop::Center,
             order: ChannelOrder::Rgb,
             scale: 1.0,
@@ -173,12 +197,17 @@ impl Preprocessing {
     }
 }
 
-/// The canonical text, valid in specs: `Image(resize=256, crop=center, order=bgr, scale=1, mean=[...], std=1)`.
+/// The canonical text, valid in specs: `Image(resize=256, crop=center, order=bgr, scale=1, mean=[...], std=1)`; it names an
+/// interpolation that is not bilinear.
 impl fmt::Display for Preprocessing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { resize, crop, order, scale, mean, std } = self;
+        let Self { resize, interpolation, crop, order, scale, mean, std } = self;
         let (mean, std) = (Channels(mean), Channels(std));
-        write!(f, "Image(resize={resize}, crop={crop}, order={order}, scale={scale}, mean={mean}, std={std})")
+        write!(f, "Image(resize={resize}, ")?;
+        if !interpolation.is_default() {
+            write!(f, "interpolation={interpolation}, ")?;
+        }
+        write!(f, "crop={crop}, order={order}, scale={scale}, mean={mean}, std={std})")
     }
 }
 
@@ -191,11 +220,21 @@ impl fmt::Display for Resize {
     }
 }
 
+impl fmt::Display for Interpolation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(word_of(&Self::WORDS, self))
+    }
+}
+
 impl fmt::Display for Crop {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let word = Self::WORDS.iter().find(|(_, crop)| crop == self);
-        f.write_str(word.map_or("center", |(word, _)| word))
+        f.write_str(word_of(&Self::WORDS, self))
     }
+}
+
+/// The word of a value, of all that there are.
+fn word_of<T: PartialEq>(words: &[(&'static str, T)], value: &T) -> &'static str {
+    words.iter().find(|(_, known)| known == value).map_or("", |(word, _)| word)
 }
 
 impl fmt::Display for ChannelOrder {
@@ -286,10 +325,14 @@ mod tests {
         assert_eq!(nan.check().unwrap_err().to_string(), "`scale` holds NaN, which is no finite number");
     }
 
+    /// Artifacts of versions without the entry are read, and are written as they were.
     #[test]
     fn survives_serde() {
-        for name in Preprocessing::PRESETS {
-            let preset = Preprocessing::preset(name).unwrap();
+        let bicubic = Preprocessing { interpolation: Interpolation::Bicubic, ..Preprocessing::torch() };
+        assert!(!serde_json::to_string(&Preprocessing::torch()).unwrap().contains("interpolation"));
+        for preset in
+            Preprocessing::PRESETS.map(|name| Preprocessing::preset(name).unwrap()).into_iter().chain([bicubic])
+        {
             let text = serde_json::to_string(&preset).unwrap();
             assert_eq!(serde_json::from_str::<Preprocessing>(&text).unwrap(), preset);
         }

@@ -47,7 +47,7 @@ impl<'a> Avx2<'a> {
             let first = groups.len();
             groups.extend(columns.of_window(window).chunks(TAPS).map(|weights| {
                 let weight = |at: usize| weights.get(at).copied().unwrap_or(0);
-                let pair = |a: i32, b: i32| a | b << 16;
+                let pair = |a: i32, b: i32| (a & 0xffff) | (b << 16);
                 let high = |at| weight(at) >> LOW_BITS;
                 let low = |at| weight(at) & ((1 << LOW_BITS) - 1);
                 [pair(high(0), high(1)), pair(high(2), high(3)), pair(low(0), low(1)), pair(low(2), low(3))]

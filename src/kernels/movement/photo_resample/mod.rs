@@ -39,7 +39,7 @@ pub struct Filter {
 
 impl Filter {
     /// Appends a pixel of the result: the sum of the source pixels from `start`, with these weights (in units of
-    /// 2^-[`PRECISION`], none negative, with a sum of about one). Windows start and end in ascending order.
+    /// 2^-[`PRECISION`]: with a sum of about one, and less than two without their signs). Windows start and end in ascending order.
     pub fn push(&mut self, start: usize, weights: impl IntoIterator<Item = i32>) {
         let first = self.weights.len();
         self.weights.extend(weights);
@@ -174,7 +174,7 @@ mod tests {
         outs.map(|(y, i)| mean(rows, y, &|at| narrow[at * row + i])).collect()
     }
 
-    /// A filter from `from` to `to` pixels, or a part of them, with random weights that sum to at most one.
+    /// A filter from `from` to `to` pixels, or a part of them, with random weights of either sign whose sizes sum to at most one.
     fn filter(random: &mut Random, from: usize, to: usize) -> Filter {
         let mut filter = Filter::default();
         let scale = from as f64 / to as f64;
@@ -189,7 +189,7 @@ mod tests {
             filter.push(
                 start,
                 (0..count).map(|at| match (one_only, at) {
-                    (false, _) => random.below(most + 1) as i32,
+                    (false, _) => random.below(most + 1) as i32 * [1, 1, -1][random.below(3)],
                     (true, 0) => 1 << PRECISION,
                     (true, _) => 0,
                 }),

@@ -160,6 +160,10 @@ fn outputs_replace_no_inputs_and_no_files_of_another_kind() {
     ] {
         done(&netc(folder.path(), arguments));
     }
+    // A build of t.net would bind them.
+    let taken =
+        refused(&netc(folder.path(), &["predict", "a.netb", "x.npy", "-o", "t.h5"]), "E0904", &["t.features.h5"]);
+    assert!(taken.contains("trained weights of t.net") && !folder.path().join("t.h5").exists(), "{taken}");
     let nowhere = refused(&netc(folder.path(), &["predict", "a.netb", "x.npy", "-o", "no/y.npy"]), "E0904", &[]);
     assert!(nowhere.contains("its folder does not exist"), "{nowhere}");
 }

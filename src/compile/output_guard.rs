@@ -81,7 +81,7 @@ pub fn check(path: &Path, kind: FileKind, inputs: &[&Path]) -> Result<(), Diagno
         }
         Err(error) => return Err(cannot(&plain(&error))),
     }
-    let Ok(real) = std::fs::canonicalize(path) else { return Ok(()) };
+    let Ok(real) = std::fs::canonicalize(path) else { return check_trained(path, kind) };
     if real.is_dir() {
         return Err(cannot("it is a folder"));
     }
@@ -90,9 +90,20 @@ pub fn check(path: &Path, kind: FileKind, inputs: &[&Path]) -> Result<(), Diagno
     } else {
         match FileKind::of(&real).filter(|&there| there != kind) {
             Some(there) => format!("which is {}, with {}", there.name(), kind.name()),
-            None => return Ok(()),
+            None => return check_trained(path, kind),
         }
     };
     Err(Diagnostic::new(Code::Output, format!("this would overwrite {}, {reason}", path.display()))
         .help("choose another file, or move that one away"))
+}
+
+/// Refuses arrays in the place of the trained weights of a spec.
+fn check_trained(path: &Path, kind: FileKind) -> Result<(), Diagnostic> {
+    let spec = path.with_extension("net");
+    if kind != FileKind::Arrays || path.extension().is_none_or(|ending| ending != "h5") || !spec.is_file() {
+        return Ok(());
+    }
+    let message = format!("arrays in {} would be taken for the trained weights of {}", path.display(), spec.display());
+    let other = path.with_extension("features.h5");
+    Err(Diagnostic::new(Code::Output, message).help(format!("choose another name, such as {}", other.display())))
 }

@@ -137,6 +137,12 @@ impl Parameter {
         !self.trainable && matches!(self.role, "gamma" | "beta")
     }
 
+    /// The axis of the layer's outputs in a weight of one group.
+    pub fn output_axis(&self) -> usize {
+        let axes = self.shape.len();
+        axes.saturating_sub(if self.kind == ParameterKind::TransposedKernel { 2 } else { 1 })
+    }
+
     /// `conv1_1/weight`
     pub fn path(&self) -> String {
         format!("{}/{}", self.layer, self.role)
@@ -146,7 +152,7 @@ impl Parameter {
 /// How a pass derived a parameter from others: by folding a scale and shift per output channel into the layer before it.
 #[derive(Clone, Debug)]
 pub enum Derivation {
-    /// The weight times the scale of each output channel (its last axis).
+    /// The weight times the scale of each output channel, along [`Parameter::output_axis`].
     ScaledWeight { weight: ParameterId, norm: Arc<dyn Operation>, parameters: Vec<ParameterId> },
     /// The bias (or zero) times the scale, plus the shift.
     ShiftedBias { bias: Option<ParameterId>, norm: Arc<dyn Operation>, parameters: Vec<ParameterId> },

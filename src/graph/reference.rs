@@ -108,9 +108,12 @@ pub fn derived_values(graph: &Graph, id: ParameterId, parameter: &mut dyn FnMut(
             let sources: Vec<Vec<f64>> = parameters.iter().map(|&id| read(id)).collect();
             if let Some(affine) = norm.fusion_role().affine() {
                 let (scale, _) = affine.scale_shift(&sources);
-                values.chunks_exact_mut(scale.len().max(1)).for_each(|row| {
-                    row.iter_mut().zip(&scale).for_each(|(value, scale)| *value *= scale);
-                });
+                let parameter = &graph.parameters[weight.0];
+                // The values of an output next to each other.
+                let run: usize = parameter.shape.iter().skip(parameter.output_axis() + 1).product();
+                let runs = values.chunks_exact_mut(run.max(1));
+                runs.zip(scale.iter().cycle())
+                    .for_each(|(run, scale)| run.iter_mut().for_each(|value| *value *= scale));
             }
             values
         }

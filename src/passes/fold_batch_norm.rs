@@ -48,7 +48,7 @@ fn fold(graph: &mut Graph, producer: NodeId, norm: NodeId) -> Vec<ParameterId> {
     let (operation, parameters) = (after.operation.clone(), after.parameters.clone());
     let layer = before.name.clone();
     let base = graph.parameters[weight.0].clone();
-    let filters = base.shape.last().copied().unwrap_or(0);
+    let filters = base.shape.get(base.output_axis()).copied().unwrap_or(0);
     let derive = |role, kind, shape, derivation| Parameter {
         layer: layer.clone(),
         role,

@@ -111,6 +111,7 @@ pub const VIEWS_AND_SLICES: Table = &[
     "Input(6x6x3) >> Conv(1x1, 8) >> Slice(2, 6) >> Crop(1)",
     "Input(6x6x3) >> Conv(1x1, 8) >> Slice(2, 6) >> Shuffle(2) >> SpaceToDepth(2)",
     "Input(6x6x3) >> Conv(1x1, 12) >> Slice(2, 10) >> DepthToSpace(2, order=crd)",
+    "Input(6x6x3) >> Conv(1x1, 8) >> ConvTranspose(4x4, 6, stride=2, padding=1, bias=false) >> BatchNorm >> Relu >> ConvTranspose(3x3, 20) >> BatchNorm",
     "Input(6x6x3) >> Conv(1x1, 8) >> Slice(2, 6) >> ConvTranspose(4x4, 6, stride=2, padding=1, groups=2) >> Relu",
     "Input(6x6x3) >> Conv(1x1, 40) >> Slice(2, 34) >> ConvTranspose(3x3, 32, stride=2, groups=2) >> Relu >> Slice(1, 20)",
     "Input(9x6) >> Conv(1, 8) >> Slice(2, 6) >> Conv(3, 5, padding=same) >> Relu >> MaxPool(2)",

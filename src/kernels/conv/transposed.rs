@@ -1,8 +1,14 @@
-//! Transposed convolution (deconvolution): with many channels by matrix products, as the gradient of a convolution by its input
-//! that it is, else by register tiles.
+//! Transposed convolution (deconvolution).
+//!
+//! The output pixels with equal coordinates modulo the stride, a phase, are a convolution of the input with stride 1, by the taps that
+//! reach them: a few phases are computed so, and interleaved. Other geometries are, with many channels, matrix products, as the
+//! gradient of a convolution by its input that it is, else register tiles.
 
+use crate::kernels::conv::algorithm::{ConvAlgorithm, ConvCall};
 use crate::kernels::conv::gradient::input_gradient::{input_gradient, input_gradient_scratch_len};
+use crate::kernels::conv::im2col::Im2col;
 use crate::kernels::elementwise::activation::Activation;
+use crate::kernels::epilogue::EpilogueArgs;
 use crate::kernels::gemm::Backend;
 use crate::kernels::gemm::small::accumulate;
 use crate::kernels::parallel::disjoint::Scratch;
@@ -10,44 +16,243 @@ use crate::kernels::parallel::image_batches::{Images, bands, pointwise, span};
 use crate::kernels::parallel::thread_pool::ThreadPool;
 use crate::kernels::simd::multiversion::multiversion;
 use crate::kernels::tensor_view::{Convolution, View, ViewMut, Window};
+use crate::size::{product, sum};
 
 /// A transposed convolution: the gradient of `forward` with respect to its input. Its output has the shape of `forward`'s
 /// input (`in_h`, `in_w`, `in_c`), its input that of `forward`'s output; padding, stride and dilation are `forward`'s.
 #[derive(Clone, Copy, Debug)]
 pub struct TransposedConvolution<'a> {
     pub forward: Convolution,
-    /// Weights packed by [`pack_deconvolution`], or as they are if it [`uses_products`].
+    /// Weights packed by [`pack_deconvolution`].
     pub packed: &'a [f32],
     /// `(in_c)` of `forward`: one float per output channel.
     pub bias: Option<&'a [f32]>,
     pub activation: Activation,
 }
 
-/// Transposes each tap of `weight`, `(kernel_h, kernel_w, in_c / groups, out_c)` in terms of `forward` - for one group this is
-/// NeuPy's and TensorFlow's `(kernel_h, kernel_w, outputs, inputs)` of the transposed convolution - to
-/// `(kernel_h, kernel_w, out_c, in_c / groups)`, the layout of the kernel. Both slices have the same length.
-pub fn pack_deconvolution(weight: &[f32], forward: &Convolution, packed: &mut [f32]) {
-    let (outputs, inputs) = (forward.in_c / forward.groups, forward.out_c);
-    for (tap, packed) in weight.chunks_exact(outputs * inputs).zip(packed.chunks_exact_mut(outputs * inputs)) {
-        for i in 0..inputs {
-            for o in 0..outputs {
-                packed[i * outputs + o] = tap[o * inputs + i];
-            }
+/// The most phases that are computed as convolutions of their own.
+const MAX_PHASES: usize = 16;
+/// Floats of images whose phases are computed before they are interleaved; at least one image.
+const PHASE_FLOATS: usize = 1 << 20;
+/// The fewest channels of a group, on both sides, that fill the tiles of matrix products.
+const MIN_CHANNELS: usize = 16;
+
+/// How a transposed convolution is computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Method {
+    Phases,
+    Products,
+    Tiles,
+}
+
+impl Method {
+    fn of(forward: &Convolution) -> Method {
+        let w = &forward.window;
+        let is_axis = |size: usize, axis: Axis| (0..axis.stride.min(size)).all(|first| axis.phase(first).is_some());
+        let fills_tiles = |channels: usize| channels / forward.groups.max(1) >= MIN_CHANNELS;
+        if forward.is_possible()
+            && forward.groups == 1
+            && product([w.stride_h, w.stride_w]) <= MAX_PHASES
+            && is_axis(w.in_h, Axis::rows(w))
+            && is_axis(w.in_w, Axis::columns(w))
+        {
+            Method::Phases
+        } else if fills_tiles(forward.in_c) && fills_tiles(forward.out_c) {
+            Method::Products
+        } else {
+            Method::Tiles
         }
     }
 }
 
-/// The fewest channels of a group, on both sides, that fill the tiles of matrix products.
-const MIN_CHANNELS: usize = 16;
-
-/// Whether matrix products compute it. Its weights are not packed then.
-pub fn uses_products(forward: &Convolution) -> bool {
-    [forward.in_c, forward.out_c].iter().all(|channels| channels / forward.groups.max(1) >= MIN_CHANNELS)
+/// One axis of the windows.
+#[derive(Clone, Copy)]
+struct Axis {
+    kernel: usize,
+    stride: usize,
+    dilation: usize,
+    pad: usize,
 }
 
-/// Scratch memory of [`deconvolution`] for `workers` threads, in floats.
-pub fn deconvolution_scratch_len(forward: &Convolution, workers: usize) -> usize {
-    if uses_products(forward) { input_gradient_scratch_len(forward, workers) } else { 0 }
+/// One axis of a phase.
+#[derive(Clone, Copy)]
+struct AxisPhase {
+    /// The first tap that reaches its pixels; further ones follow by the stride.
+    tap: usize,
+    taps: usize,
+    /// The padding of its convolution.
+    pad: usize,
+}
+
+impl Axis {
+    fn rows(w: &Window) -> Axis {
+        Axis { kernel: w.kernel_h, stride: w.stride_h, dilation: w.dilation_h, pad: w.pad_top }
+    }
+
+    fn columns(w: &Window) -> Axis {
+        Axis { kernel: w.kernel_w, stride: w.stride_w, dilation: w.dilation_w, pad: w.pad_left }
+    }
+
+    /// The phase whose first pixel is `first`; none if no tap reaches it, its windows begin within the input, or its taps are not
+    /// evenly spaced.
+    fn phase(&self, first: usize) -> Option<AxisPhase> {
+        if self.stride > 1 && self.dilation > 1 {
+            return None;
+        }
+        let shift = first + self.pad;
+        let tap = shift % self.stride;
+        let taps = self.kernel.checked_sub(tap)?.div_ceil(self.stride);
+        let pad = (taps.checked_sub(1)? * self.dilation).checked_sub(shift / self.stride)?;
+        Some(AxisPhase { tap, taps, pad })
+    }
+}
+
+/// A phase of the output.
+#[derive(Clone, Copy)]
+struct Phase {
+    /// Its first row and column.
+    first: (usize, usize),
+    /// The taps of the whole window that are its first ones.
+    tap: (usize, usize),
+    conv: Convolution,
+}
+
+/// The phases, by rows; of [`Method::Phases`].
+fn phases(forward: &Convolution) -> impl Iterator<Item = Phase> + Clone + use<> {
+    let forward = *forward;
+    let w = forward.window;
+    let firsts = (0..w.stride_h.min(w.in_h)).flat_map(move |y| (0..w.stride_w.min(w.in_w)).map(move |x| (y, x)));
+    firsts.filter_map(move |first| {
+        let (rows, columns) = (Axis::rows(&w).phase(first.0)?, Axis::columns(&w).phase(first.1)?);
+        let window = Window {
+            in_h: w.out_h,
+            in_w: w.out_w,
+            out_h: (w.in_h - first.0).div_ceil(w.stride_h),
+            out_w: (w.in_w - first.1).div_ceil(w.stride_w),
+            kernel_h: rows.taps,
+            kernel_w: columns.taps,
+            stride_h: 1,
+            stride_w: 1,
+            pad_top: rows.pad,
+            pad_left: columns.pad,
+            ..w
+        };
+        let conv = Convolution { window, in_c: forward.out_c, out_c: forward.in_c, groups: 1 };
+        Some(Phase { first, tap: (rows.tap, columns.tap), conv })
+    })
+}
+
+impl Phase {
+    /// The weights `(kernel_h, kernel_w, in_c, out_c)` of its convolution, whose taps are in the opposite order.
+    fn weights(&self, forward: &Convolution, weight: &[f32], out: &mut [f32]) {
+        let (w, own) = (&forward.window, &self.conv.window);
+        let (outputs, inputs) = (forward.in_c, forward.out_c);
+        for (index, to) in out.chunks_exact_mut(outputs * inputs).enumerate() {
+            let (row, column) = (index / own.kernel_w, index % own.kernel_w);
+            let tap_row = self.tap.0 + (own.kernel_h - 1 - row) * w.stride_h;
+            let tap_column = self.tap.1 + (own.kernel_w - 1 - column) * w.stride_w;
+            let from = &weight[(tap_row * w.kernel_w + tap_column) * outputs * inputs..][..outputs * inputs];
+            transpose(from, outputs, to);
+        }
+    }
+
+    /// Floats of its part of an image.
+    fn image(&self) -> usize {
+        product([self.conv.window.out_h, self.conv.window.out_w, self.conv.out_c])
+    }
+}
+
+/// Transposes `rows` rows.
+fn transpose(from: &[f32], rows: usize, to: &mut [f32]) {
+    let columns = from.len() / rows;
+    for column in 0..columns {
+        for row in 0..rows {
+            to[column * rows + row] = from[row * columns + column];
+        }
+    }
+}
+
+/// Floats of the packed weights.
+pub fn packed_deconvolution_len(forward: &Convolution) -> usize {
+    match Method::of(forward) {
+        Method::Phases => sum(phases(forward).map(|phase| Im2col.packed_len(&phase.conv))),
+        Method::Products | Method::Tiles => forward.weights(),
+    }
+}
+
+/// Scratch memory of [`pack_deconvolution`], in floats.
+pub fn pack_deconvolution_scratch_len(forward: &Convolution) -> usize {
+    match Method::of(forward) {
+        Method::Phases => phases(forward).map(|phase| phase.conv.weights()).max().unwrap_or(0),
+        Method::Products | Method::Tiles => 0,
+    }
+}
+
+/// Packs `weight`, `(kernel_h, kernel_w, in_c / groups, out_c)` in terms of `forward` - for one group this is NeuPy's and
+/// TensorFlow's `(kernel_h, kernel_w, outputs, inputs)` of the transposed convolution - into [`packed_deconvolution_len`] floats.
+///
+/// # Panics
+/// If a slice is too short.
+pub fn pack_deconvolution(
+    weight: &[f32],
+    forward: &Convolution,
+    packed: &mut [f32],
+    scratch: &mut [f32],
+    threads: &ThreadPool,
+) {
+    match Method::of(forward) {
+        Method::Phases => {
+            let mut rest = packed;
+            for phase in phases(forward) {
+                let (packed, after) = rest.split_at_mut(Im2col.packed_len(&phase.conv));
+                let weights = &mut scratch[..phase.conv.weights()];
+                phase.weights(forward, weight, weights);
+                Im2col.pack(&phase.conv, weights, packed, threads);
+                rest = after;
+            }
+        }
+        Method::Products => packed.copy_from_slice(weight),
+        Method::Tiles => {
+            let (outputs, inputs) = (forward.in_c / forward.groups, forward.out_c);
+            let taps = packed.chunks_exact_mut(outputs * inputs);
+            weight.chunks_exact(outputs * inputs).zip(taps).for_each(|(tap, packed)| transpose(tap, outputs, packed));
+        }
+    }
+}
+
+/// Whether matrix products of the general kind compute it, which reserve a buffer.
+pub fn uses_products(forward: &Convolution) -> bool {
+    Method::of(forward) == Method::Products
+}
+
+/// Scratch memory of [`deconvolution`] for up to `batch` images on `workers` threads, in floats.
+pub fn deconvolution_scratch_len(forward: &Convolution, batch: usize, workers: usize) -> usize {
+    match Method::of(forward) {
+        Method::Phases => sum([convolution_scratch_len(forward, batch, workers), interleaved_len(forward, batch)]),
+        Method::Products => input_gradient_scratch_len(forward, workers),
+        Method::Tiles => 0,
+    }
+}
+
+/// Scratch memory of the convolution of any phase.
+fn convolution_scratch_len(forward: &Convolution, batch: usize, workers: usize) -> usize {
+    phases(forward).map(|phase| Im2col.scratch_len(&phase.conv, batch, None, workers)).max().unwrap_or(0)
+}
+
+/// Floats of the phases that are computed before they are interleaved; none of a single one.
+fn interleaved_len(forward: &Convolution, batch: usize) -> usize {
+    let several = phases(forward).nth(1).is_some();
+    if several { product([images_at_once(forward, batch), image(forward)]) } else { 0 }
+}
+
+/// Floats of an image of the output.
+fn image(forward: &Convolution) -> usize {
+    product([forward.window.in_h, forward.window.in_w, forward.in_c])
+}
+
+/// Images whose phases are computed before they are interleaved.
+fn images_at_once(forward: &Convolution, batch: usize) -> usize {
+    (PHASE_FLOATS / image(forward).max(1)).max(1).min(batch)
 }
 
 /// y = activation(transposed convolution of x + bias): x is `(n, out_h, out_w, out_c)` and y `(n, in_h, in_w, in_c)`
@@ -64,10 +269,78 @@ pub fn deconvolution(
     scratch: &mut [f32],
     threads: &ThreadPool,
 ) {
-    if uses_products(&layer.forward) {
-        multiply(x, y, n, layer, scratch, threads);
+    match Method::of(&layer.forward) {
+        Method::Phases => by_phases(x, y, n, layer, scratch, threads),
+        Method::Products => multiply(x, y, n, layer, scratch, threads),
+        Method::Tiles => by_tiles(x, y, n, layer, threads),
+    }
+}
+
+/// The same by a convolution for each phase.
+fn by_phases(
+    x: View<'_>,
+    y: ViewMut<'_>,
+    n: usize,
+    layer: &TransposedConvolution<'_>,
+    scratch: &mut [f32],
+    threads: &ThreadPool,
+) {
+    let TransposedConvolution { forward, packed, bias, activation } = *layer;
+    let epilogue = &EpilogueArgs { bias, activation, ..EpilogueArgs::default() };
+    let phases = phases(&forward);
+    let (own_scratch, parts) = scratch.split_at_mut(convolution_scratch_len(&forward, n, threads.count()));
+    if phases.clone().nth(1).is_none() {
+        for phase in phases {
+            let (data, conv, scratch) = (&mut *y.data, &phase.conv, &mut *own_scratch);
+            let output = ViewMut { data, ld: y.ld, image: y.image };
+            Im2col.run(ConvCall { threads, conv, batch: n, input: x, weights: packed, epilogue, scratch, output });
+        }
         return;
     }
+    let at_once = images_at_once(&forward, n).max(1);
+    for first in (0..n).step_by(at_once) {
+        let batch = at_once.min(n - first);
+        let input = View { data: &x.data[first * x.image..], ..x };
+        let (mut weights, mut rest) = (packed, &mut *parts);
+        for phase in phases.clone() {
+            let (own, after) = weights.split_at(Im2col.packed_len(&phase.conv));
+            let (data, unused) = rest.split_at_mut(batch * phase.image());
+            let output = ViewMut { data, ld: forward.in_c, image: phase.image() };
+            let (conv, scratch) = (&phase.conv, &mut *own_scratch);
+            Im2col.run(ConvCall { threads, conv, batch, input, weights: own, epilogue, scratch, output });
+            (weights, rest) = (after, unused);
+        }
+        let output = ViewMut { data: &mut y.data[first * y.image..], ld: y.ld, image: y.image };
+        interleave(parts, output, batch, &forward, threads);
+    }
+}
+
+/// Writes the phases of `n` images, one after the other in `from`, to their pixels.
+fn interleave(from: &[f32], y: ViewMut<'_>, n: usize, forward: &Convolution, threads: &ThreadPool) {
+    let (w, channels, ld) = (forward.window, forward.in_c, y.ld);
+    let y = ViewMut { data: y.data, ld: w.in_w * ld, image: y.image };
+    let size = Images { n, pixels: w.in_h, channels: span(w.in_w, ld, channels) };
+    bands(threads, y, size, Scratch::none(), &|band, out, _| {
+        for (index, row) in out.chunks_mut(w.in_w * ld).enumerate() {
+            let at = band.first + index;
+            let mut start = 0;
+            for phase in phases(forward) {
+                if phase.first.0 == at % w.stride_h {
+                    let line = phase.conv.window.out_w * channels;
+                    let line = &from[start + band.image * phase.image() + at / w.stride_h * line..][..line];
+                    let columns = (phase.first.1..w.in_w).step_by(w.stride_w);
+                    for (pixel, column) in line.chunks_exact(channels).zip(columns) {
+                        row[column * ld..][..channels].copy_from_slice(pixel);
+                    }
+                }
+                start += n * phase.image();
+            }
+        }
+    });
+}
+
+/// The same by register tiles.
+fn by_tiles(x: View<'_>, y: ViewMut<'_>, n: usize, layer: &TransposedConvolution<'_>, threads: &ThreadPool) {
     let Window { in_h, in_w, out_h, out_w, .. } = layer.forward.window;
     let ld = y.ld;
     let row = span(in_w, ld, layer.forward.in_c);
@@ -235,11 +508,10 @@ mod tests {
         let (outputs, inputs) = (in_c / groups, out_c / groups);
         let weight = random.floats(w.kernel_h * w.kernel_w * outputs * out_c);
         let bias = random.floats(in_c);
-        let mut packed = weight.clone();
-        if !uses_products(&forward) {
-            pack_deconvolution(&weight, &forward, &mut packed);
-        }
-        let tolerance = if uses_products(&forward) { 1e-5 } else { 3e-6 };
+        let mut packed = Floats::filled(f32::NAN, packed_deconvolution_len(&forward));
+        let mut scratch = Floats::filled(f32::NAN, pack_deconvolution_scratch_len(&forward));
+        pack_deconvolution(&weight, &forward, &mut packed, &mut scratch, &ThreadPool::new(1));
+        let tolerance = if Method::of(&forward) == Method::Tiles { 3e-6 } else { 1e-5 };
         let x = Tensor::random(random, n, w.out_h * w.out_w, out_c, gap);
         // Each output of the forward convolution is scattered over its receptive field, by definition of the gradient.
         let mut expected = vec![0.0; n * w.in_h * w.in_w * in_c];
@@ -262,7 +534,7 @@ mod tests {
             let layer = TransposedConvolution { forward, packed: &packed, bias, activation: relu };
             let y = Tensor::new(n, w.in_h * w.in_w, in_c, gap / 2);
             let y = y.filled(|y, threads| {
-                let mut scratch = Floats::filled(f32::NAN, deconvolution_scratch_len(&forward, threads.count()));
+                let mut scratch = Floats::filled(f32::NAN, deconvolution_scratch_len(&forward, n, threads.count()));
                 deconvolution(x.view(), y, n, &layer, &mut scratch, threads);
             });
             y.check(tolerance, |n, p, c| {

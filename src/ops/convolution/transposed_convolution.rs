@@ -293,6 +293,12 @@ impl Operation for TransposedConvolution {
         Ok(())
     }
 
+    /// The filters of a group are not an axis of the weight.
+    fn with_foldable_bias(&self) -> Option<Arc<dyn Operation>> {
+        let bias = Some(Initializer::Constant(0.0));
+        (self.groups == 1).then(|| Arc::new(TransposedConvolution { bias, ..self.clone() }) as _)
+    }
+
     fn supports(&self) -> Supports {
         Supports { activation: true, ..Supports::default() }
     }

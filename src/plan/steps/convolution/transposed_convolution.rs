@@ -1,7 +1,8 @@
 //! Transposed convolutions.
 
 use crate::kernels::conv::transposed::{
-    TransposedConvolution, deconvolution, deconvolution_scratch_len, pack_deconvolution, uses_products,
+    TransposedConvolution, deconvolution, deconvolution_scratch_len, pack_deconvolution,
+    pack_deconvolution_scratch_len, packed_deconvolution_len, uses_products,
 };
 use crate::kernels::elementwise::activation::Activation;
 use crate::kernels::parallel::thread_pool::ThreadPool;
@@ -18,12 +19,6 @@ pub struct TransposedConvolutionStep {
     pub forward: Convolution,
     pub bias: bool,
     pub activation: Activation,
-}
-
-impl TransposedConvolutionStep {
-    fn weights(&self) -> usize {
-        self.forward.weights()
-    }
 }
 
 impl KernelStep for TransposedConvolutionStep {
@@ -62,33 +57,35 @@ impl KernelStep for TransposedConvolutionStep {
     }
 
     fn constants(&self) -> Vec<usize> {
-        std::iter::once(self.weights()).chain(self.bias.then_some(self.forward.in_c)).collect()
+        std::iter::once(packed_deconvolution_len(&self.forward)).chain(self.bias.then_some(self.forward.in_c)).collect()
     }
 
     fn needs_packing(&self) -> bool {
-        !uses_products(&self.forward)
+        true
     }
 
     fn pack(&self, mut parameters: Vec<Vec<f32>>) -> Vec<Vec<f32>> {
-        if let (Some(weights), true) = (parameters.first_mut(), self.needs_packing()) {
-            let mut packed = vec![0.0; self.weights()];
-            pack_deconvolution(weights, &self.forward, &mut packed);
+        if let Some(weights) = parameters.first_mut() {
+            let mut packed = vec![0.0; packed_deconvolution_len(&self.forward)];
+            let mut scratch = vec![0.0; self.pack_scratch_len()];
+            pack_deconvolution(weights, &self.forward, &mut packed, &mut scratch, &ThreadPool::new(1));
             *weights = packed;
         }
         parameters
     }
 
-    fn pack_into(&self, parameters: &[&[f32]], packed: &mut [f32], _: &mut [f32], _: &ThreadPool) {
+    fn pack_into(&self, parameters: &[&[f32]], packed: &mut [f32], scratch: &mut [f32], threads: &ThreadPool) {
         let Some(weights) = parameters.first() else { return };
-        let packed = copy_unpacked(parameters, self.weights(), packed);
-        match self.needs_packing() {
-            true => pack_deconvolution(weights, &self.forward, packed),
-            false => packed.copy_from_slice(weights),
-        }
+        let packed = copy_unpacked(parameters, packed_deconvolution_len(&self.forward), packed);
+        pack_deconvolution(weights, &self.forward, packed, scratch, threads);
     }
 
-    fn scratch_len(&self, _: usize, workers: usize) -> usize {
-        deconvolution_scratch_len(&self.forward, workers)
+    fn pack_scratch_len(&self) -> usize {
+        pack_deconvolution_scratch_len(&self.forward)
+    }
+
+    fn scratch_len(&self, batch: usize, workers: usize) -> usize {
+        deconvolution_scratch_len(&self.forward, batch, workers)
     }
 
     fn uses_gemm(&self) -> bool {

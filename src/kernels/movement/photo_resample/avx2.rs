@@ -159,7 +159,7 @@ unsafe fn gray(lines: [*const u8; ROWS], windows: &[Groups], groups: &[[i32; 4]]
             // SAFETY: the caller's promise.
             let four = lines.map(|line| unsafe { line.add(at).cast::<i32>().read_unaligned() });
             let pixels = _mm256_cvtepu8_epi16(_mm_setr_epi32(four[0], four[1], four[2], four[3]));
-            let four = |a: i32, b: i32| _mm256_set1_epi64x(i64::from(a) | i64::from(b) << 32);
+            let four = |a: i32, b: i32| _mm256_set1_epi64x(i64::from(a as u32) | (i64::from(b) << 32));
             high = _mm256_add_epi32(high, _mm256_madd_epi16(pixels, four(weights[0], weights[1])));
             low = _mm256_add_epi32(low, _mm256_madd_epi16(pixels, four(weights[2], weights[3])));
         }

@@ -42,15 +42,33 @@ multiversion! {
     /// `out`.
     pub(crate) fn add_products(x: StridedRows<'_>, w: &[f32], width: usize, out: &mut [f32]) {
         let rows = out.len() / width;
-        let mut row_index = 0;
-        while row_index < rows {
-            if row_index + 4 <= rows {
-                add_rows::<4>(x, row_index, w, width, out);
-                row_index += 4;
-            } else {
-                add_rows::<1>(x, row_index, w, width, out);
-                row_index += 1;
-            }
+        add_all_rows(x, w, width, out, (rows, width));
+    }
+}
+
+multiversion! {
+    /// As [`add_products`], for so many rows of `out`, so many floats apart. The sums are the same.
+    pub(crate) fn add_strided_products(
+        x: StridedRows<'_>,
+        w: &[f32],
+        width: usize,
+        out: &mut [f32],
+        rows: (usize, usize),
+    ) {
+        add_all_rows(x, w, width, out, rows);
+    }
+}
+
+#[inline(always)]
+fn add_all_rows(x: StridedRows<'_>, w: &[f32], width: usize, out: &mut [f32], (rows, ld): (usize, usize)) {
+    let mut row_index = 0;
+    while row_index < rows {
+        if row_index + 4 <= rows {
+            add_rows::<4>(x, row_index, (w, width), out, ld);
+            row_index += 4;
+        } else {
+            add_rows::<1>(x, row_index, (w, width), out, ld);
+            row_index += 1;
         }
     }
 }
@@ -59,21 +77,27 @@ multiversion! {
 const PASS_K: usize = 8;
 
 #[inline(always)]
-fn add_rows<const P: usize>(x: StridedRows<'_>, row_index: usize, w: &[f32], width: usize, out: &mut [f32]) {
+fn add_rows<const P: usize>(
+    x: StridedRows<'_>,
+    row_index: usize,
+    (w, width): (&[f32], usize),
+    out: &mut [f32],
+    ld: usize,
+) {
     for k in (0..x.len).step_by(PASS_K) {
         let depth = PASS_K.min(x.len - k);
         let rows = std::array::from_fn(|p| &x.row(row_index + p)[k..k + depth]);
-        let (w, out) = (&w[k * width..], &mut out[row_index * width..]);
+        let (w, out) = (&w[k * width..], &mut out[row_index * ld..]);
         let mut column = 0;
         while column < width {
             if column + 16 <= width {
-                add_tile::<P, 16>(rows, w, width, out, column);
+                add_tile::<P, 16>(rows, (w, width), out, ld, column);
                 column += 16;
             } else if column + 4 <= width {
-                add_tile::<P, 4>(rows, w, width, out, column);
+                add_tile::<P, 4>(rows, (w, width), out, ld, column);
                 column += 4;
             } else {
-                add_tile::<P, 1>(rows, w, width, out, column);
+                add_tile::<P, 1>(rows, (w, width), out, ld, column);
                 column += 1;
             }
         }
@@ -81,14 +105,20 @@ fn add_rows<const P: usize>(x: StridedRows<'_>, row_index: usize, w: &[f32], wid
 }
 
 #[inline(always)]
-fn add_tile<const P: usize, const C: usize>(x: [&[f32]; P], w: &[f32], width: usize, out: &mut [f32], column: usize) {
+fn add_tile<const P: usize, const C: usize>(
+    x: [&[f32]; P],
+    (w, width): (&[f32], usize),
+    out: &mut [f32],
+    ld: usize,
+    column: usize,
+) {
     let mut acc = [[0.0; C]; P];
     for p in 0..P {
-        acc[p].copy_from_slice(&out[p * width + column..][..C]);
+        acc[p].copy_from_slice(&out[p * ld + column..][..C]);
     }
     accumulate(&mut acc, x, &w[column..], width);
     for p in 0..P {
-        out[p * width + column..][..C].copy_from_slice(&acc[p]);
+        out[p * ld + column..][..C].copy_from_slice(&acc[p]);
     }
 }
 

@@ -4,6 +4,7 @@
 //! tasks to ranges of the output; [`share`] checks that the ranges do not overlap and passes each task its own.
 
 use super::thread_pool::ThreadPool;
+use std::ops::Range;
 
 /// A two-level partition of a slice: chunk `(o, i)` starts at float `o * outer_stride + i * inner_stride`.
 #[derive(Clone, Copy, Debug)]
@@ -25,6 +26,12 @@ impl Partition {
         let inner = total.div_ceil(len);
         let last = total - inner.saturating_sub(1) * len;
         Self { outer: 1, outer_stride: 0, inner, inner_stride: len, len, last }
+    }
+
+    /// The floats of a chunk.
+    fn range(&self, chunk: Chunk) -> Range<usize> {
+        let start = chunk.outer * self.outer_stride + chunk.inner * self.inner_stride;
+        start..start + if chunk.inner + 1 == self.inner { self.last } else { self.len }
     }
 
     /// Whether all chunks lie inside `total` floats and do not overlap.
@@ -98,26 +105,52 @@ pub(crate) fn share(
     scratch: Scratch<'_>,
     body: &Body<'_, Chunk>,
 ) {
-    if partition.outer == 0 || partition.inner == 0 {
+    let nothing = Partition { outer_stride: 0, inner_stride: 0, len: 0, last: 0, ..partition };
+    share_two(threads, (data, partition), (&mut [], nothing), scratch, &|chunk, floats, _, scratch| {
+        body(chunk, floats, scratch);
+    });
+}
+
+/// As [`share`], with a chunk of each of two slices, whose partitions have as many: `body(chunk, its floats of the first, of the
+/// second, the worker's floats of scratch)`.
+///
+/// # Panics
+/// As [`share`], and if one partition has more chunks than the other.
+pub(crate) fn share_two(
+    threads: &ThreadPool,
+    (first, of_first): (&mut [f32], Partition),
+    (second, of_second): (&mut [f32], Partition),
+    scratch: Scratch<'_>,
+    body: &(dyn Fn(Chunk, &mut [f32], &mut [f32], &mut [f32]) + Sync),
+) {
+    if of_first.outer == 0 || of_first.inner == 0 {
         return;
     }
-    assert!(partition.fits(data.len()), "{partition:?} does not fit {} floats", data.len());
+    assert_eq!((of_first.outer, of_first.inner), (of_second.outer, of_second.inner), "chunks");
+    for (partition, len) in [(of_first, first.len()), (of_second, second.len())] {
+        assert!(partition.fits(len), "{partition:?} does not fit {len} floats");
+    }
     let per_worker = scratch.per_worker;
     assert!(
         per_worker.saturating_mul(threads.count()) <= scratch.data.len(),
         "scratch of {} floats",
         scratch.data.len()
     );
-    let (data, scratch) = (Shared::new(data), Shared::new(scratch.data));
-    threads.run(partition.outer * partition.inner, &|task, worker| {
-        let chunk = Chunk { outer: task / partition.inner, inner: task % partition.inner };
-        let len = if chunk.inner + 1 == partition.inner { partition.last } else { partition.len };
-        let start = chunk.outer * partition.outer_stride + chunk.inner * partition.inner_stride;
-        // SAFETY: both slices stay borrowed until `run` returns. Each task runs once, and `fits` has proven that chunks
+    let (first, second, scratch) = (Shared::new(first), Shared::new(second), Shared::new(scratch.data));
+    threads.run(of_first.outer * of_first.inner, &|task, worker| {
+        let chunk = Chunk { outer: task / of_first.inner, inner: task % of_first.inner };
+        let (first_range, second_range) = (of_first.range(chunk), of_second.range(chunk));
+        // SAFETY: the slices stay borrowed until `run` returns. Each task runs once, and `fits` has proven that chunks
         // of different tasks do not overlap; no two tasks with the same worker run concurrently, and the scratch ranges
         // of different workers do not overlap.
-        let (floats, scratch) = unsafe { (data.slice(start, len), scratch.slice(worker * per_worker, per_worker)) };
-        body(chunk, floats, scratch);
+        let (first, second, scratch) = unsafe {
+            (
+                first.slice(first_range.start, first_range.len()),
+                second.slice(second_range.start, second_range.len()),
+                scratch.slice(worker * per_worker, per_worker),
+            )
+        };
+        body(chunk, first, second, scratch);
     });
 }
 

@@ -94,11 +94,16 @@ pub(crate) fn image_groups(
         return;
     }
     assert!(n == 1 || span <= y.image, "images of {span} floats with an image stride of only {}", y.image);
-    let inner = n.div_ceil(group);
-    let last = self::span(n - (inner - 1) * group, y.image, span);
-    let len = self::span(group.min(n), y.image, span);
-    let partition = Partition { outer: 1, outer_stride: 0, inner, inner_stride: group * y.image, len, last };
+    let partition = image_partition(n, group, span, y.image);
     share(threads, y.data, partition, scratch, &|chunk, out, scratch| body(chunk.inner * group, out, scratch));
+}
+
+/// The partition of `n` images, at least one, of `span` floats each, `image` floats apart, into groups.
+pub(crate) fn image_partition(n: usize, group: usize, span: usize, image: usize) -> Partition {
+    let inner = n.div_ceil(group);
+    let last = self::span(n - (inner - 1) * group, image, span);
+    let len = self::span(group.min(n), image, span);
+    Partition { outer: 1, outer_stride: 0, inner, inner_stride: group * image, len, last }
 }
 
 /// For kernels that map every pixel independently: calls `body(band, floats)` with contiguous chunks of `y` that are

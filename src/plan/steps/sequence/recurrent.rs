@@ -99,8 +99,8 @@ impl KernelStep for LstmStep {
         list
     }
 
-    fn scratch_len(&self, _: usize, workers: usize) -> usize {
-        lstm_scratch_len(self.sequence.units, workers)
+    fn scratch_len(&self, batch: usize, workers: usize) -> usize {
+        lstm_scratch_len(&self.sequence.recurrence(batch), workers)
     }
 
     fn executed_macs(&self) -> u64 {
@@ -158,8 +158,8 @@ impl KernelStep for GruStep {
         list
     }
 
-    fn scratch_len(&self, _: usize, workers: usize) -> usize {
-        gru_scratch_len(self.sequence.units, workers)
+    fn scratch_len(&self, batch: usize, workers: usize) -> usize {
+        gru_scratch_len(&self.sequence.recurrence(batch), workers)
     }
 
     fn executed_macs(&self) -> u64 {

@@ -1,6 +1,7 @@
 //! Long lines of help, wrapped at the width of the terminal.
 
 use crate::view::layer_table::terminal_width;
+use textwrap::{Options, WordSeparator, WordSplitter};
 use unicode_width::UnicodeWidthStr;
 
 /// The width without a terminal, and the greatest one, as longer lines are hard to read.
@@ -35,21 +36,14 @@ fn wrap(line: &str, width: usize, out: &mut String) {
     let text = &line[start..];
     let behind_name = |at: usize| start + at + text[at..].len() - text[at..].trim_start().len();
     let hanging = text.find("  ").map(behind_name).filter(|&column| column <= width / 2).unwrap_or(start);
-    let mut column = hanging;
-    out.push_str(&line[..hanging]);
-    for (index, word) in line[hanging..].split(' ').enumerate() {
-        let is_full = column + 1 + word.width() > width;
-        if index > 0 && is_full {
-            out.push('\n');
-            out.push_str(&" ".repeat(hanging));
-            column = hanging;
-        } else if index > 0 {
-            out.push(' ');
-            column += 1;
-        }
-        out.push_str(word);
-        column += word.width();
-    }
+    let indent = " ".repeat(hanging);
+    let options = Options::new(width)
+        .initial_indent(&line[..hanging])
+        .subsequent_indent(&indent)
+        .word_separator(WordSeparator::AsciiSpace)
+        .word_splitter(WordSplitter::NoHyphenation)
+        .break_words(false);
+    out.push_str(&textwrap::fill(&line[hanging..], options));
 }
 
 #[cfg(test)]

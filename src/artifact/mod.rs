@@ -31,7 +31,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 /// The first bytes of every artifact.
 const MAGIC: [u8; 8] = crate::content::ARTIFACT;
 /// The version of the format.
-pub const VERSION: u32 = 8;
+pub const VERSION: u32 = 9;
 const HEADER: usize = 64;
 /// The alignment of the constants: a multiple of the pages of x86 and 64-bit ARM.
 const PAGE: usize = 1 << 14;

@@ -202,15 +202,20 @@ impl Task<'_> {
                 if !residual.is_null() {
                     residual = residual.add(first_channel);
                 }
-                let mut tap = 0;
-                while tap < taps {
+                // Taps that see only padding, as far ones of dilated windows do, add nothing.
+                let is_needed =
+                    |&tap: &usize| (tap..taps.min(tap + tap_step)).any(|tap| self.sees_image(tap, pixel, rows));
+                let last = (0..taps).step_by(tap_step).filter(is_needed).last();
+                let last = last.unwrap_or((taps - 1) / tap_step * tap_step);
+                let mut is_begun = false;
+                for tap in (0..=last).step_by(tap_step).filter(|tap| *tap == last || is_needed(tap)) {
                     let tap_count = tap_step.min(taps - tap);
                     let mut channel = 0;
                     while channel < in_c {
                         let channels = channel_step.min(in_c - channel);
                         let list = &mut addresses[..tap_count * rows];
                         self.fill_addresses(list, tap, pixel, rows, self.group * row_len + channel * floats);
-                        let is_last = tap + tap_count == taps && channel + channels == in_c;
+                        let is_last = tap == last && channel + channels == in_c;
                         // The next K steps of these columns, or the next columns.
                         let next_k =
                             tap * in_c + if channel + channels < in_c { channel + channels } else { tap_count * in_c };
@@ -230,19 +235,36 @@ impl Task<'_> {
                             columns: columns.len(),
                             c,
                             ldc,
-                            accumulate: tap > 0 || channel > 0,
+                            accumulate: is_begun,
                             epilogue: is_last.then_some(self.epilogue),
                             residual,
                             first_column: first_channel,
                         };
                         self.operands.multiply(self.threads.isa(), product);
+                        is_begun = true;
                         channel += channels;
                     }
-                    tap += tap_count;
                 }
                 pixel += rows;
             }
         }
+    }
+
+    /// Whether a tap of some of these windows may be inside the image.
+    fn sees_image(&self, tap: usize, pixel: usize, rows: usize) -> bool {
+        let window = &self.conv.window;
+        let (first, last) = (pixel, pixel + rows - 1);
+        let (top, bottom) = (first / window.out_w, last / window.out_w);
+        let (left, right) = match top == bottom {
+            true => (first % window.out_w, last % window.out_w),
+            false => (0, window.out_w - 1),
+        };
+        let (tap_y, tap_x) = (tap / window.kernel_w, tap % window.kernel_w);
+        let reaches = |first: usize, last: usize, stride: usize, shift: usize, pad: usize, size: usize| {
+            last * stride + shift >= pad && first * stride + shift < pad + size
+        };
+        reaches(top, bottom, window.stride_h, tap_y * window.dilation_h, window.pad_top, window.in_h)
+            && reaches(left, right, window.stride_w, tap_x * window.dilation_w, window.pad_left, window.in_w)
     }
 
     /// Fills the indirection buffer: for each tap from `tap` on, each window's pixel at a channel.
@@ -297,6 +319,17 @@ mod tests {
         check(convolution((6, 5), (4, 31, 1), (2, 3, 1), (0, 1)));
         check(convolution((1, 1), (1, 1, 1), (1, 1, 1), (0, 0)));
         check(convolution((8, 3), (2, 5, 1), (7, 1, 1), (3, 3)));
+    }
+
+    /// Of the taps along an axis one, two or all see the image, for all windows or for some; of few channels, several at a time.
+    #[test]
+    fn im2col_equals_naive_where_taps_see_only_padding() {
+        for channels in [2, 200, 401] {
+            check(convolution((9, 9), (channels, 17, 1), (3, 1, 12), (12, 12)));
+            check(convolution((20, 30), (channels, 5, 1), (3, 1, 14), (14, 14)));
+            check(convolution((12, 5), (channels, 16, 1), (3, 2, 6), (6, 6)));
+            check(convolution((2, 2), (channels, 3, 1), (3, 1, 1), (7, 7)));
+        }
     }
 
     #[test]

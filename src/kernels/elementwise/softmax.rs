@@ -59,7 +59,11 @@ multiversion! {
     fn softmax_rows(values: &mut [f32], channels: usize) {
         for row in values.chunks_exact_mut(channels) {
             let max = lane_max(row);
-            row.iter_mut().for_each(|v| *v = scalar_math::exp(*v - max));
+            row.iter_mut().for_each(|v| *v -= max);
+        }
+        // Of all rows at once, as short ones do not fill vectors.
+        values.iter_mut().for_each(|v| *v = scalar_math::exp(*v));
+        for row in values.chunks_exact_mut(channels) {
             let factor = 1.0 / lane_sum(row);
             row.iter_mut().for_each(|v| *v *= factor);
         }

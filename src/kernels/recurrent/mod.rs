@@ -313,11 +313,11 @@ mod tests {
         let mut random = Random(24);
         // The last one has more than a block of time steps.
         for (i, (n, steps, features, units)) in
-            [(1, 1, 1, 1), (3, 5, 4, 3), (9, 4, 17, 6), (6, 3, 2, 13), (2, 40, 3, 4), (300, 20, 2, 64)]
+            [(1, 1, 1, 1), (3, 5, 4, 3), (9, 4, 17, 6), (6, 3, 2, 13), (2, 40, 3, 4), (1200, 5, 2, 64)]
                 .into_iter()
                 .enumerate()
         {
-            for options in (0..16).step_by(if n == 300 { 5 } else { 1 }) {
+            for options in (0..16).step_by(if n == 1200 { 5 } else { 1 }) {
                 let (only_final, backwards) = (options & 1 == 0, options & 2 == 0);
                 let width = units * if options & 4 == 0 { 3 } else { 4 };
                 let size = Recurrence { n, steps, features, units, only_final, backwards };
@@ -337,7 +337,7 @@ mod tests {
                 let y = y.filled(|y, threads| run(&size, &x, y, &layer, threads));
                 let expected: Vec<_> = (0..n).map(|n| states(&x, n, &size, &layer)).collect();
                 let last = if backwards { 0 } else { steps - 1 };
-                y.check(if n == 300 { 2e-5 } else { 2e-6 }, |n, step, j| {
+                y.check(if n == 1200 { 2e-5 } else { 2e-6 }, |n, step, j| {
                     expected[n][if only_final { last } else { step }][j]
                 });
             }

@@ -6,8 +6,10 @@
   litert-int8 net.tflite int8.tflite PHOTOS BATCH
   ort-int8 net.onnx int8.onnx PHOTOS         unsigned activations, signed weights for each channel
   ov-int8 net.onnx int8.xml PHOTOS           by NNCF
+  inferena net.onnx other/net.onnx           the kit's ResNet-50 with that benchmark's weights: .onnx, .pt, .h5 and input.f32
 """
 import pathlib
+import shutil
 import sys
 import tempfile
 
@@ -92,7 +94,44 @@ def ov_int8(source, target, folder):
     openvino.save_model(nncf.quantize(model, nncf.Dataset(list(photos(folder)))), target, compress_to_fp16=False)
 
 
-KINDS = {"images": images, "inputs": inputs, "tflite": tflite, "litert-int8": litert_int8, "ort-int8": ort_int8, "ov-int8": ov_int8}
+def sine(name, shape):
+    """A parameter of the public benchmark inferena: a sine whose phase is a hash of the parameter's name."""
+    if len(shape) == 1 and name != "fc.bias":  # normalisation is the identity
+        return numpy.full(shape, name.endswith((".weight", "running_var")), numpy.float32)
+    phase = 0
+    for letter in name.encode():
+        phase = (phase * 31 + letter) % 2**32
+    values = numpy.arange(numpy.prod(shape), dtype=numpy.float32) * numpy.float32(0.01) + numpy.float32(phase % 10_000)
+    values = numpy.sin(values) * numpy.float32(0.01)
+    return numpy.ascontiguousarray(values.reshape(shape[::-1]).T) if name == "fc.weight" else values.reshape(shape)
+
+
+def inferena(source, target):
+    import h5py
+    import onnx
+    import torch
+    from onnx import numpy_helper
+    model = onnx.load(source)
+    weights = {tensor.name: sine(tensor.name, list(tensor.dims)) for tensor in model.graph.initializer}
+    for tensor in model.graph.initializer:
+        tensor.CopyFrom(numpy_helper.from_array(weights[tensor.name], tensor.name))
+    onnx.save(model, target)
+    torch.save({name: torch.from_numpy(values) for name, values in weights.items()}, target.with_suffix(".pt"))
+    kinds = {"gamma": "weight", "beta": "bias", "moving_mean": "running_mean", "moving_variance": "running_var", "kernel": "weight", "bias": "bias"}
+    shutil.copy(source.with_suffix(".h5"), target.with_suffix(".h5"))
+    with h5py.File(target.with_suffix(".h5"), "r+") as file:
+        for layer in file.attrs["layer_names"]:
+            for stored in file[layer].attrs["weight_names"]:
+                name, kind = stored.decode().removesuffix(":0").rsplit("/", 1)
+                values = weights[f"{name}.{kinds[kind]}"]
+                axes = {4: (2, 3, 1, 0), 2: (1, 0)}.get(values.ndim, (0,))
+                file[layer][stored][...] = values.transpose(axes)
+    images = numpy.sin((numpy.arange(4 * 3 * 224 * 224) * 0.001).astype(numpy.float32))
+    images.tofile(target.with_name("input.f32"))
+
+
+KINDS = {"images": images, "inputs": inputs, "tflite": tflite, "litert-int8": litert_int8, "ort-int8": ort_int8, "ov-int8": ov_int8,
+         "inferena": inferena}
 
 if __name__ == "__main__":
     kind, source, target, *more = sys.argv[1:]

@@ -7,6 +7,7 @@ INPUTS is netc's array (.npy) or arrays (.npz); images are channels last in it a
 import sys
 
 import numpy
+
 from serving import serve
 
 

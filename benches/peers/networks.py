@@ -45,7 +45,7 @@ def made(target, sources, command):
     """`target`, made by `command` unless it is newer than all that it is made of."""
     newest = max((source.stat().st_mtime for source in sources if source), default=0)
     if not target.exists() or target.stat().st_mtime < newest:
-        done = subprocess.run(command, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        done = subprocess.run(command, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
         if done.returncode:
             raise RuntimeError(f"{target.name}: " + "\n".join(done.stderr.splitlines()[-6:]))
     return target
@@ -96,7 +96,7 @@ def inputs(args, net, batch, folder):
     """Channels last: the kit's images, or random ones and random tokens."""
     target = folder / f"{net.name}-{batch}.npz"
     if not target.exists():
-        source = exported(args, net) if net.shipped else args.kit / "models/input.f32"
+        source = exported(args, net) if net.shipped else net.path.parent / "input.f32"
         convert(args, "inputs" if net.shipped else "images", source, target, batch)
     return target
 

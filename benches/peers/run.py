@@ -23,7 +23,20 @@ import sys
 import growth
 import networks
 import training
-from workers import absolute, add_kit, difference, environment, find_kit, floats, in_turn, machine, netc_bench, started, temporary, words
+from workers import (
+    absolute,
+    add_kit,
+    difference,
+    environment,
+    find_kit,
+    floats,
+    in_turn,
+    machine,
+    netc_bench,
+    started,
+    temporary,
+    words,
+)
 
 # Peers differ from each other by less than this in f32, relative to the largest output.
 AGREE = 2e-4
@@ -53,7 +66,7 @@ def main():
             for batch in args.batches:
                 results.append(steady(args, net, batch, threads))
     if args.json:
-        args.json.write_text(json.dumps(dict(machine=told, results=results), indent=1) + "\n")
+        args.json.write_text(json.dumps({"machine": told, "results": results}, indent=1) + "\n")
     if args.cold or args.errors:
         return 0
     summary(results)
@@ -112,16 +125,16 @@ def steady(args, net, batch, threads):
         rows = []
         for peer in peers:
             quarters = statistics.quantiles(peer.times, n=4) if len(peer.times) > 1 else peer.times * 3
-            rows.append(dict(peer=peer.peer, median_ms=quarters[1] / batch, low_ms=quarters[0] / batch,
-                             high_ms=quarters[2] / batch, fastest_ms=min(peer.times) / batch, runs=len(peer.times),
-                             peak_mb=peer.peak, error=peer.error))
+            rows.append({"peer": peer.peer, "median_ms": quarters[1] / batch, "low_ms": quarters[0] / batch,
+                             "high_ms": quarters[2] / batch, "fastest_ms": min(peer.times) / batch, "runs": len(peer.times),
+                             "peak_mb": peer.peak, "error": peer.error})
             peer.close()
     print(f"\n{net.name}, {args.precision}, batch {batch}, {threads} thread{'s' * (threads > 1)}, {args.rounds} rounds: ms per image")
     print(f"{'peer':14} {'median':>9} {'25 %':>9} {'75 %':>9} {'fastest':>9} {'x netc':>7} {'runs':>5} {'peak MB':>8} {'error':>8}")
     for row in rows:
         print(f"{row['peer']:14} {row['median_ms']:9.3f} {row['low_ms']:9.3f} {row['high_ms']:9.3f} {row['fastest_ms']:9.3f} "
               f"{row['median_ms'] / rows[0]['median_ms']:7.2f} {row['runs']:5} {row['peak_mb']:8.0f} {row['error']:8.1e}", flush=True)
-    return dict(kind="steady", model=net.name, precision=args.precision, batch=batch, threads=threads, rows=rows)
+    return {"kind": "steady", "model": net.name, "precision": args.precision, "batch": batch, "threads": threads, "rows": rows}
 
 
 def summary(results):
@@ -158,8 +171,8 @@ def cold(args, net, threads):
         seconds, peak, private = (statistics.median(column) for column in zip(*values))
         fastest = min(value[0] for value in values)
         print(f"{peer:14} {seconds:9.3f} {fastest:9.3f} {peak:8.0f} {private:10.0f}", flush=True)
-        table.append(dict(peer=peer, seconds=seconds, fastest=fastest, peak_mb=peak, private_mb=private))
-    return dict(kind="cold", model=net.name, threads=threads, rows=table)
+        table.append({"peer": peer, "seconds": seconds, "fastest": fastest, "peak_mb": peak, "private_mb": private})
+    return {"kind": "cold", "model": net.name, "threads": threads, "rows": table}
 
 
 # ------------------------------------------------------------------------------------------------ errors

@@ -16,7 +16,7 @@ def serve(load, answer=lambda times, last: times):
     run = load()
     loaded = time.perf_counter()
     last = run()
-    told = dict(load_s=loaded - began, first_ms=(time.perf_counter() - loaded) * 1e3)
+    told = {"load_s": loaded - began, "first_ms": (time.perf_counter() - loaded) * 1e3}
     reply(told | ({"loss0": last} if isinstance(last, float) else {}))
     for line in sys.stdin:
         command, _, argument = line.strip().partition(" ")
@@ -29,8 +29,7 @@ def serve(load, answer=lambda times, last: times):
             reply(answer(times, last))
         elif command == "out":
             with open(argument, "wb") as file:
-                for values in last:
-                    file.write(numpy.ascontiguousarray(values, numpy.float32).tobytes())
+                file.writelines(numpy.ascontiguousarray(values, numpy.float32).tobytes() for values in last)
             reply(1)
         elif command == "rss":
             with open("/proc/self/status") as lines:

@@ -7,8 +7,8 @@ import sys
 from workers import HERE, ROOT, Worker, environment, in_turn, started
 
 PEERS = {"head": ["torch", "torch-tuned", "keras-fit", "numpy", "jax"]}
-PEERS |= dict.fromkeys(["full", "block5"], ["torch", "torch-cl", "tf-fn", "jax"])
-PEERS |= dict.fromkeys(["resnet50", "mobilenet_v2"], ["torch", "torch-cl", "jax"])
+PEERS |= {task: ["torch", "torch-cl", "tf-fn", "jax"] for task in ("full", "block5")}
+PEERS |= {task: ["torch", "torch-cl", "jax"] for task in ("resnet50", "mobilenet_v2")}
 # Of these, trainers.py has the training; of the others, the kit.
 OWN_TASKS = ("resnet50", "mobilenet_v2")
 # Freed memory stays with the process: PyTorch would give it back and take it anew in each step.
@@ -65,9 +65,9 @@ def train(args):
     for peer in peers:
         median, fastest, memory = statistics.median(peer.times), min(peer.times), peer.close()
         print(f"{peer.peer:14} {median:10.1f} {fastest:10.1f} {median / first:7.2f} {memory:8.0f} {peer.told['loss0']:12.5f} {peer.loss:9.5f}")
-        rows.append(dict(peer=peer.peer, median_ms=median, fastest_ms=fastest, peak_mb=memory, loss=[peer.told["loss0"], peer.loss]))
+        rows.append({"peer": peer.peer, "median_ms": median, "fastest_ms": fastest, "peak_mb": memory, "loss": [peer.told["loss0"], peer.loss]})
     if args.json:
-        args.json.write_text(json.dumps(dict(kind="train", task=task, batch=args.batch, threads=threads, rows=rows), indent=1) + "\n")
+        args.json.write_text(json.dumps({"kind": "train", "task": task, "batch": args.batch, "threads": threads, "rows": rows}, indent=1) + "\n")
     return 0 if task == "head" else same_losses({row["peer"]: row["loss"] for row in rows})
 
 

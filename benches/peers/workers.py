@@ -58,7 +58,7 @@ def machine(args, threads):
     facts = dict(line.split(maxsplit=1) for line in told.splitlines() if line.startswith(("machine", "blas")))
     with open("/proc/cpuinfo") as lines:
         name = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), "unknown")
-    return dict(processor=name, instructions=facts["machine"].split(",")[0], blas=facts["blas"])
+    return {"processor": name, "instructions": facts["machine"].split(",")[0], "blas": facts["blas"]}
 
 
 # ------------------------------------------------------------------------------------------------ workers

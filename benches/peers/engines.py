@@ -64,15 +64,23 @@ def litert(path, inputs, threads):
     from ai_edge_litert.interpreter import Interpreter
     interpreter = Interpreter(model_path=path, num_threads=threads)
     interpreter.allocate_tensors()
-    places = [detail["index"] for detail in interpreter.get_input_details()]
-    results = [detail["index"] for detail in interpreter.get_output_details()]
+    places, results = interpreter.get_input_details(), interpreter.get_output_details()
 
     def run():
         for place, array in zip(places, inputs, strict=True):
-            interpreter.set_tensor(place, array)
+            interpreter.set_tensor(place["index"], quantised(array, *place["quantization"], place["dtype"]))
         interpreter.invoke()
-        return [interpreter.get_tensor(result) for result in results]
+        return [floats(interpreter.get_tensor(result["index"]), *result["quantization"]) for result in results]
     return run
+
+
+def quantised(array, scale, zero, kind):
+    """As an int8 network takes it; f32 ones have no scale."""
+    return numpy.clip(numpy.rint(array / scale) + zero, -128, 127).astype(kind) if scale else array
+
+
+def floats(array, scale, zero):
+    return (array.astype(numpy.float32) - zero) * scale if scale else array
 
 
 ENGINES = {"ort": onnxruntime, "ort-int8": onnxruntime, "ov": openvino, "ov-int8": openvino, "tract": tract, "litert": litert,

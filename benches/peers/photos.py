@@ -55,7 +55,8 @@ class Predict(Netc):
 class Pipeline(Worker):
     def __init__(self, args, name, net, listed, folder):
         command = [args.python, HERE / "pipelines.py", name, args.kit, net.path, listed, str(BATCH), str(args.threads)]
-        super().__init__(name, command, environment(args.threads), folder)
+        # Threads that wait sleep: spinning, they would take the time of the processes that decode.
+        super().__init__(name, command, environment(args.threads, OMP_WAIT_POLICY="PASSIVE"), folder)
 
     def run(self, count):
         self.times += self.ask(f"run {count}")

@@ -20,7 +20,7 @@ import subprocess
 import sys
 import time
 
-from run import HERE, add_kit, find_kit
+from workers import HERE, add_kit, find_kit
 
 # Losses of one batch, from the same weights and inputs, differ by less than this, relative.
 SAME = 1e-4

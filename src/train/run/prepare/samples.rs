@@ -34,7 +34,7 @@ pub struct PreparedData {
 /// What an output learns.
 #[derive(Clone, Debug)]
 pub struct OutputTask {
-    /// The name of the layer that gives it.
+    /// As [`Graph::output_names`] has it.
     pub name: String,
     pub task: LearningTask,
     /// The names of the classes; none for numbers.
@@ -49,7 +49,11 @@ impl PreparedData {
 
     /// What each output learns.
     fn learned(&self) -> Vec<Learned> {
-        let output = |OutputTask { task, labels, .. }: &OutputTask| Learned {
+        let output = |OutputTask { name, task, labels }: &OutputTask| Learned {
+            name: name.clone(),
+            output_kind: task.output_kind,
+            forms: Vec::new(),
+            has_names: labels.is_some(),
             kinds: vec![task.kind],
             loss: task.loss,
             sizes: task.sizes.clone(),
@@ -93,7 +97,8 @@ pub fn prepare(
     let mut warnings = Diagnostics::default();
     let mut outputs = Vec::with_capacity(losses.len());
     let given = all_outputs(&train);
-    for (index, ((&output, loss), (targets, classes))) in net.outputs.iter().zip(losses).zip(given).enumerate() {
+    let named = net.outputs.iter().zip(net.output_names());
+    for (index, (((&output, name), loss), (targets, classes))) in named.zip(losses).zip(given).enumerate() {
         let node = net.node(output);
         let sizes = node.output.known().unwrap_or_default();
         let output_kind = OutputKind::of(net, output);
@@ -107,7 +112,7 @@ pub fn prepare(
             true => Some(class_names(labels, classes, &task, span)?),
         };
         warnings.extend(task.lint_targets(targets, span).map(Diagnostics::from).unwrap_or_default());
-        outputs.push(OutputTask { name: node.name.clone(), task, labels });
+        outputs.push(OutputTask { name, task, labels });
     }
     // Validation data may use the class names of the training data.
     let known: Vec<Vec<String>> = all_outputs(&train).map(|(_, classes)| classes.clone().unwrap_or_default()).collect();

@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 /// Reports the stages of a build.
 pub fn report_build(build: &Build) {
     messages::line("Checking", format!("{}  {}", build.graph.name, build.graph.summary()));
+    report_calibration(build);
     report_binding(&build.bindings.report);
     let plan = &build.compiled.plan;
     messages::line(
@@ -40,6 +41,13 @@ pub fn report_build(build: &Build) {
             2.0 * plan.macs as f64 / 1e9,
         ),
     );
+}
+
+/// Reports the files that an int8 build was not calibrated by.
+pub fn report_calibration(build: &Build) {
+    for skipped in build.int8.iter().flat_map(|(_, samples)| &samples.skipped) {
+        messages::line("Skipping", format!("{}: {}", skipped.path.display(), skipped.reason));
+    }
 }
 
 /// Reports the weights files of a build, and the parameters that come from none.
@@ -117,7 +125,8 @@ fn words(expression: &str) -> String {
 /// compiled if it does not.
 ///
 /// # Errors
-/// A file that is no artifact, a spec that cannot be compiled, and the errors of `check`; the error has been reported.
+/// A file that is no artifact or contradicts the options, a spec that cannot be compiled, and the errors of `check`; the error has been
+/// reported.
 pub fn open_for(
     argument: &str,
     args: &BuildArgs,
@@ -127,6 +136,7 @@ pub fn open_for(
     let is_other_file = path.is_file() && piped(path).is_none() && !argument.ends_with(".net");
     if argument.ends_with(".netb") || is_other_file {
         let artifact = open_artifact(argument)?;
+        args.check_artifact(argument, &artifact.manifest).map_err(messages::fail_with)?;
         check(&NetInputs::of_artifact(&artifact.manifest))?;
         return Ok(artifact);
     }

@@ -69,7 +69,6 @@ impl fmt::Display for Graph {
                 writeln!(f, "    with {}", node.fused_layers.join(", "))?;
             }
         }
-        let outputs: Vec<&str> = self.outputs.iter().map(|&id| self.node(id).name.as_str()).collect();
-        writeln!(f, "  gives {}", outputs.join(", "))
+        writeln!(f, "  gives {}", self.output_names().join(", "))
     }
 }

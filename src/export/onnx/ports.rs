@@ -3,7 +3,7 @@
 use super::Options;
 use super::context::{Context, Exported, Value, channels_first, in_order};
 use crate::compile::Build;
-use crate::graph::{Node, NodeId};
+use crate::graph::Node;
 use crate::onnx::model::FLOAT;
 use crate::onnx::model::{IMAGE, Value as Attribute};
 use crate::onnx::{Dim, ValueInfo};
@@ -71,12 +71,11 @@ fn preprocessed(cx: &mut Context<'_>, x: Value, image: &Preprocessing) -> Value 
     Value { name, ..x }
 }
 
-/// The outputs of the model, with the names of their layers.
+/// The outputs of the model, with the names that they have in an artifact.
 pub(super) fn outputs(cx: &mut Context<'_>, options: &Options, inputs: &[ValueInfo]) -> Result<Vec<ValueInfo>, String> {
     let mut ports: Vec<ValueInfo> = Vec::new();
-    let ids: Vec<NodeId> = cx.graph.outputs.clone();
-    for id in ids {
-        let wanted = cx.graph.node(id).name.clone();
+    let graph = cx.graph;
+    for (&id, wanted) in graph.outputs.iter().zip(graph.output_names()) {
         let value = cx.values[id.0].clone().ok_or("it could not be expressed")?;
         let mut value = cx.in_order_of(&value, &order(value.sizes.len(), options));
         let is_taken = |name: &str| ports.iter().chain(inputs).any(|port| port.name == name);

@@ -60,6 +60,15 @@ fn names_without_the_prefix_of_data_parallel() {
 }
 
 #[test]
+fn names_without_the_prefixes_of_other_wrappers() {
+    for (name, by) in [("compiled.pth", "torch.compile"), ("lightning.ckpt", "Lightning")] {
+        let store = opened(name);
+        assert!(store.remarks()[0].contains(by), "{:?}", store.remarks());
+        assert_eq!(tensors(&*store), tensors(&*opened("state.pth")), "{name}");
+    }
+}
+
+#[test]
 fn objects_are_refused_by_their_name() {
     for (name, words) in [
         ("shell.pth", "system"),

@@ -10,4 +10,5 @@ mod tensor_file;
 mod tensor_source;
 mod torch_archive;
 pub(crate) mod torch_recurrent;
+mod wrappers;
 mod zip_file;

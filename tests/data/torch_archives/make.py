@@ -25,6 +25,10 @@ save_file({name: tensor.contiguous() for name, tensor in state.items()}, "state.
 torch.save(state, "state.pth")
 torch.save(dict(state), "dict.pt")
 torch.save(collections.OrderedDict((f"module.{name}", tensor) for name, tensor in state.items()), "parallel.pth")
+wrapped = lambda prefix: {prefix + name: tensor for name, tensor in state.items()}
+# A checkpoint of the examples of PyTorch, of a model that was compiled; one of Lightning.
+torch.save({"epoch": 3, "best_acc1": torch.tensor(0.5), "state_dict": wrapped("module._orig_mod.")}, "compiled.pth")
+torch.save({"pytorch-lightning_version": "2.5", "state_dict": wrapped("model."), "epoch": 3}, "lightning.ckpt")
 
 optimizer = torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9)
 net(torch.zeros(2, 3, 4, 4)).sum().backward()

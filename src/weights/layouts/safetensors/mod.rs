@@ -10,6 +10,7 @@ mod tensor;
 use super::hdf5_file::corrupt;
 use super::tensor_file::TensorFile;
 use super::tensor_source::Tensor;
+use super::wrappers;
 use crate::request::Layout;
 use crate::weights::bind::axis_permutation::Framework;
 use crate::weights::store::{Store, StoreError, unreadable};
@@ -24,13 +25,20 @@ const MAX_HEADER_BYTES: u64 = 100 << 20;
 
 /// Opens a file of this length.
 pub(crate) fn open(path: &Path, mut file: File, length: u64) -> Result<Box<dyn Store>, StoreError> {
-    let (tensors, convention) = read_header(path, &mut file, length)?;
+    let (mut tensors, mut convention) = read_header(path, &mut file, length)?;
+    unwrap(&mut tensors, &mut convention);
     let files = vec![(path.into(), file)];
     Ok(Box::new(TensorFile::new(Layout::Safetensors, files, tensors, convention)))
 }
 
 /// The framework whose conventions a file follows, and how it was determined if it is not PyTorch.
 pub(crate) type Convention = (Framework, Option<String>);
+
+/// Takes off what `torch.compile` puts before all names.
+fn unwrap(tensors: &mut [Tensor], (_, remark): &mut Convention) {
+    let unwrapped = wrappers::unwrap(tensors, &[wrappers::COMPILED]);
+    *remark = [remark.take(), unwrapped].into_iter().flatten().reduce(|a, b| format!("{a}; {b}"));
+}
 
 /// Reads the header and checks that the tensors fill the rest of the file without gaps or overlaps.
 pub(crate) fn read_header(path: &Path, file: &mut File, length: u64) -> Result<(Vec<Tensor>, Convention), StoreError> {

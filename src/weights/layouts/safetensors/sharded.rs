@@ -62,6 +62,7 @@ pub(crate) fn open(path: &Path, file: File) -> Result<Option<Box<dyn Store>>, St
     if let Some((name, file)) = weight_map.first_key_value() {
         return Err(corrupt(name, format!("the index says that `{file}` has it, which it does not")));
     }
-    let Some(convention) = convention else { return Err(corrupt(&location, "its `weight_map` is empty")) };
+    let Some(mut convention) = convention else { return Err(corrupt(&location, "its `weight_map` is empty")) };
+    safetensors::unwrap(&mut tensors, &mut convention);
     Ok(Some(Box::new(TensorFile::new(Layout::Safetensors, files, tensors, convention))))
 }

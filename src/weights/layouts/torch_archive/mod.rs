@@ -6,7 +6,7 @@ mod pickle;
 use super::hdf5_file::corrupt;
 use super::tensor_file::TensorFile;
 use super::tensor_source::{Location, Tensor};
-use super::zip_file;
+use super::{wrappers, zip_file};
 use crate::request::Layout;
 use crate::weights::bind::axis_permutation::Framework;
 use crate::weights::store::{MAX_TENSOR_BYTES, Store, StoreError};
@@ -22,8 +22,8 @@ use zip::{CompressionMethod, ZipArchive};
 const MAX_PICKLE_BYTES: u64 = 16 << 20;
 /// The entries of a checkpoint under which training scripts save a state dict.
 const STATE_DICTS: [&str; 5] = ["state_dict", "model_state_dict", "model", "net", "module"];
-/// What `DataParallel` puts before every name.
-const DATA_PARALLEL: &str = "module.";
+/// The entry of a checkpoint of Lightning with its version.
+const LIGHTNING_VERSION: &str = "pytorch-lightning_version";
 
 /// Whether an archive is PyTorch's.
 pub(crate) fn matches<R: Read + Seek>(archive: &ZipArchive<R>) -> bool {
@@ -48,10 +48,6 @@ pub(crate) fn open(path: &Path, mut archive: ZipArchive<File>) -> Result<Box<dyn
     let pickle = Pickle::read(&bytes, &location)?;
     drop(bytes);
     let state = state_dict(&pickle, &location)?;
-    let (prefix, remark) = match state.iter().all(|(name, _)| name.starts_with(DATA_PARALLEL)) {
-        true => (DATA_PARALLEL, Some(format!("names without `{DATA_PARALLEL}`, which DataParallel put before each"))),
-        false => ("", None),
-    };
     let mut starts = HashMap::new();
     let mut tensors = Vec::with_capacity(state.len());
     for (name, tensor) in state {
@@ -69,15 +65,19 @@ pub(crate) fn open(path: &Path, mut archive: ZipArchive<File>) -> Result<Box<dyn
         let axes = (!is_contiguous(tensor))
             .then(|| tensor.shape.iter().copied().zip(tensor.strides.iter().copied()).collect());
         let location = Location { file: 0, start, axes };
-        let name = name[prefix.len()..].to_string();
+        let name = name.to_string();
         tensors.push(Tensor { name, number: storage.number, shape: tensor.shape.clone(), location });
     }
     drop(starts);
+    let of_lightning = pickle.entries(&pickle.root).any(|(key, _)| key == LIGHTNING_VERSION);
+    let wrappers = [wrappers::DATA_PARALLEL, wrappers::COMPILED, wrappers::LIGHTNING];
+    let remark = wrappers::unwrap(&mut tensors, if of_lightning { &wrappers } else { &wrappers[..2] });
     let files = vec![(path.into(), archive.into_inner())];
     Ok(Box::new(TensorFile::new(Layout::PyTorch, files, tensors, (Framework::PyTorch, remark))))
 }
 
-/// The tensors of the state dict: those of the dictionary that was saved, else of the entry of a checkpoint.
+/// The tensors of the state dict: those of the entry of a checkpoint, which may have tensors beside it, else of the dictionary that was
+/// saved.
 fn state_dict<'p>(pickle: &'p Pickle, location: &str) -> Result<Vec<(&'p str, &'p pickle::Tensor)>, StoreError> {
     let tensors = |value: &'p Value| -> Vec<(&'p str, &'p pickle::Tensor)> {
         let tensor = |(name, value): (&'p str, &'p Value)| match value {
@@ -89,7 +89,7 @@ fn state_dict<'p>(pickle: &'p Pickle, location: &str) -> Result<Vec<(&'p str, &'
     let entries: Vec<(&str, &Value)> = pickle.entries(&pickle.root).collect();
     let known =
         STATE_DICTS.iter().filter_map(|key| entries.iter().find(|(name, _)| name == key).map(|(_, value)| *value));
-    let found = std::iter::once(&pickle.root).chain(known).map(tensors).find(|tensors| !tensors.is_empty());
+    let found = known.chain([&pickle.root]).map(tensors).find(|tensors| !tensors.is_empty());
     found.ok_or_else(|| {
         let keys: Vec<String> = entries.iter().take(8).map(|(key, _)| format!("`{key}`")).collect();
         let what = match &pickle.root {

@@ -1,5 +1,5 @@
 //! The model configuration in a Keras file is compared with the spec and names its layers; the compiled net computes the same as
-//! Keras. `make.py`, `make_torch.py` and `make_functions.py` in `tests/data/keras_models` wrote the files.
+//! Keras. `make.py` and other `make_….py` in `tests/data/keras_models` wrote the files.
 
 use ndarray::{ArrayD, IxDyn};
 use ndarray_npy::ReadNpyExt;
@@ -177,6 +177,54 @@ fn what_the_file_says_otherwise_is_an_error() {
             assert!(codes.iter().all(|code| *code == Code::WeightsConfiguration), "{messages}");
             assert!(expected.iter().all(|part| messages.contains(part)), "{from} {expected:?}\n{messages}");
             bound(&net, file, "config = ignore").unwrap_or_else(|(_, messages)| panic!("{messages}"));
+        }
+    }
+}
+
+const MERGES: &str = "Input(6x5x3) >> (Conv(3x3, 4, padding=same) as a >> Relu | Conv(1x1, 4) as b) >> Add \
+    >> (Conv(3x3, 4, padding=same) as c | MaxPool(3x3, stride=1, padding=same) >> Conv(1x1, 4) as d | Identity) >> Concatenate \
+    >> (Conv(1x1, 2) as e | Conv(1x1, 2) as f) >> Subtract >> Relu";
+
+#[test]
+fn merges_and_their_branches_are_compared() {
+    binds(MERGES, "merges", &["merges.keras", "merges.h5"], "");
+    // The order of a sum is free; what comes after the last layer of the file belongs to the net.
+    let swapped = MERGES.replace(
+        "(Conv(3x3, 4, padding=same) as a >> Relu | Conv(1x1, 4) as b)",
+        "(Conv(1x1, 4) as b | Conv(3x3, 4, padding=same) as a >> Relu)",
+    );
+    binds(&swapped, "merges", &["merges.keras"], "");
+    bound(&format!("{MERGES} >> GlobalPool(avg)"), "merges.keras", "").unwrap_or_else(|(_, text)| panic!("{text}"));
+    let changes: [(&str, &str, &[&str]); 10] = [
+        (" as a >> Relu", " as a", &["relu in a branch", "before it: nothing"]),
+        ("as b) >> Add", "as b) >> Multiply", &["before it in the file: Add", "before it: Multiply"]),
+        (" >> Subtract >> Relu", " >> Add >> Relu", &["in the file: Subtract", ": Add"]),
+        (" >> Subtract >> Relu", " >> Subtract", &["after it in the file: relu", "after it: nothing"]),
+        ("MaxPool(3x3", "AvgPool(3x3", &["maximum over 3x3", "average over 3x3"]),
+        ("as e | Conv(1x1, 2) as f", "as f | Conv(1x1, 2) as e", &["`e` (Conv2D)", "`f`"]),
+        ("as d | Identity", "as d | Identity >> Relu", &["nothing in a branch", "relu"]),
+        (
+            "padding=same) as c | MaxPool(3x3, stride=1, padding=same) >> Conv(1x1, 4) as d |",
+            "padding=same) as c | Conv(1x1, 4) as d |",
+            &["maximum over 3x3"],
+        ),
+        (
+            "(Conv(3x3, 4, padding=same) as c | MaxPool(3x3, stride=1, padding=same) >> Conv(1x1, 4) as d |",
+            "(MaxPool(3x3, stride=1, padding=same) >> Conv(1x1, 4) as d | Conv(3x3, 4, padding=same) as c |",
+            &["`c` (Conv2D)", "`d`"],
+        ),
+        (
+            "(Conv(3x3, 4, padding=same) as a >> Relu | Conv(1x1, 4) as b) >> Add",
+            "(Conv(3x3, 4, padding=same) as a >> Relu | Conv(3x3, 4, padding=same) as a2 | Conv(1x1, 4) as b) >> Add >> Relu",
+            &["relu"],
+        ),
+    ];
+    for (from, to, expected) in changes {
+        assert!(MERGES.contains(from), "{from}");
+        let net = MERGES.replacen(from, to, 1);
+        let options = if net.contains("a2") { "missing = initialize" } else { "" };
+        for file in ["merges.keras", "merges.h5"] {
+            refused(&net, file, options, Code::WeightsConfiguration, expected);
         }
     }
 }

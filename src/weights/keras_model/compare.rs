@@ -1,10 +1,11 @@
 //! Compares the configuration in a file with the spec, for the layers that are bound to weights of the file.
 
+use super::branches::Branches;
 use super::chain::{Mismatch, Written, continues, difference};
 use super::function::Function;
 use super::sides::{
     End, after_layer, after_node, before_layer, before_node, layers_before, padding, pair, transposes_before,
-    window_of_node,
+    up_to_layer, up_to_node, window_of_node,
 };
 use super::{LayerConfig, Model};
 use crate::diagnostics::{Code, Diagnostic, Diagnostics};
@@ -68,12 +69,14 @@ struct Difference {
 pub(in super::super) fn check(bound: &Bound<'_>, errors: &mut Diagnostics) {
     let mut differences = Vec::new();
     let consumers = bound.graph.consumers();
+    let mut branches = Branches::new(bound);
     for id in bound.graph.ids() {
         let Some(layer) = bound.layer_of(id) else { continue };
         bound.arguments(id, layer, &mut differences);
-        bound.before(id, layer, &mut differences);
+        bound.before(&mut branches, id, layer, &mut differences);
         bound.after(&consumers, id, layer, &mut differences);
     }
+    bound.outputs(&mut branches, &mut differences);
     let mut groups: Vec<(Difference, Vec<NodeId>)> = Vec::new();
     for found in differences {
         let same = |(known, _): &&mut (Difference, Vec<NodeId>)| {
@@ -105,7 +108,7 @@ pub(in super::super) fn check(bound: &Bound<'_>, errors: &mut Diagnostics) {
 
 impl Bound<'_> {
     /// The layer of the file whose weights a node takes.
-    fn layer_of(&self, id: NodeId) -> Option<usize> {
+    pub(super) fn layer_of(&self, id: NodeId) -> Option<usize> {
         let node = self.graph.node(id);
         if node.parameters.is_empty() {
             return None;
@@ -224,9 +227,14 @@ impl Bound<'_> {
     }
 
     /// Compares the chain before a layer, and the padding of its window.
-    fn before(&self, id: NodeId, at: usize, found: &mut Vec<Difference>) {
+    fn before(&self, branches: &mut Branches, id: NodeId, at: usize, found: &mut Vec<Difference>) {
         let (mut net, start) = before_node(self.graph, id);
         let (mut file, begin) = before_layer(self.model, at);
+        let is_cut = !self.graph.node(id).cuts.is_empty();
+        if !is_cut && let Some((file, here)) = branches.differ(start, begin) {
+            found.push(Difference { node: id, layer: at, about: "before it".into(), file, here, help: None });
+            return;
+        }
         // Zeros before a sequence are what `causal` means.
         if is_causal(&self.model.layers[at]) && net.last().is_some_and(is_border) {
             net.pop();
@@ -284,8 +292,31 @@ impl Bound<'_> {
         }
     }
 
+    /// Compares what comes before outputs that merges give.
+    fn outputs(&self, branches: &mut Branches, found: &mut Vec<Difference>) {
+        let layers = &self.model.layers;
+        let of_file: Vec<usize> =
+            (0..layers.len()).filter(|&at| layers[at].outputs.is_empty() && layers[at].model.is_empty()).collect();
+        // A cut net may end before the model in the file does.
+        if self.graph.name != self.net || of_file.len() != self.graph.outputs.len() {
+            return;
+        }
+        for (&id, at) in self.graph.outputs.iter().zip(of_file) {
+            let ((net, start), (file, begin)) = (up_to_node(self.graph, id), up_to_layer(self.model, at));
+            let (End::Merge(node), End::Merge(layer)) = (start, begin) else { continue };
+            let about = || "after it".to_string();
+            if let Some((file, here)) = branches.differ(start, begin) {
+                found.push(Difference { node, layer, about: "before it".into(), file, here, help: None });
+            } else if !continues(&file, &net, self.size(node))
+                && let Some(Mismatch { file, net, .. }) = difference(&file, &net, self.size(node))
+            {
+                found.push(Difference { node, layer, about: about(), file, here: net, help: None });
+            }
+        }
+    }
+
     /// Height and width of a node's output.
-    fn size(&self, id: NodeId) -> [Option<usize>; 2] {
+    pub(super) fn size(&self, id: NodeId) -> [Option<usize>; 2] {
         match self.graph.node(id).output.image() {
             Some((height, width, _)) => [height.known(), width.known()],
             None => [Some(1), Some(1)],

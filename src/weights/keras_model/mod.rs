@@ -1,6 +1,7 @@
 //! The model configuration in a Keras file (`model_config` in `.h5`, `config.json` in a `.keras` archive), read as data: no code
 //! in it is run. It names layers if the weights do not, and is compared with the spec.
 
+mod branches;
 mod chain;
 mod compare;
 pub mod configuration;

@@ -5,11 +5,14 @@ use super::function::Function;
 use super::{LayerConfig, Model};
 use crate::graph::{Arity, FusionRole, Graph, NodeId};
 use crate::kernels::elementwise::activation::Activation;
+use crate::kernels::elementwise::combine::Merge;
 use crate::kernels::movement::border::Border;
 use crate::ops::convolution::Convolution;
 use crate::ops::convolution::separable::SeparableConvolution;
 use crate::ops::convolution::window::{Padding, Sliding};
 use crate::ops::dense::{Dense, Function as Behind};
+use crate::ops::merge::Elementwise;
+use crate::ops::merge::concatenate::Concatenate;
 use crate::ops::pool::reduce::Reduce;
 use crate::ops::pool::{GlobalPool, Pool};
 use crate::ops::shape::Transpose;
@@ -43,18 +46,18 @@ enum Link {
     Unknown,
 }
 
-/// The layers without parameters before `from`, in execution order, and where the chain begins. `input` returns the input of a
-/// layer, or why there is none; `begins` returns the end for an input layer.
-fn before<T: Copy>(
-    from: T,
+/// The layers without parameters up to a layer, in execution order, and where the chain begins; the layer, or why there is none, is
+/// `last`. `input` returns the input of a layer, or why there is none; `begins` returns the end for an input layer.
+fn up_to<T: Copy>(
+    last: Result<T, End<T>>,
     link: impl Fn(T) -> Link,
     mut input: impl FnMut(T) -> Result<T, End<T>>,
     begins: impl Fn(T) -> End<T>,
 ) -> (Vec<Written>, End<T>) {
-    let (mut chain, mut at) = (Vec::new(), from);
+    let (mut chain, mut next) = (Vec::new(), last);
     let end = loop {
-        at = match input(at) {
-            Ok(input) => input,
+        let at = match next {
+            Ok(at) => at,
             Err(end) => break end,
         };
         match link(at) {
@@ -68,6 +71,7 @@ fn before<T: Copy>(
             Link::Input => break begins(at),
             Link::Unknown => break End::Unknown,
         }
+        next = input(at);
     };
     chain.reverse();
     (chain, end)
@@ -100,11 +104,19 @@ fn after<T: Copy>(
 
 /// The layers without parameters before a node, in execution order, and where the chain begins.
 pub(super) fn before_node(graph: &Graph, id: NodeId) -> (Vec<Written>, End<NodeId>) {
-    let input = |at: NodeId| match graph.node(at).inputs[..] {
+    up_to(input_of_node(graph, id), |at| link_of_node(graph, at), |at| input_of_node(graph, at), End::Outside)
+}
+
+/// The layers without parameters up to a node, itself among them.
+pub(super) fn up_to_node(graph: &Graph, id: NodeId) -> (Vec<Written>, End<NodeId>) {
+    up_to(Ok(id), |at| link_of_node(graph, at), |at| input_of_node(graph, at), End::Outside)
+}
+
+fn input_of_node(graph: &Graph, id: NodeId) -> Result<NodeId, End<NodeId>> {
+    match graph.node(id).inputs[..] {
         [input] => Ok(input),
         _ => Err(End::Unknown),
-    };
-    before(id, |at| link_of_node(graph, at), input, End::Outside)
+    }
 }
 
 /// The layers without parameters between a node with parameters and the output of the net.
@@ -172,19 +184,95 @@ pub(super) fn window_of_node(graph: &Graph, id: NodeId) -> Option<Sliding> {
 
 /// The layers without parameters before a layer of the file, and where the chain begins.
 pub(super) fn before_layer(model: &Model, layer: usize) -> (Vec<Written>, End<usize>) {
+    up_to_input_of(model, input_of_layer(model, layer))
+}
+
+/// The layers without parameters up to a layer of the file, itself among them.
+pub(super) fn up_to_layer(model: &Model, layer: usize) -> (Vec<Written>, End<usize>) {
+    up_to_input_of(model, Ok(layer))
+}
+
+fn up_to_input_of(model: &Model, last: Result<usize, End<usize>>) -> (Vec<Written>, End<usize>) {
     // The file may contain a cycle.
     let mut left = model.layers.len();
-    let input = |at: usize| match model.layers[at].inputs.as_deref() {
-        None => Err(End::Unstated),
-        Some([]) if model.layers[at].model.is_empty() => Err(End::Outside(at)),
-        Some(&[input]) if left > 0 => {
-            left -= 1;
-            Ok(input)
-        }
-        Some(_) => Err(End::Unknown),
+    let input = |at: usize| {
+        left = left.saturating_sub(1);
+        if left > 0 { input_of_layer(model, at) } else { Err(End::Unknown) }
     };
     let begins = |at: usize| if model.layers[at].model.is_empty() { End::Outside(at) } else { End::Unknown };
-    before(layer, |at| link_of_layer(model, at), input, begins)
+    up_to(last, |at| link_of_layer(model, at), input, begins)
+}
+
+fn input_of_layer(model: &Model, at: usize) -> Result<usize, End<usize>> {
+    match model.layers[at].inputs.as_deref() {
+        None => Err(End::Unstated),
+        Some([]) if model.layers[at].model.is_empty() => Err(End::Outside(at)),
+        Some(&[input]) => Ok(input),
+        Some(_) => Err(End::Unknown),
+    }
+}
+
+/// What a merge does with its inputs.
+pub(super) fn merge_of_node(graph: &Graph, id: NodeId) -> Option<Joining> {
+    let operation = graph.node(id).operation.as_any();
+    if operation.is::<Concatenate>() {
+        return Some(Joining::Concatenate);
+    }
+    match operation.downcast_ref::<Elementwise>()?.merge {
+        Merge::Add => Some(Joining::Add),
+        Merge::Multiply => Some(Joining::Multiply),
+        Merge::Average => Some(Joining::Average),
+        Merge::Maximum => Some(Joining::Maximum),
+        Merge::Minimum => Some(Joining::Minimum),
+        Merge::Subtract => Some(Joining::Subtract),
+        Merge::SubtractFrom | Merge::Divide | Merge::DivideInto => None,
+    }
+}
+
+/// What a merge of the file does with its inputs.
+pub(super) fn merge_of_layer(model: &Model, at: usize) -> Option<Joining> {
+    Joining::ALL.into_iter().find(|joining| joining.name() == model.layers[at].class)
+}
+
+/// How a merge joins its inputs, by Keras' names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Joining {
+    Add,
+    Subtract,
+    Multiply,
+    Average,
+    Maximum,
+    Minimum,
+    Concatenate,
+}
+
+impl Joining {
+    const ALL: [Joining; 7] = [
+        Joining::Add,
+        Joining::Subtract,
+        Joining::Multiply,
+        Joining::Average,
+        Joining::Maximum,
+        Joining::Minimum,
+        Joining::Concatenate,
+    ];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Joining::Add => "Add",
+            Joining::Subtract => "Subtract",
+            Joining::Multiply => "Multiply",
+            Joining::Average => "Average",
+            Joining::Maximum => "Maximum",
+            Joining::Minimum => "Minimum",
+            Joining::Concatenate => "Concatenate",
+        }
+    }
+
+    /// Whether the order of the inputs matters.
+    pub fn is_ordered(self) -> bool {
+        matches!(self, Joining::Subtract | Joining::Concatenate)
+    }
 }
 
 /// The layers of the file between a layer and the preceding merge or layer with parameters, known or unknown.
@@ -249,7 +337,8 @@ fn link_of_layer(model: &Model, at: usize) -> Link {
             is(Function::of_layer(layer, model).map(Written::Function))
         }
         "ZeroPadding2D" => is(border(layer).map(Written::Border)),
-        "MaxPooling2D" | "AveragePooling2D" => {
+        // Along a sequence, a window of one number stands for both axes, as in the spec.
+        "MaxPooling1D" | "AveragePooling1D" | "MaxPooling2D" | "AveragePooling2D" => {
             let size = pair(layer.get(&["pool_size"]), 1);
             let stride = layer.get(&["strides"]).map_or(size, |stride| pair(Some(stride), 1));
             let (Some(size), Some(stride)) = (size, stride) else { return Link::Unknown };
@@ -257,8 +346,8 @@ fn link_of_layer(model: &Model, at: usize) -> Link {
             let window = Sliding { size, stride, dilation: [1, 1], padding, ceil: false };
             Link::Plain(Written::Pool(layer.class.starts_with("Average"), window))
         }
-        "GlobalAveragePooling2D" => Link::Plain(Written::Global(Reduction::Average)),
-        "GlobalMaxPooling2D" => Link::Plain(Written::Global(Reduction::Maximum)),
+        "GlobalAveragePooling1D" | "GlobalAveragePooling2D" => Link::Plain(Written::Global(Reduction::Average)),
+        "GlobalMaxPooling1D" | "GlobalMaxPooling2D" => Link::Plain(Written::Global(Reduction::Maximum)),
         "UpSampling2D" => match layer.get(&["interpolation"]).and_then(Value::as_str) {
             None | Some("nearest") => is(pair(layer.get(&["size"]), 1).map(Written::Upscale)),
             Some(_) => Link::Unknown,
@@ -266,7 +355,8 @@ fn link_of_layer(model: &Model, at: usize) -> Link {
         "Add" | "Subtract" | "Multiply" | "Average" | "Maximum" | "Minimum" | "Concatenate" | "Dot" | "Merge" => {
             Link::Merging
         }
-        "Conv1D" | "Conv2D" | "Convolution2D" | "DepthwiseConv2D" | "Conv2DTranspose" | "Deconvolution2D" | "Dense" => {
+        "Conv1D" | "Conv2D" | "Convolution2D" | "DepthwiseConv1D" | "DepthwiseConv2D" | "SeparableConv1D"
+        | "SeparableConv2D" | "Conv2DTranspose" | "Deconvolution2D" | "Dense" => {
             match Function::of_keras(layer.config.get("activation").unwrap_or(&Value::Null), model) {
                 Some(function) => Link::Layer(Some(function).filter(|function| !function.is_linear())),
                 None => Link::Unknown,

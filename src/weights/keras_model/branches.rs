@@ -1,0 +1,119 @@
+//! Compares where chains of the spec and of the file begin: at the same layers, and at merges of the same branches.
+
+use super::chain::{Mismatch, difference};
+use super::compare::Bound;
+use super::sides::{End, merge_of_layer, merge_of_node, up_to_layer, up_to_node};
+use crate::graph::NodeId;
+use std::collections::HashMap;
+
+/// What differs: in the file, and here.
+type Difference = (String, String);
+
+/// The most merges before one another that are compared.
+const MAX_DEPTH: usize = 500;
+
+/// The comparison of branches, with those that are known.
+pub(super) struct Branches<'a> {
+    bound: &'a Bound<'a>,
+    merges: HashMap<(NodeId, usize), Option<Difference>>,
+    depth: usize,
+}
+
+impl<'a> Branches<'a> {
+    pub fn new(bound: &'a Bound<'a>) -> Self {
+        Branches { bound, merges: HashMap::new(), depth: 0 }
+    }
+
+    /// The difference of what a chain of the spec and one of the file begin with; none if it is the same, or unknown.
+    pub fn differ(&mut self, here: End<NodeId>, file: End<usize>) -> Option<Difference> {
+        let Bound { graph, model, .. } = self.bound;
+        // What a cut left out is left out on purpose.
+        let is_cut = |id: NodeId| !graph.node(id).cuts.is_empty();
+        if matches!(here, End::Layer(node) | End::Merge(node) if is_cut(node)) {
+            return None;
+        }
+        let node_text = |id: NodeId| format!("`{}`", graph.node(id).name);
+        let layer_text = |at: usize| format!("`{}` ({})", model.layers[at].name, model.layers[at].class);
+        match (here, file) {
+            (End::Layer(node), End::Layer(layer)) => {
+                let bound = self.bound.layer_of(node)?;
+                (bound != layer).then(|| (layer_text(layer), node_text(node)))
+            }
+            (End::Layer(node), End::Merge(at)) => {
+                self.bound.layer_of(node)?;
+                merge_of_layer(model, at)?;
+                Some((layer_text(at), node_text(node)))
+            }
+            (End::Layer(node), End::Outside(_)) => {
+                self.bound.layer_of(node)?;
+                Some(("the input of the model".into(), node_text(node)))
+            }
+            (End::Merge(node), End::Layer(layer)) => {
+                merge_of_node(graph, node)?;
+                let is_bound = graph.ids().any(|id| self.bound.layer_of(id) == Some(layer));
+                is_bound.then(|| (layer_text(layer), node_text(node)))
+            }
+            (End::Merge(node), End::Merge(layer)) => self.merges_differ(node, layer),
+            _ => None,
+        }
+    }
+
+    fn merges_differ(&mut self, node: NodeId, layer: usize) -> Option<Difference> {
+        if let Some(known) = self.merges.get(&(node, layer)) {
+            return known.clone();
+        }
+        // A cycle of the file meets itself here.
+        self.merges.insert((node, layer), None);
+        if self.depth == MAX_DEPTH {
+            return None;
+        }
+        self.depth += 1;
+        let found = self.compare_merges(node, layer);
+        self.depth -= 1;
+        self.merges.insert((node, layer), found.clone());
+        found
+    }
+
+    fn compare_merges(&mut self, node: NodeId, layer: usize) -> Option<Difference> {
+        let Bound { graph, model, .. } = self.bound;
+        let (here, file) = (merge_of_node(graph, node)?, merge_of_layer(model, layer)?);
+        if here != file {
+            return Some((file.name().into(), here.name().into()));
+        }
+        let (nodes, layers) = (&graph.node(node).inputs, model.layers[layer].inputs.as_deref()?);
+        // A sum of sums may be one sum.
+        if nodes.len() != layers.len() {
+            return None;
+        }
+        if here.is_ordered() {
+            return nodes.iter().zip(layers).find_map(|(&node, &layer)| self.branches_differ(node, layer));
+        }
+        let mut left = layers.to_vec();
+        for (&node, &same) in nodes.iter().zip(layers) {
+            match left.iter().position(|&layer| self.branches_differ(node, layer).is_none()) {
+                Some(at) => {
+                    left.swap_remove(at);
+                }
+                None => return self.branches_differ(node, same).or_else(|| self.branches_differ(node, *left.first()?)),
+            }
+        }
+        None
+    }
+
+    /// The difference of a branch that ends at a node and one that ends at a layer.
+    fn branches_differ(&mut self, node: NodeId, layer: usize) -> Option<Difference> {
+        let ((net, start), (file, begin)) = (up_to_node(self.bound.graph, node), up_to_layer(self.bound.model, layer));
+        if let Some(difference) = self.differ(start, begin) {
+            return Some(difference);
+        }
+        let size = match (start, begin) {
+            (End::Layer(node), End::Layer(_)) => {
+                self.bound.layer_of(node)?;
+                self.bound.size(node)
+            }
+            (End::Merge(node), End::Merge(_)) | (End::Outside(node), End::Outside(_)) => self.bound.size(node),
+            _ => return None,
+        };
+        difference(&file, &net, size).map(|Mismatch { file, net, .. }| (format!("{file} in a branch"), net))
+    }
+}

@@ -31,6 +31,13 @@ const SCOPED_U: &str = "{ let a = Input(32x32x3) >> (Conv(3x3, 8, padding=same) 
     let d = (c | b) >> Concatenate >> (Conv(3x3, 16, padding=same) as one >> Conv(3x3, 16, padding=same) as two) as up2 >> Upscale(2) \
     (d | a) >> Concatenate >> (Conv(3x3, 8, padding=same) as one >> Conv(3x3, 8, padding=same) as two) as up1 >> Conv(1x1, 2) as end }";
 
+/// Outputs in the middle of a net, one of them twice, another of the layers of a scope, another in a column of a U.
+const INNER: &str = "{ let a = Input(8) >> Relu(6) as first let b = a >> (Relu(8) as one >> Tanh(7) as two) as body \
+    let c = b >> Relu(5) >> Dense(5) as last (c | a | b | a) }";
+const SIDE_OUTPUTS: &str = "{ let a = Input(32x32x3) >> Conv(3x3, 8, padding=same) as one let b = a >> MaxPool(2x2) >> Conv(3x3, 8, padding=same) as two \
+    let c = (b >> MaxPool(2x2) >> Conv(3x3, 16, padding=same) >> Upscale(2) | b) >> Concatenate >> Conv(3x3, 8, padding=same) as three \
+    let d = (c >> Upscale(2) | a) >> Concatenate >> Conv(3x3, 8, padding=same) as four (d | c | b) }";
+
 /// Nets whose drawings have branches, scopes, long skips, several inputs and outputs, and odd names.
 const DRAWN: &[&str] = &[
     BIRD,
@@ -40,6 +47,8 @@ const DRAWN: &[&str] = &[
     "{ let a = Input(32x32x3) >> Conv(3x3, 8, padding=same) as one let b = a >> MaxPool(2x2) >> Conv(3x3, 8, padding=same) \
         let c = b >> MaxPool(2x2) >> Conv(3x3, 16) (c >> GlobalPool(avg) | b >> GlobalPool(max) | a >> GlobalPool(avg)) >> Concatenate }",
     SCOPED_U,
+    INNER,
+    SIDE_OUTPUTS,
     "{ let a = Input(32x32x3) >> Conv(3x3, 8) >> Flatten let b = Input(12) (a | b >> Relu(32)) >> Concatenate >> Softmax(10) }",
 ];
 
@@ -119,8 +128,9 @@ fn json_has_the_documented_shape() {
     };
     let mut top = keys(&json);
     top.sort();
-    assert_eq!(top, ["layers", "net", "summary"]);
+    assert_eq!(top, ["layers", "net", "outputs", "summary"]);
     assert_eq!(json["summary"], graph.summary());
+    assert_eq!(json["outputs"], serde_json::json!(["reshape-1"]));
     let layers = json["layers"].as_array().expect("layers");
     assert_eq!(layers.len(), graph.nodes.len());
     for (index, (layer, node)) in layers.iter().zip(&graph.nodes).enumerate() {
@@ -293,6 +303,47 @@ fn no_edge_runs_through_a_box() {
     }
 }
 
+/// Every output has an arrow that leaves its box and arrives at none; what is no output has none.
+#[test]
+fn every_output_has_an_arrow() {
+    for (name, graph) in all() {
+        let svg = view::svg_with(&graph, EXPANDED);
+        let document = roxmltree::Document::parse(&svg).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let boxes = rects(&document, "box");
+        let around = |(x, y): (f64, f64)| -> Option<usize> {
+            let within =
+                |one: &Rect| x >= one.left - 0.2 && x <= one.right + 0.2 && y >= one.top - 0.2 && y <= one.bottom + 0.2;
+            boxes.iter().position(within)
+        };
+        let arrows = document.descendants().filter(|node| node.attribute("class") == Some("edge"));
+        let arrows = arrows.filter(|edge| edge.attribute("marker-end").is_some());
+        let ends = arrows.map(|edge| points(edge.attribute("d").unwrap_or("")));
+        let leaving = ends.filter(|path| around(path[path.len() - 1]).is_none()).filter_map(|path| around(path[0]));
+        let mut leaving: Vec<usize> = leaving.collect();
+        leaving.sort_unstable();
+        let outputs: BTreeSet<usize> = graph.outputs.iter().map(|id| id.0).collect();
+        assert_eq!(leaving.len(), outputs.len(), "{name}: arrows of the boxes {leaving:?}");
+        assert_eq!(leaving.iter().collect::<BTreeSet<_>>().len(), leaving.len(), "{name}: one arrow for each");
+    }
+}
+
+#[test]
+fn a_table_and_a_graph_have_the_outputs() {
+    let (graph, _) = load(INNER);
+    let table = view::table(&graph, &[], view::TableOptions::default());
+    let outputs = "\noutputs: last (?, 5), first (?, 6), body/two (?, 7), first-2 (?, 6)\n";
+    assert!(table.contains(outputs), "{table}");
+    assert_eq!(view::json(&graph)["outputs"], serde_json::json!(["last", "first", "body/two", "first-2"]));
+    let dot = view::dot(&graph);
+    assert_eq!(dot.matches("-> out").count(), 4, "{dot}");
+    assert!(
+        dot.contains("label=\"output first-2\"") && dot.contains("n1 -> out1;") && dot.contains("n1 -> out3;"),
+        "{dot}"
+    );
+    let (cut, _) = load("Input(4) >> Relu(3) as a >> Relu(2)");
+    assert!(!view::table(&cut, &[], view::TableOptions::default()).contains("output:"));
+}
+
 #[test]
 fn a_scope_is_a_frame_around_all_of_its_layers() {
     let svg = view::svg_with(&load("squeezenet").0, EXPANDED);
@@ -335,7 +386,7 @@ fn what_nobody_could_read_is_not_drawn() {
 
 /// The folds of a net, from its page: the layers of each block, and what it is called.
 fn folds(graph: &Graph) -> Vec<(String, Vec<Vec<usize>>)> {
-    let page = view::network(graph, DrawingOptions::default());
+    let page = view::network(graph, DrawingOptions::default()).expect("a drawing");
     let data = page.split("id=\"net\">").nth(1).and_then(|rest| rest.split("</script>").next()).expect("data");
     let data: serde_json::Value = serde_json::from_str(&data.replace("<\\/", "</")).expect("JSON");
     let folds = data["folds"].as_array().expect("folds").iter();

@@ -92,7 +92,7 @@ class Drawing:
     svg : str
         A picture.
     net : dict
-        ``{"net", "summary", "layers": [{"index", "name", "kind", "settings", "output", "parameters", "macs", "inputs",
+        ``{"net", "summary", "outputs", "layers": [{"index", "name", "kind", "settings", "output", "parameters", "macs", "inputs",
         "frozen"}]}``
     """
 

@@ -4,7 +4,7 @@ use super::number_format::short_layer;
 use crate::graph::Graph;
 use std::fmt::Write;
 
-/// The net as a directed graph: a node for each layer with its name, settings and output, an edge for each tensor.
+/// The net as a directed graph: a node for each layer with its name, settings and output, an edge for each tensor, and the outputs.
 pub fn dot(graph: &Graph) -> String {
     let mut out = format!("digraph {} {{\n", quoted(&graph.name));
     out.push_str(
@@ -20,6 +20,10 @@ pub fn dot(graph: &Graph) -> String {
         for input in graph.node(id).inputs.iter().filter(|input| input.0 >= graph.open_inputs) {
             let _ = writeln!(out, "  n{} -> n{};", input.0, id.0);
         }
+    }
+    for (index, (id, name)) in graph.outputs.iter().zip(graph.output_names()).enumerate() {
+        let label = quoted(&format!("output {name}"));
+        let _ = writeln!(out, "  out{index} [shape=plaintext, style=\"\", label={label}];\n  n{} -> out{index};", id.0);
     }
     out.push_str("}\n");
     out

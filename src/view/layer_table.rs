@@ -90,6 +90,10 @@ pub fn table(graph: &Graph, docs: &[String], options: TableOptions) -> String {
     out.push('\n');
     out.push_str(&totals(&costs));
     out.push('\n');
+    if let Some(outputs) = outputs(graph) {
+        out.push_str(&outputs);
+        out.push('\n');
+    }
     if let Some(memory) = memory(graph, &layers) {
         out.push_str(&memory);
         out.push('\n');
@@ -153,6 +157,18 @@ fn memory(graph: &Graph, layers: &[NodeId]) -> Option<String> {
     Some(format!("per image: {inputs} in, {outputs} out, {all} in the outputs of all layers"))
 }
 
+/// `outputs: species (?, 2), box (?, 3)`; none for the usual net, whose output is its last layer.
+fn outputs(graph: &Graph) -> Option<String> {
+    let last = graph.layers().next_back();
+    if graph.outputs.len() == 1 && graph.outputs.first().copied() == last {
+        return None;
+    }
+    let each = graph.outputs.iter().zip(graph.output_names());
+    let each: Vec<String> = each.map(|(&id, name)| format!("{name} {}", graph.node(id).output)).collect();
+    let noun = if each.len() == 1 { "output" } else { "outputs" };
+    (!each.is_empty()).then(|| format!("{noun}: {}", each.join(", ")))
+}
+
 fn cells(graph: &Graph, id: NodeId, cost: &Cost) -> [String; 6] {
     let node = graph.node(id);
     [
@@ -212,7 +228,7 @@ pub fn terminal_width() -> Option<usize> {
     Some(usize::from(width))
 }
 
-/// `{"net", "summary", "layers": [{"index", "name", "kind", "settings", "output", "parameters", "macs", "inputs", "frozen"}]}`.
+/// `{"net", "summary", "outputs": [names], "layers": [{"index", "name", "kind", "settings", "output", "parameters", "macs", "inputs", "frozen"}]}`.
 /// Multiply-adds that depend on an unknown size are null.
 pub fn json(graph: &Graph) -> Value {
     let layers: Vec<Value> = graph
@@ -235,5 +251,5 @@ pub fn json(graph: &Graph) -> Value {
             })
         })
         .collect();
-    object!({ "net": graph.name, "summary": graph.summary(), "layers": layers })
+    object!({ "net": graph.name, "summary": graph.summary(), "outputs": graph.output_names(), "layers": layers })
 }

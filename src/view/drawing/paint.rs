@@ -3,7 +3,7 @@
 use crate::diagnostics::numbers::thousands;
 use crate::graph::{Graph, NodeId};
 use crate::view::graph_layout::Point;
-use crate::view::graph_layout::boxes::{Boxes, KIND_SIZE, LayerBox, NAME_SIZE, PAD, SCOPE_COLOURS, SMALL_SIZE};
+use crate::view::graph_layout::boxes::{Boxes, Exit, KIND_SIZE, LayerBox, NAME_SIZE, PAD, SCOPE_COLOURS, SMALL_SIZE};
 use crate::view::graph_layout::folds::layers_of_blocks;
 use crate::view::graph_layout::scene::{END, Frame, Piece, PlacedBox};
 use crate::view::svg_text::{escape, round, text_width};
@@ -327,9 +327,13 @@ pub(crate) fn layer(out: &mut String, graph: &Graph, boxes: &Boxes, placed: &Pla
         };
         let words = Words { at: (x + 6.0, text), size: SMALL_SIZE, bold: false, fill: GREY, anchor: "start" };
         words.write(out, shape);
-        if one.ends {
+        if one.exit == Some(Exit::Below) {
             arrow(out, &format!("M{} {}L{} {}", round(x), round(y), round(x), round(end)), true);
         }
+    }
+    if one.exit == Some(Exit::Aside) {
+        let (x, y) = (at.0 + one.width, at.1 + one.height / 2.0);
+        arrow(out, &format!("M{} {}L{} {}", round(x), round(y), round(x + END - 2.0), round(y)), true);
     }
 }
 

@@ -50,14 +50,23 @@ pub(crate) struct LayerBox {
     pub weight: String,
     /// The output shape, if it differs from the input shape.
     pub shape: Option<String>,
-    /// Whether its output is an output of the net and no layer's input.
-    pub ends: bool,
+    /// Where the arrow of an output of the net leaves it; none if none of its layers gives one.
+    pub exit: Option<Exit>,
     /// The fold that it stands for a layer of.
     pub fold: Option<usize>,
     /// The scope of the block that it is in, if its own name has none.
     pub block: Option<Vec<String>>,
     pub width: f64,
     pub height: f64,
+}
+
+/// A side of a box.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// Where links leave, if there are none.
+    Below,
+    /// To the right: below it, links lead on.
+    Aside,
 }
 
 /// The input of a box: a box, and which of its layers gives the value.
@@ -181,7 +190,7 @@ fn new_box(graph: &Graph, id: NodeId, category: Category) -> LayerBox {
         kind: short_layer(graph, id),
         weight: String::new(),
         shape: None,
-        ends: false,
+        exit: None,
         fold: None,
         block: None,
         width: 0.0,
@@ -222,10 +231,15 @@ fn describe(graph: &Graph, one: &mut LayerBox, costs: &[Cost], consumers: &[Vec<
         one.weight = "shared".into();
     }
     let last = one.last();
-    one.ends = consumers[last.0].is_empty();
+    let leads_on = |id: &NodeId| consumers[id.0].iter().any(|next| !one.layers.contains(next));
+    one.exit = match one.layers.iter().any(|id| graph.outputs.contains(id)) {
+        true if one.layers.iter().any(leads_on) => Some(Exit::Aside),
+        true => Some(Exit::Below),
+        false => None,
+    };
     let output = &graph.node(last).output;
     let changes = graph.node(one.layer).inputs.iter().all(|&input| graph.node(input).output != *output);
-    if changes || one.ends {
+    if changes || one.exit.is_some() {
         one.shape = Some(shape_text(output));
     }
     // `identity-1` needs no word about what it is.

@@ -116,13 +116,13 @@ fn merge(graph: &Graph, boxes: &mut Boxes, all: &[usize]) {
     // Common weights count where they are first used.
     let weights: Vec<u64> = weights.iter().copied().filter(|&weight| weight > 0).collect();
     let last = &boxes.list[all[all.len() - 1]];
-    let (ends, shown) = (last.ends, all.iter().any(|&at| boxes.list[at].shape.is_some()));
+    let (exit, shown) = (last.exit, all.iter().any(|&at| boxes.list[at].shape.is_some()));
     let shape = shown.then(|| shapes_text(&outputs));
     let first = &mut boxes.list[all[0]];
     if let (Some(least), Some(most)) = (weights.iter().min(), weights.iter().max()) {
         first.weight = range_text(magnitude(*least), magnitude(*most));
     }
-    (first.ends, first.shape) = (ends, shape);
+    (first.exit, first.shape) = (exit, shape);
 }
 
 /// `56 × 56 × 96…256`: what grows from block to block, from the first to the last.

@@ -8,7 +8,7 @@ use super::similar::contract;
 use super::types::{Item, Layout, Link, Pin, Point};
 use super::u_shape;
 use crate::graph::Graph;
-use crate::view::graph_layout::boxes::{Boxes, MIN_WIDTHS, SMALL_SIZE, measure};
+use crate::view::graph_layout::boxes::{Boxes, Exit, MIN_WIDTHS, SMALL_SIZE, measure};
 use crate::view::svg_text::text_width;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -66,7 +66,7 @@ const MAX_HEIGHT: f64 = 760.0;
 const MAX_PAGE_HEIGHT: f64 = 1600.0;
 /// The maximum of boxes in a readable drawing.
 const MAX_BOXES: usize = 2_000;
-/// The space for the arrow below the last box.
+/// The space for the arrow of an output, below its box or beside it.
 pub(crate) const END: f64 = 26.0;
 /// The width of the sign of a fold at the corner of its frame.
 pub(crate) const BADGE: f64 = 40.0;
@@ -97,7 +97,9 @@ pub(crate) fn arrange(graph: &Graph, boxes: &mut Boxes, is_compact: bool) -> Opt
 
 /// Lays out a group: its boxes, its frames, and the entries and exits of links from and to other groups.
 fn place(group: &Group, boxes: &Boxes, around: &[String], flow: Flow, root: bool) -> Option<Scene> {
-    let plan = if root { u_shape::plan(&Contents::new(group, boxes).pairs(boxes)) } else { None };
+    // In a U, links leave boxes at their sides, too.
+    let has_aside = group.boxes.iter().any(|&index| boxes.list[index].exit == Some(Exit::Aside));
+    let plan = if root && !has_aside { u_shape::plan(&Contents::new(group, boxes).pairs(boxes)) } else { None };
     if let Some(plan) = plan {
         let contents = Contents::with_frames(group, boxes, around, |item| match plan.goes_up(item) {
             true => Flow::Up,
@@ -175,8 +177,13 @@ impl<'g> Contents<'g> {
     fn connected(mut self, boxes: &Boxes) -> (Self, Vec<Link>) {
         for &index in &self.group.boxes {
             let one = &boxes.list[index];
-            let height = one.height + if one.ends { END } else { 0.0 };
-            self.items.push(Item { width: one.width, height, key: index, pin: Pin::Free });
+            let (aside, below) = match one.exit {
+                Some(Exit::Below) => (0.0, END),
+                Some(Exit::Aside) => (END, 0.0),
+                None => (0.0, 0.0),
+            };
+            let (width, height) = (one.width + aside, one.height + below);
+            self.items.push(Item { width, height, key: index, pin: Pin::Free });
         }
         for (scene, inner) in self.inner.iter().zip(&self.group.groups) {
             let key = inner.all().into_iter().min().unwrap_or(0);
@@ -240,7 +247,7 @@ impl<'g> Contents<'g> {
         let moved = |point: Point, by: Point| (point.0 + by.0, point.1 + by.1);
         for (item, &index) in group.boxes.iter().enumerate() {
             let up = layout.up[item];
-            let end = if up && boxes.list[index].ends { END } else { 0.0 };
+            let end = if up && boxes.list[index].exit == Some(Exit::Below) { END } else { 0.0 };
             scene.boxes.push(PlacedBox { index, at: moved(layout.at[item], (side, top + end)), up });
         }
         for (link, route) in links.iter().zip(layout.routes) {

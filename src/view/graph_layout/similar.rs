@@ -77,7 +77,7 @@ fn sorted(group: &Group) -> Vec<usize> {
 fn exit(boxes: &Boxes, members: &[usize]) -> Option<usize> {
     let leaves = |member: &usize| {
         let outside = |&(from, to): &(usize, usize)| from == *member && members.binary_search(&to).is_err();
-        boxes.list[*member].ends || boxes.edges.iter().any(outside)
+        boxes.list[*member].exit.is_some() || boxes.edges.iter().any(outside)
     };
     let mut exits = members.iter().copied().filter(leaves);
     exits.next().filter(|_| exits.next().is_none())
@@ -128,6 +128,6 @@ fn one_box(graph: &Graph, boxes: &Boxes, members: &[usize], exit: usize, group: 
     one.kind = format!("like {like}");
     one.fold = group.fold;
     one.shape = boxes.list[exit].shape.clone();
-    one.ends = boxes.list[exit].ends;
+    one.exit = boxes.list[exit].exit;
     one
 }

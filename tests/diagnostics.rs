@@ -17,6 +17,7 @@ const WITHOUT_CASE: &[(&str, &str)] = &[
     ("E0802", "no known net has a layer that cannot be lowered"),
     ("E0804", "not every build has a server: see `tests/serve/`"),
     ("E0908", "it needs an artifact of this version: see `tests/export.rs`"),
+    ("W1016", "not every build draws PNGs: see `tests/command_manners.rs`"),
 ];
 
 /// Commands that report on stdout also on errors.

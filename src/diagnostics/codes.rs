@@ -265,6 +265,9 @@ codes! {
     Rebuild = "E0908", "an artifact cannot be built again",
         "An artifact has its weights fused and packed for the kernels, not as the parameters of its layers: `netc export` builds it again, from the spec in it and the files that it was built from. Their digests must be those that the artifact has, so that the export is the same net. The files are looked for from the folder of the artifact.",
         "$ netc export bird.netb -o bird.onnx   # vgg16.h5 is elsewhere, or has changed";
+    Option = "E0909", "an option does not apply",
+        "An artifact is compiled: `netc build` has chosen its weights, its number format and its algorithms, so that options such as `--precision` and `--weights` apply where a spec is compiled. `netc export` writes the parameters of a net, in f32, before anything is compiled; `--nhwc` and `--preprocess` are of ONNX models.",
+        "$ netc predict bird.netb photo.jpg --precision bf16";
     SoftmaxTwice = "W1001", "softmax after softmax",
         "A second softmax flattens the probabilities of the first. One of the two is probably a mistake.",
         "Input(4) >> Softmax(3) >> Softmax";
@@ -310,6 +313,9 @@ codes! {
     ConfigurationDiffers = "W1015", "the preprocessing of the net is not that of the configuration beside its weights",
         "A `config.json` beside the weights, as timm writes one, says how photos became their input: mean, standard deviation, and the part of a photo that is used. The net's `Input` does it differently, so that predictions will be worse. Give it the preprocessing that the message shows, or say what is right with `image = …` in the weights block.",
         "net bird = Input(224x224x3, image=Caffe) >> GlobalPool(avg) >> Softmax(2)\n\nweights bird = \"resnet50/model.safetensors\"";
+    MissingCharacters = "W1016", "a PNG lacks characters",
+        "PNGs of `netc show` are drawn with fonts that ship with netc, so that they are the same on every machine; these have Latin, Greek and some signs, but no Chinese, Japanese or Korean characters, for example. A .svg or .html file is drawn with the fonts of the machine that shows it.",
+        "$ netc show 'Input(4) >> Softmax(2) as \"出力\"' -o net.png";
 }
 
 impl Code {

@@ -17,9 +17,9 @@ mod svg_text;
 
 pub use charts::curves::curves;
 pub use dot::dot;
-pub use drawing::{DrawingOptions, svg, svg_with};
+pub use drawing::{DrawingOptions, TooManyLayers, drawn, svg, svg_with};
 pub use html::network::network;
 pub use html::{MisclassifiedPhoto, ReportKind, report};
 pub use layer_table::{TableOptions, json, table};
 #[cfg(feature = "png")]
-pub use png::{PngError, png};
+pub use png::{Pixels, PngError, png};

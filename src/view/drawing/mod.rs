@@ -33,12 +33,28 @@ pub fn svg(graph: &Graph) -> String {
     svg_with(graph, DrawingOptions::default())
 }
 
-/// See [`svg`].
+/// See [`svg`]; a net that is too large to draw has a picture that says so.
 pub fn svg_with(graph: &Graph, options: DrawingOptions) -> String {
+    drawn(graph, options).unwrap_or_else(|error| notice(graph, &error))
+}
+
+/// A net that nobody could read a drawing of.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{net} has {layers} layers: too many to draw")]
+pub struct TooManyLayers {
+    pub net: String,
+    pub layers: usize,
+}
+
+/// As [`svg_with`].
+///
+/// # Errors
+/// A net that is too large to draw.
+pub fn drawn(graph: &Graph, options: DrawingOptions) -> Result<String, TooManyLayers> {
     let mut boxes = boxes_of(graph, options.depth, options.expand);
     match arrange(graph, &mut boxes, !options.expand) {
-        Some(scene) => draw(graph, &boxes, &scene),
-        None => too_large(graph),
+        Some(scene) => Ok(draw(graph, &boxes, &scene)),
+        None => Err(TooManyLayers { net: graph.name.clone(), layers: graph.nodes.len() - graph.open_inputs }),
     }
 }
 
@@ -197,9 +213,9 @@ fn explain(out: &mut String, entry: &Entry, at: (f64, f64)) {
     Words { at: (text, at.1), size: SMALL_SIZE, bold: false, fill: GREY, anchor: "start" }.write(out, entry.text());
 }
 
-/// The message in place of a drawing that is too large to read.
-fn too_large(graph: &Graph) -> String {
-    let text = format!("{} has {} layers: too many to draw. `netc show` lists them.", graph.name, graph.nodes.len());
+/// The message in place of a drawing.
+fn notice(graph: &Graph, error: &TooManyLayers) -> String {
+    let text = format!("{error}. `netc show` lists them.");
     let width = (text_width(&text, 12.0, false) + 2.0 * MARGIN).ceil();
     let mut out = opening(graph, width, 60.0);
     let at = (MARGIN, 35.0);

@@ -2,7 +2,7 @@
 //! that is clicked.
 
 use crate::graph::{Graph, NodeId};
-use crate::view::drawing::{DrawingOptions, svg_with};
+use crate::view::drawing::{DrawingOptions, TooManyLayers, drawn, svg_with};
 use crate::view::graph_layout::boxes_of;
 use crate::view::layer_table;
 use crate::view::svg_text::escape;
@@ -12,8 +12,11 @@ const STYLE: &str = include_str!("network.css");
 const SCRIPT: &str = include_str!("network.js");
 
 /// The page of a net. If it has equal blocks, the page has a drawing with them folded and one with all; `expand` says which it
-/// shows first.
-pub fn network(graph: &Graph, options: DrawingOptions) -> String {
+/// shows first; the other one may be too large to draw.
+///
+/// # Errors
+/// A net that is too large to draw.
+pub fn network(graph: &Graph, options: DrawingOptions) -> Result<String, TooManyLayers> {
     let name = escape(&graph.name);
     let boxes = boxes_of(graph, options.depth, false);
     let index = |id: &NodeId| id.0.saturating_sub(graph.open_inputs);
@@ -25,11 +28,14 @@ pub fn network(graph: &Graph, options: DrawingOptions) -> String {
     data["folds"] = folds.collect();
     // In a script element only `</` could end it.
     let data = data.to_string().replace("</", "<\\/");
-    let mut drawings =
-        format!("<div id=\"all\">\n{}</div>\n", svg_with(graph, DrawingOptions { expand: true, ..options }));
+    let has_folds = !boxes.folds.is_empty();
+    let all = DrawingOptions { expand: true, ..options };
+    let all = if options.expand || !has_folds { drawn(graph, all)? } else { svg_with(graph, all) };
+    let mut drawings = format!("<div id=\"all\">\n{all}</div>\n");
     let mut button = "";
-    if !boxes.folds.is_empty() {
-        let folded = svg_with(graph, DrawingOptions { expand: false, ..options });
+    if has_folds {
+        let folded = DrawingOptions { expand: false, ..options };
+        let folded = if options.expand { svg_with(graph, folded) } else { drawn(graph, folded)? };
         // Names are unique in a page. Text has no quotes: they are escaped.
         let folded = folded.replace(" id=\"", " id=\"folded-").replace("\"url(#", "\"url(#folded-");
         let folded = folded.replace("\"name description\"", "\"folded-name folded-description\"");
@@ -39,7 +45,7 @@ pub fn network(graph: &Graph, options: DrawingOptions) -> String {
             false => "<button id=\"folds\" aria-pressed=\"false\">All blocks</button>\n",
         };
     }
-    format!(
+    Ok(format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>{name}</title>\n\
          <style>\n{STYLE}</style>\n</head>\n<body>\n\
@@ -50,5 +56,5 @@ pub fn network(graph: &Graph, options: DrawingOptions) -> String {
          <aside aria-live=\"polite\">\n<p>{}</p>\n<p>Click a layer for its settings, and ×3 to open equal blocks. Drag to move, Ctrl and the wheel to zoom.</p>\n</aside>\n\
          <script type=\"application/json\" id=\"net\">{data}</script>\n<script>\n{SCRIPT}</script>\n</body>\n</html>\n",
         escape(&graph.summary()),
-    )
+    ))
 }

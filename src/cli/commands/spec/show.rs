@@ -3,9 +3,11 @@
 use crate::cli::output::{messages, output_guard};
 use crate::cli::result::{CommandResult, Format};
 use crate::compile;
-use crate::diagnostics::{Code, Diagnostic};
+use crate::diagnostics::{Code, Diagnostic, Diagnostics};
 use crate::graph::Graph;
-use crate::view::{self, DrawingOptions, TableOptions, layer_table};
+use crate::view::{self, DrawingOptions, TableOptions, TooManyLayers, layer_table};
+#[cfg(feature = "png")]
+use crate::weights::bind::report::shortened;
 use std::path::{Path, PathBuf};
 
 #[derive(clap::Args, Debug)]
@@ -15,7 +17,7 @@ pub struct Args {
     /// The net of the spec
     #[arg(long, value_name = "NAME")]
     net: Option<String>,
-    #[arg(long, value_enum, default_value = "text")]
+    #[arg(long, value_enum, default_value = "text", conflicts_with_all = ["svg", "output"])]
     format: Format,
     /// List or draw layers to this depth of scopes; deeper ones are one row or box for each scope
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..))]
@@ -44,11 +46,12 @@ pub fn run(args: &Args) -> CommandResult {
     let graph = messages::unwrap_or_report(compile::graph_or_fragment(&spec, args.net.as_deref()), &spec.sources)?;
     if let Some((path, (kind, paint))) = drawing {
         output_guard::check(path, kind, &spec.sources.paths())?;
-        let bytes = paint(&graph, options).map_err(messages::fail_with)?;
+        let Painted { bytes, warnings } = paint(&graph, options).map_err(messages::fail_with)?;
+        messages::emit(&warnings, &spec.sources);
         return output_guard::write_file(path, &bytes);
     }
     if args.svg {
-        messages::print(view::svg_with(&graph, options));
+        messages::print(view::drawn(&graph, options).map_err(|error| messages::fail_with(undrawn(&error)))?);
         return Ok(());
     }
     match args.format {
@@ -63,35 +66,62 @@ pub fn run(args: &Args) -> CommandResult {
     Ok(())
 }
 
+/// A drawing as the bytes of a file.
+struct Painted {
+    bytes: Vec<u8>,
+    warnings: Diagnostics,
+}
+
+impl From<String> for Painted {
+    fn from(text: String) -> Painted {
+        Painted { bytes: text.into(), warnings: Diagnostics::default() }
+    }
+}
+
 /// The kind of a drawing's file, and what draws it.
-type Painter = (output_guard::FileKind, fn(&Graph, DrawingOptions) -> Result<Vec<u8>, Diagnostic>);
+type Painter = (output_guard::FileKind, fn(&Graph, DrawingOptions) -> Result<Painted, Diagnostic>);
 
 /// The painter for the ending of a file name; with `--svg` an SVG in a file of any name but that of another format.
 fn painter(path: &Path, svg: bool) -> Option<Painter> {
     let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default().to_ascii_lowercase();
-    let drawing: Painter =
-        (output_guard::FileKind::Drawing, |graph, options| Ok(view::svg_with(graph, options).into()));
+    let drawing: Painter = (output_guard::FileKind::Drawing, |graph, options| {
+        view::drawn(graph, options).map(Painted::from).map_err(|error| undrawn(&error))
+    });
     match ending.as_str() {
         "svg" => Some(drawing),
         "png" => Some((output_guard::FileKind::Drawing, pixels)),
         "dot" | "gv" => Some((output_guard::FileKind::Drawing, |graph, _| Ok(view::dot(graph).into()))),
-        "html" | "htm" => {
-            Some((output_guard::FileKind::Page, |graph, options| Ok(view::network(graph, options).into())))
-        }
+        "html" | "htm" => Some((output_guard::FileKind::Page, |graph, options| {
+            view::network(graph, options).map(Painted::from).map_err(|error| undrawn(&error))
+        })),
         "pdf" | "jpg" | "jpeg" => None,
         _ => svg.then_some(drawing),
     }
 }
 
+fn undrawn(error: &TooManyLayers) -> Diagnostic {
+    Diagnostic::new(Code::Output, error.to_string())
+        .help("`netc show` lists them, `--depth 1` draws each scope as one box, and a .dot file has any number")
+}
+
 #[cfg(feature = "png")]
-fn pixels(graph: &Graph, options: DrawingOptions) -> Result<Vec<u8>, Diagnostic> {
+fn pixels(graph: &Graph, options: DrawingOptions) -> Result<Painted, Diagnostic> {
     let help = "a drawing in a .svg or .html file has any size; `--depth 1` makes it smaller";
-    view::png(&view::svg_with(graph, options))
-        .map_err(|error| Diagnostic::new(Code::Output, format!("no PNG is drawn: {error}")).help(help))
+    let svg = view::drawn(graph, options).map_err(|error| undrawn(&error))?;
+    let view::Pixels { bytes, missing } = view::png(&svg)
+        .map_err(|error| Diagnostic::new(Code::Output, format!("no PNG is drawn: {error}")).help(help))?;
+    let mut warnings = Diagnostics::default();
+    if !missing.is_empty() {
+        let list: Vec<String> = missing.iter().map(char::to_string).collect();
+        let message = format!("the fonts of PNGs lack {}: names are drawn without them", shortened(&list));
+        let help = "a .svg or .html file has all characters, in the fonts of who looks at it";
+        warnings.push(Diagnostic::new(Code::MissingCharacters, message).help(help));
+    }
+    Ok(Painted { bytes, warnings })
 }
 
 #[cfg(not(feature = "png"))]
-fn pixels(_: &Graph, _: DrawingOptions) -> Result<Vec<u8>, Diagnostic> {
+fn pixels(_: &Graph, _: DrawingOptions) -> Result<Painted, Diagnostic> {
     Err(Diagnostic::new(Code::Output, "this program was built without PNGs (feature `png`)")
         .help("draw a .svg, .html or .dot file"))
 }

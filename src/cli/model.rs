@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 /// Reports the stages of a build.
 pub fn report_build(build: &Build) {
     messages::line("Checking", format!("{}  {}", build.graph.name, build.graph.summary()));
+    report_calibration(build);
     report_binding(&build.bindings.report);
     let plan = &build.compiled.plan;
     messages::line(
@@ -40,6 +41,13 @@ pub fn report_build(build: &Build) {
             2.0 * plan.macs as f64 / 1e9,
         ),
     );
+}
+
+/// Reports the files that an int8 build was not calibrated by.
+pub fn report_calibration(build: &Build) {
+    for skipped in build.int8.iter().flat_map(|(_, samples)| &samples.skipped) {
+        messages::line("Skipping", format!("{}: {}", skipped.path.display(), skipped.reason));
+    }
 }
 
 /// Reports the weights files of a build, and the parameters that come from none.

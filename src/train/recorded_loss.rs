@@ -2,7 +2,7 @@
 
 use super::autodiff::recipe_check::losses_of;
 use super::recipe;
-use crate::compile::int8::CalibrationSource;
+use crate::compile::int8::{CalibrationPhotos, CalibrationSource};
 use crate::compile::{self, Build, BuildOptions, Precision};
 use crate::data::{Dataset, Samples};
 use crate::diagnostics::{Diagnostics, Result};
@@ -17,11 +17,11 @@ fn with_recipe_data(spec: &Spec, options: &BuildOptions) -> BuildOptions {
     // A recipe or data that cannot be read leaves the build without samples, which is an error that says what to do.
     let net = compile::graph(spec, options.net.as_deref()).ok().map(|(graph, _)| graph.name);
     let data = net.and_then(|net| recipe::of(spec, &net).ok()).and_then(|recipe| recipe.data.read().ok());
-    if let Some(Dataset { samples: Samples::Photos(photos), targets, .. }) = data {
+    if let Some(Dataset { samples: Samples::Photos(photos), targets, skipped, .. }) = data {
         let classes = targets.classes();
         let class = |index: usize| classes.as_ref().and_then(|classes| classes.get(index)).copied();
         let photos = photos.into_iter().enumerate().map(|(index, path)| (path, class(index))).collect();
-        options.calibration = CalibrationSource::Photos(photos);
+        options.calibration = CalibrationSource::Photos(CalibrationPhotos { photos, skipped });
     }
     options
 }

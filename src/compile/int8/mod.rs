@@ -7,7 +7,7 @@ pub mod report;
 mod samples;
 
 pub use report::Int8Report;
-pub use samples::{CalibrationSource, MAX_SAMPLES, Samples};
+pub use samples::{CalibrationPhotos, CalibrationSource, MAX_SAMPLES, Samples};
 
 use super::{checked, packed};
 use crate::artifact::constants::Values;

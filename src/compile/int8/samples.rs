@@ -2,7 +2,7 @@
 
 use crate::compile::preprocessing;
 use crate::data::photos::photo;
-use crate::data::samples::photo_paths::{self, InputKind, Walk};
+use crate::data::samples::photo_paths::{self, InputKind, Skipped, Walk};
 use crate::diagnostics::suggest::did_you_mean_file;
 use crate::diagnostics::{Code, Diagnostic, Result};
 use crate::graph::Graph;
@@ -19,10 +19,18 @@ pub enum CalibrationSource {
     Nothing,
     /// A folder of photos, at any depth.
     Folder(PathBuf),
-    /// These photos, with the class of each where it is known.
-    Photos(Vec<(PathBuf, Option<usize>)>),
+    Photos(CalibrationPhotos),
     /// The values of each input of the net, for each sample.
     Values(Vec<Vec<Vec<f32>>>),
+}
+
+/// Photos to calibrate by.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct CalibrationPhotos {
+    /// With the class of each where it is known.
+    pub photos: Vec<(PathBuf, Option<usize>)>,
+    /// The files beside them that cannot be used.
+    pub skipped: Vec<Skipped>,
 }
 
 /// Calibration samples: the values of the net's inputs.
@@ -30,6 +38,8 @@ pub enum CalibrationSource {
 pub struct Samples {
     inputs: Vec<Vec<Vec<f32>>>,
     classes: Vec<Option<usize>>,
+    /// The files of the source that cannot be used.
+    pub skipped: Vec<Skipped>,
 }
 
 impl Samples {
@@ -61,7 +71,7 @@ impl Samples {
             let message = format!("the calibration samples do not have the sizes of the inputs of `{}`", graph.name);
             return Err(Diagnostic::new(Code::Calibration, message).into());
         }
-        Ok(Samples { classes: vec![None; inputs.len()], inputs })
+        Ok(Samples { classes: vec![None; inputs.len()], inputs, skipped: Vec::new() })
     }
 
     /// Reads the samples of a net: evenly spread ones if there are more than [`MAX_SAMPLES`].
@@ -69,7 +79,7 @@ impl Samples {
     /// # Errors
     /// [`Code::Calibration`] without a source, or if the net does not take photos; photos that cannot be read.
     pub fn read(source: &CalibrationSource, graph: &Graph) -> Result<Self> {
-        let photos = match source {
+        let CalibrationPhotos { photos, skipped } = match source {
             CalibrationSource::Nothing => return Err(missing(&graph.name).into()),
             CalibrationSource::Folder(folder) => of_folder(folder)?,
             CalibrationSource::Photos(photos) => photos.clone(),
@@ -88,7 +98,7 @@ impl Samples {
             return Err(Diagnostic::new(Code::Calibration, message).into());
         };
         let count = photos.len().min(MAX_SAMPLES);
-        let mut samples = Samples::default();
+        let mut samples = Samples { skipped, ..Samples::default() };
         for index in 0..count {
             let (path, class) = &photos[index * photos.len() / count];
             let mut values = vec![0.0; height * width * channels];
@@ -102,15 +112,20 @@ impl Samples {
 }
 
 /// The photos in a folder.
-fn of_folder(folder: &Path) -> Result<Vec<(PathBuf, Option<usize>)>> {
+fn of_folder(folder: &Path) -> Result<CalibrationPhotos> {
     let failed = |message: String| {
         Diagnostic::new(Code::Calibration, message).maybe_help(did_you_mean_file(folder).filter(|_| !folder.exists()))
     };
     let found = photo_paths::expand(&[folder], Walk::Recursive).map_err(|error| failed(error.to_string()))?;
-    let photos: Vec<_> = found.inputs.into_iter().filter(|input| input.kind == InputKind::Photo).collect();
+    let (photos, arrays): (Vec<_>, Vec<_>) = found.inputs.into_iter().partition(|input| input.kind == InputKind::Photo);
+    let arrays = arrays.into_iter().map(|input| Skipped { path: input.path, reason: "an array, not a photo".into() });
+    let skipped = found.skipped.into_iter().chain(arrays).collect();
     match photos.is_empty() {
         true => Err(failed(format!("{} contains no photos", folder.display())).into()),
-        false => Ok(photos.into_iter().map(|input| (input.path, None)).collect()),
+        false => {
+            let photos = photos.into_iter().map(|input| (input.path, None)).collect();
+            Ok(CalibrationPhotos { photos, skipped })
+        }
     }
 }
 

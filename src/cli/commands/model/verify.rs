@@ -3,6 +3,7 @@
 use crate::check::{verify, verify_training};
 use crate::cli::args::build_args::BuildArgs;
 use crate::cli::args::{number, threads_arg};
+use crate::cli::model::report_calibration;
 use crate::cli::output::messages;
 use crate::cli::result::CommandResult;
 use crate::compile::{Build, BuildOptions};
@@ -32,6 +33,7 @@ pub fn run(args: &Args) -> CommandResult {
     // Parameters without a file are compared too, with random values.
     let options = BuildOptions { allow_untrained: true, allow_missing: true, ..args.build.options() };
     let build = messages::unwrap_or_report(recorded_loss::build(&spec, &options), &spec.sources)?;
+    report_calibration(&build);
     let threads = args.threads.count();
     let comparison =
         verify::verify(&build, args.batch, threads).map_err(|errors| messages::fail(&errors, &spec.sources))?;

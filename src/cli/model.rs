@@ -125,7 +125,8 @@ fn words(expression: &str) -> String {
 /// compiled if it does not.
 ///
 /// # Errors
-/// A file that is no artifact, a spec that cannot be compiled, and the errors of `check`; the error has been reported.
+/// A file that is no artifact or contradicts the options, a spec that cannot be compiled, and the errors of `check`; the error has been
+/// reported.
 pub fn open_for(
     argument: &str,
     args: &BuildArgs,
@@ -135,6 +136,7 @@ pub fn open_for(
     let is_other_file = path.is_file() && piped(path).is_none() && !argument.ends_with(".net");
     if argument.ends_with(".netb") || is_other_file {
         let artifact = open_artifact(argument)?;
+        args.check_artifact(argument, &artifact.manifest).map_err(messages::fail_with)?;
         check(&NetInputs::of_artifact(&artifact.manifest))?;
         return Ok(artifact);
     }

@@ -1,7 +1,11 @@
 //! The arguments that decide how a spec is compiled.
 
+use crate::artifact::Manifest;
 use crate::compile::int8::CalibrationSource;
 use crate::compile::{BuildOptions, Precision};
+use crate::diagnostics::suggest::all_of;
+use crate::diagnostics::{Code, Diagnostic};
+use crate::source::in_shell;
 use clap::builder::PossibleValue;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -27,9 +31,9 @@ pub struct BuildArgs {
     /// Memory limit for constants, arena and scratch, such as 512M, for batches of 8 images on 4 threads
     #[arg(long, value_name = "BYTES", value_parser = byte_count)]
     pub max_memory: Option<u64>,
-    /// The number format of weights and products
-    #[arg(long, value_enum, default_value = "f32")]
-    pub precision: Precision,
+    /// The number format of weights and products; default: f32
+    #[arg(long, value_enum)]
+    pub precision: Option<Precision>,
     /// The photos by which `--precision int8` measures the ranges of activations: a folder, at any depth
     #[arg(long, value_name = "FOLDER")]
     pub calibrate: Option<PathBuf>,
@@ -85,6 +89,51 @@ pub fn net_and_file(text: &str) -> Result<(String, PathBuf), String> {
 }
 
 impl BuildArgs {
+    /// The options that were given and decide where weights come from, as on the command line.
+    fn of_weights(&self) -> Vec<String> {
+        let files = self.weights.iter().map(|(net, file)| format!("--weights {net}={}", file.display()));
+        files.chain(self.fresh.then(|| "--fresh".to_string())).collect()
+    }
+
+    /// The options that were given and decide how a net is compiled.
+    pub fn of_compilation(&self) -> Vec<String> {
+        let options = [
+            self.exact.then(|| "--exact".to_string()),
+            self.max_memory.map(|bytes| format!("--max-memory {bytes}")),
+            self.precision.map(|precision| format!("--precision {}", precision.name())),
+            self.calibrate.as_ref().map(|folder| format!("--calibrate {}", folder.display())),
+        ];
+        options.into_iter().flatten().collect()
+    }
+
+    /// The options that were given and decide what a net computes.
+    pub fn given(&self) -> Vec<String> {
+        [self.of_weights(), self.of_compilation()].concat()
+    }
+
+    /// Checks that the options do not contradict an artifact, which was compiled with its own. `--allow-untrained` allows, whatever the
+    /// net.
+    ///
+    /// # Errors
+    /// The options that do.
+    pub fn check_artifact(&self, path: &str, manifest: &Manifest) -> Result<(), Diagnostic> {
+        let (net, path) = (&manifest.net, in_shell(path));
+        let source = format!("`netc inspect {path} --source` prints the spec that it was built from");
+        if let Some(other) = self.net.as_ref().filter(|other| *other != net) {
+            let message = format!("{path} has the net `{net}` alone, not `{other}`");
+            return Err(Diagnostic::new(Code::Option, message).help(source));
+        }
+        let given = self.given();
+        if given.is_empty() {
+            return Ok(());
+        }
+        let message = format!("{path} is compiled already: {} cannot change it", names(&given));
+        Err(Diagnostic::new(Code::Option, message)
+            .note("its weights, its number format and its algorithms were chosen when it was built")
+            .help(format!("build it anew: `netc build SPEC {} -o {path}`", given.join(" ")))
+            .help(source))
+    }
+
     pub fn options(&self) -> BuildOptions {
         BuildOptions {
             net: self.net.clone(),
@@ -94,8 +143,13 @@ impl BuildArgs {
             exact: self.exact,
             fresh: self.fresh,
             max_memory: self.max_memory,
-            precision: self.precision,
+            precision: self.precision.unwrap_or_default(),
             calibration: self.calibrate.clone().map(CalibrationSource::Folder).unwrap_or_default(),
         }
     }
+}
+
+/// The names of options that have values, for a sentence.
+pub fn names(given: &[String]) -> String {
+    all_of(given.iter().map(|option| option.split(' ').next().unwrap_or(option)))
 }

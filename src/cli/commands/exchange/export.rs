@@ -1,15 +1,16 @@
 //! `netc export`
 
 use crate::artifact::is_artifact;
-use crate::cli::args::build_args::BuildArgs;
+use crate::cli::args::build_args::{BuildArgs, names};
 use crate::cli::model::{open_artifact, report_build};
 use crate::cli::output::{messages, output_guard};
 use crate::cli::result::{CommandResult, Failed};
 use crate::compile::rebuild::rebuild;
-use crate::compile::{self, Build};
+use crate::compile::{self, Build, Precision};
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, counted};
 use crate::elaborate::Spec;
 use crate::export;
+use crate::source::in_shell;
 use std::path::{Path, PathBuf};
 
 #[derive(clap::Args, Debug)]
@@ -59,7 +60,7 @@ struct Format {
 const FORMATS: &[Format] = &[
     Format {
         ending: "safetensors",
-        what: "the parameters for PyTorch",
+        what: "a file of parameters for PyTorch",
         asked: |_| false,
         write: |build, path, _| Ok(counted(export::safetensors(build, path)?, "tensor")),
     },
@@ -88,7 +89,7 @@ fn format(args: &Args) -> Option<&'static Format> {
 /// The net before anything is fused, from a spec or from an artifact.
 fn built(args: &Args) -> Result<(Spec, Build), Failed> {
     let (path, options) = (Path::new(&args.spec), args.build.options());
-    if args.spec.ends_with(".netb") || is_artifact(path) {
+    if is_compiled(args) {
         let artifact = open_artifact(&args.spec)?;
         let (spec, build, warnings) =
             rebuild(path, &artifact, options).map_err(|(sources, errors)| messages::fail(&errors, &sources))?;
@@ -100,12 +101,49 @@ fn built(args: &Args) -> Result<(Spec, Build), Failed> {
     Ok((spec, build))
 }
 
+/// Checks that the options apply to what is written.
+///
+/// # Errors
+/// Options of another format, or of the compiled net.
+fn check_options(args: &Args, format: &Format) -> Result<(), Diagnostic> {
+    let OnnxArgs { nhwc, preprocess } = args.onnx_args;
+    let of_onnx = [("--nhwc", nhwc), ("--preprocess", preprocess)].into_iter().find(|(_, given)| *given);
+    if let (Some((option, _)), false) = (of_onnx, format.ending == "onnx") {
+        let message = format!("`{option}` is of ONNX models, but this writes {}", format.what);
+        return Err(Diagnostic::new(Code::Option, message).help("leave it out, or name a file that ends in .onnx"));
+    }
+    let mut given = args.build.of_compilation();
+    given.retain(|option| option != "--precision f32");
+    // Of an artifact they say how it was built, which the files beside it must prove.
+    if given.is_empty() || is_compiled(args) {
+        return Ok(());
+    }
+    let message = format!(
+        "{} has the parameters in f32, as nothing is compiled: {} cannot change it",
+        format.what,
+        names(&given)
+    );
+    let (spec, given) = (in_shell(&args.spec), given.join(" "));
+    let help = format!("leave it out, or compile the net into an artifact: `netc build {spec} {given}`");
+    let mut error = Diagnostic::new(Code::Option, message).help(help);
+    if format.ending == "onnx" && args.build.precision == Some(Precision::Int8) {
+        error = error.help("ONNX models are quantised by `quantize_static` of onnxruntime.quantization");
+    }
+    Err(error)
+}
+
+/// Whether the net is that of an artifact.
+fn is_compiled(args: &Args) -> bool {
+    args.spec.ends_with(".netb") || is_artifact(Path::new(&args.spec))
+}
+
 pub fn run(args: &Args) -> CommandResult {
     let Some(format) = format(args) else {
         let what = format!("{}: the ending of the file is not a format to export", args.output.display());
         let help = FORMATS.iter().map(|format| format!("`-o NAME.{}` writes {}", format.ending, format.what));
         return Err(messages::fail_with(Diagnostic::new(Code::Output, what).help(help.collect::<Vec<_>>().join(", "))));
     };
+    check_options(args, format).map_err(messages::fail_with)?;
     output_guard::check(&args.output, output_guard::FileKind::Weights, &[Path::new(&args.spec)])?;
     let (spec, build) = built(args)?;
     // Again with the files that it has read.

@@ -40,7 +40,7 @@ pub struct Args {
     #[command(flatten)]
     build: BuildArgs,
     /// The artifact to write; default: next to the spec, with the ending .netb
-    #[arg(short, long, value_name = "FILE")]
+    #[arg(short, long, value_name = "FILE", conflicts_with_all = ["emit", "why"])]
     output: Option<PathBuf>,
     /// Print a stage as text instead of writing an artifact
     #[arg(long, value_enum, value_name = "STAGE")]

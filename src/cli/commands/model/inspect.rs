@@ -1,7 +1,7 @@
 //! `netc inspect`
 
 use crate::artifact::Manifest;
-use crate::cli::args::build_args::BuildArgs;
+use crate::cli::args::build_args::{BuildArgs, names};
 use crate::cli::model;
 use crate::cli::output::messages;
 use crate::cli::output::output_guard::FileKind;
@@ -35,8 +35,12 @@ pub struct Args {
 pub fn run(args: &Args) -> CommandResult {
     let path = Path::new(&args.model);
     match FileKind::of(path) {
-        Some(FileKind::Weights) => return weights(path, args.format),
+        Some(FileKind::Weights) => {
+            check_options(args, "weights")?;
+            return weights(path, args.format);
+        }
         Some(FileKind::Arrays) if damaged(path).is_none() || array_file::list(path).is_ok() => {
+            check_options(args, "arrays")?;
             return arrays(path, args.format);
         }
         Some(FileKind::Arrays) | None => {
@@ -65,6 +69,21 @@ pub fn run(args: &Args) -> CommandResult {
     }
     messages::print(summary(&args.model, manifest));
     Ok(())
+}
+
+/// Checks that no option asks for what a file of weights or arrays does not have.
+fn check_options(args: &Args, content: &str) -> CommandResult {
+    let flags = [("--plan", args.plan), ("--source", args.source)].into_iter().filter(|(_, given)| *given);
+    let given: Vec<String> = flags.map(|(name, _)| name.to_string()).chain(args.build.given()).collect();
+    if given.is_empty() {
+        return Ok(());
+    }
+    let message = format!(
+        "{} has {content}, no plan and no source, and nothing to compile: {} cannot be answered",
+        args.model,
+        names(&given)
+    );
+    Err(messages::fail_with(Diagnostic::new(Code::Option, message).help("name an artifact or a spec")))
 }
 
 /// What an artifact is, for people: `  labels      ten lines`.

@@ -98,6 +98,12 @@ fn the_program_imports_and_checks() {
     done(&netc(folder.path(), &["build", "small.net"]));
     let shown = done(&netc(folder.path(), &["show", "small.net"]));
     assert!(shown.contains("layer3.3.conv2"), "{shown}");
+    // It may be imported again, but replaces no spec that was written by hand.
+    done(&netc(folder.path(), &["import", "small.onnx"]));
+    let own = "# Mine.\nnet small = Input(4) >> Softmax(2)\n";
+    fs::write(folder.path().join("small.net"), own).expect("a spec");
+    refused(&netc(folder.path(), &["import", "small.onnx"]), "E0904", &["overwrite small.net, which was not imported"]);
+    assert_eq!(fs::read_to_string(folder.path().join("small.net")).expect("a spec"), own);
 }
 
 /// A transpose that nothing needs before the end stands there: a net gives the axes of the model in their order.

@@ -9,6 +9,14 @@ fn sizes(sizes: &[usize]) -> String {
     sizes.iter().map(usize::to_string).collect::<Vec<_>>().join(", ")
 }
 
+/// How the comment of an imported spec begins.
+pub(super) const ORIGIN: &str = "Imported from";
+
+/// Whether a spec was imported, by its text.
+pub fn is_imported(text: &str) -> bool {
+    text.lines().find_map(|line| line.strip_prefix("# ")).is_some_and(|comment| comment.starts_with(ORIGIN))
+}
+
 /// The weights of the very file, the labels that it has, and the shapes as a promise.
 pub(super) fn items(source: &Source, net: &str, model: &Path, spec: &Path) -> String {
     let options = if source.explicit_axes { " { axes = explicit }" } else { "" };

@@ -31,6 +31,8 @@ use crate::elaborate::{identifier, load_text};
 use crate::graph::Graph as NetGraph;
 use crate::source::{Sources, in_shell};
 use crate::syntax::{self, KEYWORDS};
+pub use items::is_imported;
+
 use axes::WAYS;
 use layers::Layers;
 use onnx_model::OnnxModel;

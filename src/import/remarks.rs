@@ -2,7 +2,7 @@
 
 use super::convert::Known;
 use super::inputs::Input;
-use super::items::{file_name, plain};
+use super::items::{ORIGIN, file_name, plain};
 use crate::onnx::Model;
 use crate::onnx::model::{DOUBLE, IMAGE};
 use std::path::Path;
@@ -34,7 +34,7 @@ impl Remarks<'_> {
     /// The comment above the net.
     pub fn head(&self, model: &Path) -> Vec<String> {
         let mut lines =
-            vec![format!("Imported from {} (opset {}{}).", file_name(model), self.model.opset(), self.producer())];
+            vec![format!("{ORIGIN} {} (opset {}{}).", file_name(model), self.model.opset(), self.producer())];
         for input in self.inputs.iter().filter(|input| input.channels_first) {
             let &[_, channels, height, width] = &input.shape[..] else { continue };
             lines.push(format!(

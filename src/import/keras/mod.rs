@@ -4,7 +4,7 @@ mod config;
 mod convert;
 mod walk;
 
-use super::items::{file_name, plain};
+use super::items::{ORIGIN, file_name, plain};
 use super::{Options, Source, fuse, unsupported};
 use crate::diagnostics::{Code, Diagnostic, Result, suggest};
 use crate::elaborate::project::shipped;
@@ -179,7 +179,7 @@ fn head(
     left_out: &[String],
 ) -> Vec<String> {
     let version = configuration.version.as_deref().map_or(String::new(), |version| format!(" {}", plain(version)));
-    let mut lines = vec![format!("Imported from {} (Keras{version}).", file_name(path))];
+    let mut lines = vec![format!("{ORIGIN} {} (Keras{version}).", file_name(path))];
     let prepares = ["Rescaling", "Normalization"];
     let is_photo = |sizes: &Vec<usize>| matches!(sizes[..], [height, width, 1 | 3] if height.min(width) > 4);
     if inputs.iter().any(is_photo) && !model.layers.iter().any(|layer| prepares.contains(&layer.class)) {

@@ -4,9 +4,10 @@ use crate::cli::output::messages;
 use crate::cli::output::output_guard::{self, FileKind, write_file};
 use crate::cli::result::CommandResult;
 use crate::diagnostics::{Code, Diagnostic, counted};
+use crate::file::read_regular;
 use crate::import::{self, Options};
 use crate::source::{Sources, in_shell};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 #[derive(clap::Args, Debug)]
 pub struct Args {
@@ -23,6 +24,9 @@ pub struct Args {
     size: Option<Size>,
 }
 
+/// More than a spec may have.
+const MAX_SPEC_BYTES: u64 = 1 << 23;
+
 /// Height and width.
 #[derive(Clone, Copy, Debug)]
 struct Size([usize; 2]);
@@ -32,6 +36,20 @@ fn size(text: &str) -> Result<Size, String> {
     let (height, width) = text.split_once('x').unwrap_or((text, text));
     let side = |text: &str| text.parse().ok().filter(|side| (1..1 << 20).contains(side)).ok_or_else(wrong);
     Ok(Size([side(height)?, side(width)?]))
+}
+
+/// Checks that a spec which is to be replaced was imported, not written by hand.
+///
+/// # Errors
+/// Any other spec.
+fn check_own(spec: &Path) -> Result<(), Diagnostic> {
+    let Ok(bytes) = read_regular(spec, MAX_SPEC_BYTES) else { return Ok(()) };
+    let text = String::from_utf8_lossy(&bytes);
+    if text.trim().is_empty() || import::is_imported(&text) {
+        return Ok(());
+    }
+    let message = format!("this would overwrite {}, which was not imported", spec.display());
+    Err(Diagnostic::new(Code::Output, message).help("choose another file: `-o NAME.net`"))
 }
 
 pub fn run(args: &Args) -> CommandResult {
@@ -48,6 +66,7 @@ pub fn run(args: &Args) -> CommandResult {
     let options = Options { size: args.size.map(|Size(size)| size), until: args.until.clone() };
     let imported =
         import::import(&args.model, &spec, &options).map_err(|errors| messages::fail(&errors, &Sources::default()))?;
+    check_own(&spec).map_err(messages::fail_with)?;
     write_file(&spec, imported.text.as_bytes())?;
     let lines = imported.text.lines().count();
     messages::line(

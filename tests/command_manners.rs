@@ -2,6 +2,7 @@
 
 mod program;
 
+use netc::data::arrays::array_file;
 use program::{command, done, folder, netc, refused, text};
 use std::fs;
 use std::io::Write;
@@ -281,6 +282,36 @@ fn a_png_replaces_a_drawing_and_no_photo() {
     );
 }
 
+#[cfg(feature = "png")]
+#[test]
+fn characters_that_a_png_lacks_are_told() {
+    let folder = folder(&[]);
+    let net = "Input(4) >> Relu(3) as \"出力\" >> Softmax(2) as café";
+    let output = netc(folder.path(), &["show", net, "-o", "net.png"]);
+    done(&output);
+    let told = text(&output.stderr);
+    assert!(told.contains("warning[W1016]: the fonts of PNGs lack 出, 力:") && told.contains(".svg"), "{told}");
+    assert!(folder.path().join("net.png").is_file());
+    let output = netc(folder.path(), &["show", net, "-o", "net.svg"]);
+    assert!(done(&output).is_empty() && output.stderr.is_empty(), "{}", text(&output.stderr));
+}
+
+#[test]
+fn what_is_too_large_to_draw_is_an_error_and_no_file() {
+    let folder = folder(&[]);
+    let net = "Input(8) >> repeat(2100) { Dense(8) }";
+    let endings = ["x.svg", "x.html", "x.png"];
+    for file in &endings[..if cfg!(feature = "png") { 3 } else { 2 }] {
+        let words = ["expression has 2101 layers: too many to draw", "`netc show` lists them"];
+        refused(&netc(folder.path(), &["show", net, "--expand", "-o", file]), "E0904", &words);
+        assert!(!folder.path().join(file).exists(), "{file}");
+    }
+    refused(&netc(folder.path(), &["show", net, "--expand", "--svg"]), "E0904", &["too many to draw"]);
+    for arguments in [&["-o", "x.svg"][..], &["-o", "x.html"], &["--expand", "-o", "x.dot"]] {
+        done(&netc(folder.path(), &[&["show", net], arguments].concat()));
+    }
+}
+
 #[test]
 fn help_answers_words_of_the_language_and_of_other_libraries() {
     let folder = folder(&[]);
@@ -311,6 +342,31 @@ fn a_photo_may_come_from_stdin_and_folders_may_have_any_depth() {
     assert_eq!(from_pipe, from_file.replace("photos/deep/er/cat.png", "stdin"));
     let failed = piped(folder.path(), &["predict", "tiny.net", "-", "--allow-untrained"], b"no photo");
     refused(&failed, "E0701", &["stdin"]);
+    // Also what is embedded.
+    let embed = |arguments: &[&str], file: &str| {
+        let all = [&["embed", "tiny.net", "--allow-untrained", "-o", file], arguments].concat();
+        let on_stdin = if arguments.contains(&"-") { &photo[..] } else { b"" };
+        done(&piped(folder.path(), &all, on_stdin));
+        array_file::read(&folder.path().join(file), Some("embedded")).expect("features")
+    };
+    let (alone, both, file) = (embed(&["-"], "a.h5"), embed(&["photos", "-"], "b.h5"), embed(&["photos"], "c.h5"));
+    assert_eq!((alone.shape(), both.shape()), (&[1, 3][..], &[2, 3][..]));
+    assert_eq!(
+        (&alone, both.as_slice()),
+        (&file, Some(&[alone.as_slice().unwrap(), file.as_slice().unwrap()].concat()[..]))
+    );
+    let names = fs::read_to_string(folder.path().join("b.photos.csv")).expect("a list");
+    assert_eq!(names, "photo\nstdin\nphotos/deep/er/cat.png\n");
+    // A list has classes, or numbers.
+    for (list, targets, shape) in [
+        ("path,label\nphotos/deep/er/cat.png,cat\nphotos/deep/er/cat.png,owl\n", &[0.0, 1.0][..], &[2][..]),
+        ("path,left,top\nphotos/deep/er/cat.png,0.5,2\n", &[0.5, 2.0], &[1, 2]),
+    ] {
+        fs::write(folder.path().join("list.csv"), list).expect("a list");
+        embed(&["list.csv"], "d.h5");
+        let found = array_file::read(&folder.path().join("d.h5"), Some("targets")).expect("targets");
+        assert_eq!((found.as_slice().expect("in order"), found.shape()), (targets, shape));
+    }
 }
 
 #[test]
@@ -346,6 +402,81 @@ fn an_artifact_is_described_for_people() {
     let shown = done(&netc(folder.path(), &["inspect", "tiny.netb"]));
     insta::assert_snapshot!(shown);
     assert_eq!(done(&netc(folder.path(), &["inspect", "tiny.netb", "--source"])).lines().next(), TINY.lines().next());
+}
+
+/// What an artifact has fixed is not chosen again, by any command that takes one.
+#[test]
+fn options_that_contradict_an_artifact_are_refused() {
+    let folder = folder(&[("tiny.net", TINY)]);
+    fs::create_dir_all(folder.path().join("photos/cat")).expect("a folder");
+    fs::copy("specs/samples/chelsea.png", folder.path().join("photos/cat/1.png")).expect("a photo");
+    done(&netc(folder.path(), &["build", "tiny.net", "--allow-untrained"]));
+    let commands = [
+        &["predict", "tiny.netb", "photos"][..],
+        &["embed", "tiny.netb", "photos"],
+        &["eval", "tiny.netb", "photos"],
+        &["bench", "tiny.netb", "--runs", "0"],
+        &["inspect", "tiny.netb"],
+        #[cfg(feature = "serve")]
+        &["serve", "tiny.netb", "--port", "0"],
+    ];
+    for command in commands {
+        for option in [&["--precision", "bf16"][..], &["--precision", "f32"], &["--exact"], &["--weights", "tiny=w.h5"]]
+        {
+            let words = [option[0], "is compiled already", "netc build SPEC", "--source"];
+            refused(&netc(folder.path(), &[command, option].concat()), "E0909", &words);
+        }
+    }
+    let predict = |options: &[&str]| netc(folder.path(), &[commands[0], options].concat());
+    for option in [&["--fresh"][..], &["--max-memory", "1G"], &["--calibrate", "photos"]] {
+        refused(&predict(option), "E0909", &[option[0]]);
+    }
+    refused(&predict(&["--exact", "--fresh"]), "E0909", &["`--fresh` and `--exact` cannot change it"]);
+    refused(&predict(&["--net", "other"]), "E0909", &["has the net `tiny` alone, not `other`"]);
+    // What agrees with it is no contradiction.
+    done(&predict(&["--net", "tiny", "--allow-untrained"]));
+    done(&netc(folder.path(), &["predict", "tiny.net", "photos", "--allow-untrained", "--exact"]));
+    done(&netc(folder.path(), &["export", "tiny.net", "-o", "tiny.safetensors", "--allow-untrained"]));
+    for option in [&["--plan"][..], &["--source"], &["--exact"]] {
+        refused(&netc(folder.path(), &[&["inspect", "tiny.safetensors"], option].concat()), "E0909", &[option[0]]);
+    }
+}
+
+/// Nothing is compiled for a file of another program.
+#[test]
+fn options_that_an_exported_file_cannot_have_are_refused() {
+    let folder = folder(&[("tiny.net", TINY)]);
+    let export = |file: &str, options: &[&str]| {
+        netc(folder.path(), &[&["export", "tiny.net", "--allow-untrained", "-o", file], options].concat())
+    };
+    for (file, options) in [
+        ("m.onnx", &["--precision", "int8"][..]),
+        ("m.onnx", &["--precision", "bf16"]),
+        ("m.safetensors", &["--exact"]),
+        ("m.keras", &["--max-memory", "1G"]),
+        ("m.keras", &["--nhwc"]),
+        ("m.safetensors", &["--preprocess"]),
+    ] {
+        refused(&export(file, options), "E0909", &[options[0], "leave it out"]);
+        assert!(!folder.path().join(file).exists(), "{file}");
+    }
+    done(&export("m.onnx", &["--precision", "f32", "--nhwc"]));
+}
+
+#[test]
+fn files_that_do_not_calibrate_are_told() {
+    let folder = folder(&[("tiny.net", TINY)]);
+    fs::create_dir_all(folder.path().join("photos")).expect("a folder");
+    fs::copy("specs/samples/chelsea.png", folder.path().join("photos/1.png")).expect("a photo");
+    fs::write(folder.path().join("photos/2.jpg"), "<html>").expect("a file");
+    fs::write(folder.path().join("photos/3.npy"), b"\x93NUMPY\x01\0").expect("a file");
+    let options = ["tiny.net", "--allow-untrained", "--precision", "int8", "--calibrate", "photos"];
+    for command in [&["build"][..], &["verify"]] {
+        let output = netc(folder.path(), &[command, &options[..]].concat());
+        let told = text(&output.stderr);
+        assert!(told.contains("Skipping photos/2.jpg: a web page, not a photo"), "{command:?}: {told}");
+        assert!(told.contains("Skipping photos/3.npy: an array, not a photo"), "{command:?}: {told}");
+    }
 }
 
 #[test]

@@ -96,7 +96,15 @@ fn numbers_are_shown_as_numbers_and_every_output_is() {
     assert_eq!(names, ["  first", "  second", "  first", "  second"], "{table}");
     let json: serde_json::Value = serde_json::from_str(&predict(several, &["--format", "json"])).expect("a document");
     assert_eq!(json[1]["outputs"][1]["name"], "second", "{json}");
-    assert!(predict(several, &["--format", "csv"]).contains("x.npy[0],second,1,0,0,"));
+    // The scores of each output have a column of their kind.
+    let csv = predict(several, &["--format", "csv"]);
+    let rows: Vec<Vec<&str>> = csv.lines().map(|line| line.split(',').collect()).collect();
+    assert_eq!(rows[0], ["input", "output", "rank", "index", "label", "probability", "value"], "{csv}");
+    assert!(rows[1][1] == "first" && !rows[1][5].is_empty() && rows[1][6].is_empty(), "{csv}");
+    assert!(
+        rows[3][..5] == ["x.npy[0]", "second", "1", "0", "0"] && rows[3][5].is_empty() && !rows[3][6].is_empty(),
+        "{csv}"
+    );
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod model;
 #[allow(unsafe_code)] // The global allocator and a signal handler.
 pub mod out_of_memory;
 mod output;
+mod piped_photo;
 mod result;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};

@@ -74,29 +74,52 @@ fn json(predictions: &[ImagePrediction]) -> serde_json::Value {
     predictions.iter().map(|image| image_json(image.input, &image.outputs)).collect()
 }
 
-/// A row for each image and class, with the output's name if there are several outputs.
+/// What the score of a class or value is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Score {
+    Probability,
+    Value,
+    Pixels,
+}
+
+/// The scores in the order of their columns, with the names of these.
+const SCORES: [(Score, &str); 3] =
+    [(Score::Probability, "probability"), (Score::Value, "value"), (Score::Pixels, "pixels")];
+
+fn score(class: &ScoredClass) -> Score {
+    match class {
+        ScoredClass { pixels: Some(_), .. } => Score::Pixels,
+        ScoredClass { value: Some(_), .. } => Score::Value,
+        _ => Score::Probability,
+    }
+}
+
+/// A row for each image and class, with the output's name if there are several outputs, and a column for each kind of score.
 fn csv(predictions: &[ImagePrediction], manifest: &Manifest) -> String {
     let has_outputs = manifest.plan.outputs.len() > 1;
-    let has_numbers = (0..manifest.plan.outputs.len()).any(|output| manifest.ending(output) == OutputKind::Numbers);
-    let mut scores = predictions.iter().flat_map(|image| &image.outputs).flat_map(|output| &output.top);
-    let score = match (scores.any(|class| class.pixels.is_some()), has_numbers) {
-        (true, _) => "pixels",
-        (false, true) => "value",
-        (false, false) => "probability",
-    };
+    let classes = predictions.iter().flat_map(|image| &image.outputs).flat_map(|output| &output.top);
+    let mut found: Vec<Score> = classes.map(score).collect();
+    if found.is_empty() {
+        let ending = |output| manifest.ending(output) == OutputKind::Numbers;
+        let outputs = (0..manifest.plan.outputs.len()).map(ending);
+        found = outputs.map(|is_number| if is_number { Score::Value } else { Score::Probability }).collect();
+    }
+    let scores = || SCORES.iter().filter(|(score, _)| found.contains(score));
     let mut writer = csv::Writer::from_writer(Vec::new());
     let output_column = |name| Some(name).filter(|_| has_outputs);
-    let header = std::iter::once("input").chain(output_column("output")).chain(["rank", "index", "label", score]);
+    let header = std::iter::once("input").chain(output_column("output")).chain(["rank", "index", "label"]);
     // Writing to memory cannot fail, and all rows have the same length.
-    let _ = writer.write_record(header);
+    let _ = writer.write_record(header.chain(scores().map(|(_, name)| *name)));
     for ImagePrediction { input, outputs } in predictions {
         for output in outputs {
-            for (rank, ScoredClass { label, index, probability, value, pixels }) in output.top.iter().enumerate() {
-                let score = probability.or(*pixels).or(*value).unwrap_or(0.0);
-                let numbers = [(rank + 1).to_string(), index.to_string(), score.to_string()];
-                let [rank, index, score] = numbers.each_ref().map(String::as_str);
-                let columns = std::iter::once(*input).chain(output_column(output.name.as_str()));
-                let _ = writer.write_record(columns.chain([rank, index, label, score]));
+            for (rank, class) in output.top.iter().enumerate() {
+                let ScoredClass { label, index, probability, value, pixels } = class;
+                let number = probability.or(*pixels).or(*value).unwrap_or(0.0).to_string();
+                let own = score(class);
+                let columns = scores().map(|(score, _)| if *score == own { number.as_str() } else { "" });
+                let (rank, index) = ((rank + 1).to_string(), index.to_string());
+                let names = std::iter::once(*input).chain(output_column(output.name.as_str()));
+                let _ = writer.write_record(names.chain([rank.as_str(), &index, label]).chain(columns));
             }
         }
     }

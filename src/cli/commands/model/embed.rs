@@ -3,18 +3,21 @@
 use crate::artifact::Artifact;
 use crate::cli::args::build_args::BuildArgs;
 use crate::cli::args::{number, threads_arg};
+use crate::cli::arrays::zeros;
 use crate::cli::model;
 use crate::cli::output::messages::{self, error};
 use crate::cli::output::run_errors::run_failed;
 use crate::cli::output::{output_guard, progress};
+use crate::cli::piped_photo::{self, is_piped};
 use crate::cli::result::{CommandResult, Failed};
 use crate::data::arrays::array_file::{self, Format};
 use crate::data::samples::photo_paths::{Input, InputKind, Walk, expand};
-use crate::data::{Dataset, Policy, Samples, Targets};
+use crate::data::{Dataset, DatasetError, Decoding, Policy, Samples, Targets};
 use crate::diagnostics::suggest::did_you_mean_file;
 use crate::diagnostics::{Code, Diagnostic};
 use crate::plan::Port;
-use crate::runtime::non_finite::non_finite;
+use crate::runtime::Session;
+use crate::runtime::non_finite::{first_nan, non_finite};
 use crate::train::batches::batch_source::BatchSourceError;
 use crate::train::batches::net_inputs::NetInputs;
 use crate::train::batches::unreadable_photos::SamplesError;
@@ -27,7 +30,8 @@ use std::sync::Arc;
 pub struct Args {
     /// An artifact, or a spec, which is compiled first, such as 'vgg16[..dropout-2]'
     model: String,
-    /// Photos, and folders of photos at any depth; a folder alone may have a subfolder of photos for each class
+    /// Photos (- for stdin), and folders of photos at any depth; a folder alone may have a subfolder of photos for each class, and a
+    /// list (.csv) alone has photos with their classes or numbers
     #[arg(required = true)]
     photos: Vec<PathBuf>,
     #[command(flatten)]
@@ -67,11 +71,14 @@ pub fn run(args: &Args) -> CommandResult {
     output_guard::check_arrays(&path, &inputs)?;
     let policy = if args.skip { Policy::Skip } else { Policy::Refuse };
     // Photos that cannot be found are reported before a net is compiled for them.
-    let mut photos = match &args.photos[..] {
-        [folder] if has_subfolders(folder) => {
-            Dataset::images(folder, policy).map_err(|cause| error(Code::Dataset, cause.to_string()))?
+    let refused = |cause: DatasetError| error(Code::Dataset, cause.to_string());
+    let (mut photos, has_targets) = match &args.photos[..] {
+        [folder] if has_subfolders(folder) => (Dataset::images(folder, policy).map_err(refused)?, true),
+        [list] if is_list(list) => (Dataset::csv(list, policy).map_err(refused)?, true),
+        paths => {
+            let files: Vec<&PathBuf> = paths.iter().filter(|path| !is_piped(path)).collect();
+            (photos(&files)?, false)
         }
-        paths => photos(paths)?,
     };
     let artifact =
         Arc::new(model::open_for(&args.model, &args.build, |inputs| model::photo_decoding(inputs).map(|_| ()))?);
@@ -82,6 +89,10 @@ pub fn run(args: &Args) -> CommandResult {
         return Err(messages::fail_with(Diagnostic::new(Code::Output, message).help("write a .h5 or .npz file")));
     }
     let threads = args.threads.count();
+    let piped = match args.photos.iter().any(|path| is_piped(path)) {
+        true => Some(piped_features(&artifact, &decoding, threads)?),
+        false => None,
+    };
     let mut bar = progress::Bar::new("Embedding");
     let front =
         FrozenFront { artifact: &artifact, decoding: Some(&decoding), batch: args.batch, threads, interrupted: None };
@@ -105,7 +116,32 @@ pub fn run(args: &Args) -> CommandResult {
         messages::line("Skipping", format!("{}: {}", skipped.path.display(), skipped.reason));
     }
     let values = rows.into_iter().map(|rows| rows.into_values().map_err(|cause| error(Code::Array, cause.to_string())));
-    write(args, &path, &artifact, values.collect::<Result<_, _>>()?, &photos)
+    let mut values = values.collect::<Result<Vec<_>, _>>()?;
+    if let (Some(piped), Samples::Photos(names)) = (piped, &mut photos.samples) {
+        values.iter_mut().zip(piped).for_each(|(rows, first)| _ = rows.splice(..0, first));
+        names.insert(0, piped_photo::NAME.into());
+    }
+    write(args, &path, &artifact, values, &photos, has_targets)
+}
+
+/// Whether a file is a list of photos, by its ending.
+fn is_list(path: &Path) -> bool {
+    path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("csv"))
+}
+
+/// The features of the photo from stdin, of each output.
+fn piped_features(artifact: &Arc<Artifact>, decoding: &Decoding, threads: usize) -> Result<Vec<Vec<f32>>, Failed> {
+    let x = piped_photo::read(decoding)?;
+    let mut session = Session::new(Arc::clone(artifact), threads);
+    let ports = &artifact.manifest.plan.outputs;
+    let mut features = ports.iter().map(|port| zeros(port.len(), 1)).collect::<Result<Vec<_>, _>>()?;
+    let mut views: Vec<&mut [f32]> = features.iter_mut().map(Vec::as_mut_slice).collect();
+    session.run(1, &[&x], &mut views).map_err(|cause| run_failed(&cause))?;
+    if features.iter().any(|row| first_nan(row, row.len()).is_some()) {
+        let origin = session.origin(&[&x], 1, 0).map_err(|cause| run_failed(&cause))?;
+        return Err(messages::fail_with(non_finite(piped_photo::NAME, origin.as_ref())));
+    }
+    Ok(features)
 }
 
 fn has_subfolders(path: &Path) -> bool {
@@ -113,19 +149,19 @@ fn has_subfolders(path: &Path) -> bool {
 }
 
 /// Photos without classes. Their targets are not written.
-fn photos(paths: &[PathBuf]) -> Result<Dataset, Failed> {
+fn photos(paths: &[&PathBuf]) -> Result<Dataset, Failed> {
     let found = expand(paths, Walk::Recursive).map_err(|cause| {
         let missing = paths.iter().find(|path| !path.exists());
         let suggestion = missing.and_then(|path| did_you_mean_file(path));
         messages::fail_with(Diagnostic::new(Code::Inputs, cause.to_string()).maybe_help(suggestion))
     })?;
     // In a folder there may be other files; one that is named is meant.
-    if let Some(named) = found.skipped.iter().find(|skipped| paths.contains(&skipped.path)) {
+    if let Some(named) = found.skipped.iter().find(|skipped| paths.contains(&&skipped.path)) {
         return Err(error(Code::Inputs, format!("{}: {}", named.path.display(), named.reason)));
     }
     let (photos, arrays): (Vec<Input>, Vec<Input>) =
         found.inputs.into_iter().partition(|input| input.kind == InputKind::Photo);
-    if let Some(array) = arrays.iter().find(|array| photos.is_empty() || paths.contains(&array.path)) {
+    if let Some(array) = arrays.iter().find(|array| photos.is_empty() || paths.contains(&&array.path)) {
         let message = format!("{}: an array, not a photo", array.path.display());
         let help = "`netc predict NET ARRAY -o FILE` writes a net's outputs for arrays";
         return Err(messages::fail_with(Diagnostic::new(Code::Inputs, message).help(help)));
@@ -140,10 +176,18 @@ fn photos(paths: &[PathBuf]) -> Result<Dataset, Failed> {
 }
 
 /// Writes the features of each output, of several ones as `NAME/OUTPUT`, and the list of the photos.
-fn write(args: &Args, path: &Path, artifact: &Artifact, features: Vec<Vec<f32>>, photos: &Dataset) -> CommandResult {
+fn write(
+    args: &Args,
+    path: &Path,
+    artifact: &Artifact,
+    features: Vec<Vec<f32>>,
+    photos: &Dataset,
+    has_targets: bool,
+) -> CommandResult {
+    let Samples::Photos(names) = &photos.samples else { return Ok(()) };
     let ports = &artifact.manifest.plan.outputs;
     let of_port = |(port, values): (&Port, Vec<f32>)| {
-        let shape: Vec<usize> = std::iter::once(photos.len()).chain(port.sizes.iter().copied()).collect();
+        let shape: Vec<usize> = std::iter::once(names.len()).chain(port.sizes.iter().copied()).collect();
         let name = if ports.len() == 1 { args.name.clone() } else { format!("{}/{}", args.name, port.name) };
         let array = ArrayD::from_shape_vec(IxDyn(&shape), values);
         array.map(|array| (name, array)).map_err(|cause| error(Code::Output, cause.to_string()))
@@ -156,10 +200,19 @@ fn write(args: &Args, path: &Path, artifact: &Artifact, features: Vec<Vec<f32>>,
     let mut arrays: Vec<(&str, ArrayViewD<f32>)> =
         embedded.iter().map(|(name, array)| (name.as_str(), array.view())).collect();
     let targets = match &photos.targets {
-        Targets::Classes(classes) => Some(ndarray::Array1::from_iter(classes.iter().map(|&class| class as f32))),
-        Targets::Values(_) => None,
+        _ if !has_targets => None,
+        Targets::Classes(classes) => {
+            Some(ndarray::Array1::from_iter(classes.iter().map(|&class| class as f32)).into_dyn())
+        }
+        Targets::Values(table) => {
+            let shape: Vec<usize> = std::iter::once(table.len()).chain(table.sizes().iter().copied()).collect();
+            let values = table.clone().into_values().map_err(|cause| error(Code::Array, cause.to_string()))?;
+            Some(
+                ArrayD::from_shape_vec(IxDyn(&shape), values)
+                    .map_err(|cause| error(Code::Output, cause.to_string()))?,
+            )
+        }
     };
-    let targets = targets.map(ndarray::Array1::into_dyn);
     if let (Some(targets), false) = (&targets, is_npy(path)) {
         arrays.push(("targets", targets.view()));
     }

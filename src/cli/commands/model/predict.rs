@@ -10,20 +10,17 @@ use crate::cli::output::output_guard;
 use crate::cli::output::prediction_output;
 use crate::cli::output::prediction_output::{Format, Predictions};
 use crate::cli::output::run_errors::run_failed;
+use crate::cli::piped_photo::{self, is_piped};
 use crate::cli::result::{CommandResult, Failed};
-use crate::data::photos::photo;
-use crate::data::photos::photo_error::MAX_FILE_BYTES;
 use crate::data::photos::prefetch::{BatchError, PhotoBatch, PhotoLoader};
 use crate::data::samples::photo_paths;
 use crate::data::samples::photo_paths::{InputKind, Inputs, Walk};
 use crate::diagnostics::{Code, Diagnostic};
-use crate::file::read_piped;
 use crate::runtime::Session;
 use crate::runtime::non_finite::{first_nan, non_finite};
-use crate::source::plain;
 use crate::train::batches::net_inputs::NetInputs;
 use ndarray::Axis;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// The maximum of images with non-finite outputs that are reported one by one.
@@ -90,7 +87,7 @@ pub fn run(args: &Args) -> CommandResult {
 /// # Errors
 /// An input that does not exist, an array among photos, or none that is a photo.
 fn find_photos(args: &Args) -> Result<Inputs, Failed> {
-    let paths: Vec<&PathBuf> = args.inputs.iter().filter(|path| !is_stdin(path)).collect();
+    let paths: Vec<&PathBuf> = args.inputs.iter().filter(|path| !is_piped(path)).collect();
     let found = photo_paths::expand(&paths, Walk::Recursive).map_err(|cause| {
         let missing = args.inputs.iter().find(|path| !path.exists());
         let suggestion = missing.and_then(|path| crate::diagnostics::suggest::did_you_mean_file(path));
@@ -115,13 +112,9 @@ fn photos(session: &mut Session, artifact: &Artifact, args: &Args, found: Inputs
     let port = &plan.inputs[0];
     let mut predictions = Predictions::new(plan.outputs.len());
     let mut failed = false;
-    if args.inputs.iter().any(|path| is_stdin(path)) {
-        let bytes = read_piped(std::io::stdin().lock(), MAX_FILE_BYTES)
-            .map_err(|cause| error(Code::Photo, format!("stdin cannot be read: {}", plain(&cause))))?;
-        let mut x = zeros(port.len(), 1)?;
-        photo::read_bytes(&bytes, "stdin", &decoding.preprocessing, decoding.size, &mut x)
-            .map_err(|cause| error(Code::Photo, cause.to_string()))?;
-        predictions.names.push("stdin".into());
+    if args.inputs.iter().any(|path| is_piped(path)) {
+        let x = piped_photo::read(&decoding)?;
+        predictions.names.push(piped_photo::NAME.into());
         append(session, 1, &[&x], &mut predictions)?;
     }
     // Batches that do not fit in memory are refused before threads allocate them.
@@ -160,11 +153,6 @@ fn photos(session: &mut Session, artifact: &Artifact, args: &Args, found: Inputs
         return Err(Failed::Error);
     }
     Ok(predictions)
-}
-
-/// Whether an input is a photo from stdin.
-fn is_stdin(path: &Path) -> bool {
-    path == Path::new("-")
 }
 
 /// Runs a batch and appends its outputs.

@@ -1,5 +1,6 @@
 //! `netc eval`
 
+use crate::artifact::Manifest;
 use crate::cli::args::build_args::BuildArgs;
 use crate::cli::args::{number, threads_arg};
 use crate::cli::arrays::is_array;
@@ -11,7 +12,7 @@ use crate::cli::output::{output_guard, progress};
 use crate::cli::result::{CommandResult, Failed, Format};
 use crate::data::arrays::array_file;
 use crate::data::{ArraySource, Dataset, DatasetError, Policy, Samples};
-use crate::diagnostics::suggest::did_you_mean_file;
+use crate::diagnostics::suggest::{did_you_mean, did_you_mean_file};
 use crate::diagnostics::{Code, Diagnostic};
 use crate::runtime::non_finite::non_finite;
 use crate::source::Sources;
@@ -34,8 +35,9 @@ pub struct Args {
     /// The inputs: an array in the file, or without a file the path of an array (.npy); once for each input of the net
     #[arg(long, value_name = "ARRAY", requires = "y")]
     x: Vec<String>,
-    /// The targets, likewise: class indices, one-hot rows or numbers, as for `arrays(…)` in a recipe; once for each output
-    #[arg(long, value_name = "ARRAY", requires = "x")]
+    /// The targets, likewise: class indices, one-hot rows or numbers, as for `arrays(…)` in a recipe; once for each output, in their
+    /// order or as OUTPUT=ARRAY. Of a list: the columns of each output, OUTPUT=COLUMN,COLUMN
+    #[arg(long, value_name = "[OUTPUT=]ARRAY")]
     y: Vec<String>,
     /// The value of pixels without a class, such as 255
     #[arg(long, value_name = "VALUE", requires = "y")]
@@ -58,14 +60,31 @@ pub struct Args {
 }
 
 impl Args {
+    /// The targets: the output that each is of, where it is named, and the array or the columns.
+    fn targets(&self) -> impl Iterator<Item = (Option<&str>, &str)> {
+        self.y.iter().map(|given| match given.split_once('=') {
+            Some((output, name)) if !output.is_empty() && !name.is_empty() && !Path::new(given).exists() => {
+                (Some(output), name)
+            }
+            _ => (None, given.as_str()),
+        })
+    }
+
+    /// Whether the data is a list of photos.
+    fn is_list(&self) -> bool {
+        let ending = self.data.as_ref().and_then(|path| path.extension());
+        ending.is_some_and(|ending| ending.eq_ignore_ascii_case("csv"))
+    }
+
     /// The arrays of the inputs and the targets; none for photos.
     fn arrays(&self) -> Option<(Vec<ArraySource>, Vec<ArraySource>)> {
-        let source = |name: &String| match &self.data {
-            Some(file) => ArraySource { path: file.clone(), name: Some(name.clone()) },
+        let source = |name: &str| match &self.data {
+            Some(file) => ArraySource { path: file.clone(), name: Some(name.to_string()) },
             None => ArraySource { path: name.into(), name: None },
         };
-        let targets: Vec<ArraySource> = self.y.iter().map(source).collect();
-        (!targets.is_empty()).then(|| (self.x.iter().map(source).collect(), targets))
+        let targets: Vec<ArraySource> = self.targets().map(|(_, name)| source(name)).collect();
+        let has_arrays = !targets.is_empty() && !self.is_list();
+        has_arrays.then(|| (self.x.iter().map(|name| source(name)).collect(), targets))
     }
 
     /// The files and folders that are read.
@@ -109,6 +128,7 @@ pub fn run(args: &Args) -> CommandResult {
         check_samples(inputs, &data).map_err(|errors| messages::fail(&errors, &Sources::default()))
     };
     let artifact = Arc::new(model::open_for(&args.model, &args.build, takes)?);
+    data = in_order(args, data, &artifact.manifest)?;
     let options = EvaluateOptions { batch: args.batch, threads: args.threads.count(), policy: args.policy() };
     let mut bar = progress::Bar::new("Evaluating");
     let result = evaluate(&artifact, &mut data, &options, &mut |done, total| bar.at(done, total));
@@ -158,8 +178,48 @@ pub fn run(args: &Args) -> CommandResult {
     Ok(())
 }
 
+/// The data with its targets in the order of the net's outputs, where `--y` names those.
+///
+/// # Errors
+/// A name that is no output's, and an output before others that has no targets; the error has been reported.
+fn in_order(args: &Args, data: Dataset, manifest: &Manifest) -> Result<Dataset, Failed> {
+    let names: Vec<&str> = args.targets().filter_map(|(output, _)| output).collect();
+    if names.is_empty() {
+        return Ok(data);
+    }
+    let outputs: Vec<&str> = manifest.plan.outputs.iter().map(|port| port.name.as_str()).collect();
+    let refused = |message: String| {
+        Diagnostic::new(Code::Inputs, message).note(format!("its outputs are {}", outputs.join(", ")))
+    };
+    if let Some(unknown) = names.iter().find(|name| !outputs.contains(name)) {
+        let error = refused(format!("`{}` has no output `{unknown}`", manifest.net));
+        return Err(messages::fail_with(error.maybe_help(did_you_mean(unknown, outputs.iter().copied()))));
+    }
+    let place = |output: &&str| names.iter().position(|name| name == output);
+    let order: Option<Vec<usize>> = outputs.iter().take(names.len()).map(place).collect();
+    match order {
+        Some(order) => Ok(data.with_targets_in_order(&order)),
+        None => {
+            let error = refused("an output before others has no targets, or one has them twice".into());
+            Err(messages::fail_with(error.help("give each output its own: `--y OUTPUT=…`")))
+        }
+    }
+}
+
 /// Reads the data that the arguments name.
 fn read(args: &Args) -> Result<Dataset, Failed> {
+    let named = args.targets().filter(|(output, _)| output.is_some()).count();
+    if named != 0 && named != args.y.len() {
+        let message = "some of `--y` name their output, and others do not";
+        return Err(messages::fail_with(Diagnostic::new(Code::Inputs, message).help("name each: `--y OUTPUT=…`")));
+    }
+    if args.is_list() {
+        return read_list(args);
+    }
+    if !args.y.is_empty() && args.x.is_empty() {
+        let help = "name the inputs, too: `--x ARRAY`";
+        return Err(messages::fail_with(Diagnostic::new(Code::Inputs, "`--y` names targets of no inputs").help(help)));
+    }
     let refused = |error: DatasetError| {
         let missing = args.input_paths().into_iter().find(|path| !path.exists());
         let suggestion = missing.and_then(|path| did_you_mean_file(&path));
@@ -182,11 +242,27 @@ fn read(args: &Args) -> Result<Dataset, Failed> {
         }
         Some((inputs, targets)) => arrays(&inputs, &targets).map_err(refused),
         None if is_array(path) => Err(messages::fail_with(names_missing(path))),
-        None if path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("csv")) => {
-            Dataset::csv(path, args.policy()).map_err(refused)
-        }
         None => Dataset::images(path, args.policy()).map_err(refused),
     }
+}
+
+/// Reads a list of photos; `--y` names the columns of each output.
+fn read_list(args: &Args) -> Result<Dataset, Failed> {
+    let path = args.data.as_deref().unwrap_or(Path::new(""));
+    if !args.x.is_empty() {
+        let message = format!("`--x` names arrays, but {} is a list of photos", path.display());
+        return Err(messages::fail_with(Diagnostic::new(Code::Inputs, message).help("leave `--x` out")));
+    }
+    let columns: Vec<Vec<String>> =
+        args.targets().map(|(_, columns)| columns.split(',').map(str::to_string).collect()).collect();
+    let data = match &columns[..] {
+        [] => Dataset::csv(path, args.policy()),
+        columns => Dataset::csv_of_outputs(path, args.policy(), columns),
+    };
+    data.map_err(|cause| {
+        let suggestion = Some(path).filter(|path| !path.exists()).and_then(did_you_mean_file);
+        messages::fail_with(Diagnostic::new(Code::Dataset, cause.to_string()).maybe_help(suggestion))
+    })
 }
 
 /// The error of a file of arrays without the names of inputs and targets.

@@ -32,6 +32,7 @@ use crate::lower::State;
 use crate::runtime::Session;
 use error::{TrainError, no_checkpoint, other_run, resume_error, unwritable};
 use frozen_features::FeatureCounts;
+use prepare::digest::PhotoDigests;
 use prepare::samples::{self, PreparedData};
 use prepare::{PreparedRun, digest};
 use record::checkpoint::{self, Checkpoint, Progress};
@@ -101,7 +102,8 @@ impl PreparedRun {
         let begun = self.begun(&stages, &config);
         let mut first_front = Some(self.front()?);
         let digest = first_front.as_ref().map_or("", |(_, digest)| digest);
-        let run = digest::of_run(&self.net, &self.recipe, &self.data, digest).map_err(|error| {
+        let photos = PhotoDigests::of(&self.data);
+        let run = digest::of_run(&self.net, &self.recipe, &self.data, &photos, digest).map_err(|error| {
             TrainError::of(BatchSourceError::from(error).into(), &self.recipe, &self.bindings, &folder)
         })?;
         let resumed_in = match self.options.resume {
@@ -139,12 +141,13 @@ impl PreparedRun {
                 (Some(data), Some(source)) => Some(data_split(source, data, evaluation_weights)),
                 _ => None,
             };
-            let start = Progress { run: run.clone(), net: Some(outline.clone()), record, ..Progress::default() };
+            let (net, listed) = (Some(outline.clone()), photos.shortened());
+            let start = Progress { run: run.clone(), net, photos: listed, record, ..Progress::default() };
             let mut training = TrainingLoop::new(&trainable, &config, start);
             match carried.take() {
                 Some((layout, checkpoint)) => training.resume(checkpoint.for_layout(&layout, &trainable)),
                 None if self.options.resume => {
-                    training.resume(self.checkpoint(&config, training.floats(), &run, listener)?);
+                    training.resume(self.checkpoint(&config, training.floats(), &run, &photos, listener)?);
                 }
                 None => {
                     let archive = run_folder::archive_previous_run(&folder, &self.weights_path())
@@ -182,6 +185,7 @@ impl PreparedRun {
         config: &TrainConfig,
         floats: usize,
         run: &str,
+        photos: &PhotoDigests,
         listener: &mut dyn Listener,
     ) -> Result<Checkpoint, Diagnostics> {
         let folder = &config.folder;
@@ -189,7 +193,11 @@ impl PreparedRun {
         let checkpoint = checkpoint.ok_or_else(|| no_checkpoint(folder))?;
         if checkpoint.progress.run != run {
             let message = format!("the checkpoint in {} belongs to another net, recipe or data", folder.display());
-            let notes = checkpoint.progress.record.differences(&self.record());
+            let mut notes = checkpoint.progress.record.differences(&self.record());
+            notes.extend(self.changed_photos(&photos.changed_since(&checkpoint.progress.photos)));
+            if notes.is_empty() {
+                notes.push("the values of its data or of its frozen layers differ".to_string());
+            }
             return Err(notes.into_iter().fold(other_run(&message), Diagnostic::note).into());
         }
         let samples = checkpoint.progress.partial.as_ref().map_or(0, |partial| partial.samples);
@@ -202,6 +210,21 @@ impl PreparedRun {
         }
         listener.resumed(done, samples);
         Ok(checkpoint)
+    }
+
+    /// What is said of photos that have changed, by their indices among those of training and validation; none without any.
+    fn changed_photos(&self, changed: &[usize]) -> Option<String> {
+        let parts = std::iter::once(&self.data.train).chain(&self.data.validation);
+        let photos = parts.filter_map(|data| match &data.samples {
+            Samples::Photos(photos) => Some(photos),
+            Samples::Arrays(_) => None,
+        });
+        let photos: Vec<&PathBuf> = photos.flatten().collect();
+        let first = photos.get(*changed.first()?)?.display();
+        Some(match changed.len() {
+            1 => format!("{first} has other contents"),
+            count => format!("{count} of {} photos have other contents, {first} the first", photos.len()),
+        })
     }
 
     /// Evaluates the parameters that are kept, and writes weights, labels and record.

@@ -34,6 +34,9 @@ pub struct Progress {
     /// The layers of the net, to say what differs in another one; none in checkpoints of earlier versions.
     #[serde(default)]
     pub net: Option<Outline>,
+    /// The digests of the photos, as [`PhotoDigests`](crate::train::run::prepare::digest::PhotoDigests) shortens them.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub photos: String,
     /// The number of updates, and of batches.
     pub updates: u64,
     pub batches: u64,

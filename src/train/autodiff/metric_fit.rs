@@ -7,6 +7,7 @@ use crate::kernels::training::loss::Loss;
 use crate::ops::output_kind::OutputKind;
 use crate::request::RecipeKey;
 use crate::train::evaluation::learned::{LearningOutput, TargetForm, TargetKind};
+use crate::train::evaluation::output_loss::default_loss;
 use crate::train::evaluation::task::check_pixel_weights;
 use crate::train::recipe::values::keep_policy::KeepPolicy;
 use crate::train::recipe::values::losses::OutputLoss;
@@ -17,6 +18,10 @@ use crate::weights::bind::report::shortened;
 /// What an output learns.
 #[derive(Clone, Debug)]
 pub struct Learned {
+    /// The name of the output.
+    pub name: String,
+    /// What it gives.
+    pub output_kind: OutputKind,
     /// One where the data is read, else all that are possible.
     pub kinds: Vec<TargetKind>,
     pub loss: Loss,
@@ -24,6 +29,10 @@ pub struct Learned {
     pub sizes: Vec<usize>,
     /// The names of the classes, as far as they are known.
     pub labels: Option<Vec<String>>,
+    /// The forms that its targets may have; none where the data is read.
+    pub forms: Vec<TargetForm>,
+    /// Whether its classes have names for sure.
+    pub has_names: bool,
 }
 
 impl Learned {
@@ -38,8 +47,8 @@ impl Learned {
 
 /// What each output of a net can learn from a recipe's data, which is not read. `labels` are those of the spec.
 pub(super) fn learned(net: &Graph, recipe: &Recipe, losses: &[OutputLoss], labels: Option<&[String]>) -> Vec<Learned> {
-    let each = net.outputs.iter().zip(losses).enumerate();
-    let output = |(index, (&output, loss)): (usize, (_, &OutputLoss))| {
+    let each = net.outputs.iter().zip(net.output_names()).zip(losses).enumerate();
+    let output = |(index, ((&output, name), loss)): (usize, ((_, String), &OutputLoss))| {
         let sizes = net.node(output).output.known().unwrap_or_default();
         let kind = OutputKind::of(net, output);
         // Labels are those of the first output.
@@ -63,7 +72,12 @@ pub(super) fn learned(net: &Graph, recipe: &Recipe, losses: &[OutputLoss], label
             (None, Data::Arrays { .. }) => Some(class_numbers(sizes.last().copied().unwrap_or(1).max(2))),
             (None, _) => None,
         };
-        Learned { kinds, loss: loss.loss, sizes, labels }
+        let forms = match &recipe.data {
+            Data::Images { .. } => vec![TargetForm::Class],
+            Data::Csv { .. } | Data::Arrays { .. } => TargetForm::of_arrays(&sizes),
+        };
+        let has_names = names_it || matches!(recipe.data, Data::Images { .. });
+        Learned { name, output_kind: kind, kinds, loss: loss.loss, sizes, labels, forms, has_names }
     };
     each.map(output).collect()
 }
@@ -86,30 +100,72 @@ pub fn applies(metric: Metric, kind: TargetKind, width: usize) -> bool {
     }
 }
 
-/// Checks that the metrics, and the one that `keep` ranks epochs by, apply to one of the outputs.
+/// Checks that the metrics, and the one that `keep` ranks epochs by, apply to one of the outputs; `keep` may name which.
 ///
 /// # Errors
 /// The first metric that applies to none.
-pub fn check_metrics(recipe: &Recipe, outputs: &[Learned]) -> Result<()> {
-    let criterion = recipe.keep.and_then(KeepPolicy::metric);
-    let mut metrics = recipe.metrics.iter().flatten().chain(&criterion);
-    let is_wrong = |metric: &&Metric| {
-        let applies = |output: &Learned| output.any(|kind| applies(**metric, kind, output.width()));
-        !outputs.iter().any(applies)
-    };
-    let first = outputs.first().and_then(|output| output.kinds.first());
-    let (Some(wrong), Some(kind)) = (metrics.find(is_wrong), first) else { return Ok(()) };
+pub fn check_metrics(recipe: &Recipe, net: &str, outputs: &[Learned]) -> Result<()> {
+    let applies_to = |metric: Metric, output: &Learned| output.any(|kind| applies(metric, kind, output.width()));
+    let wrong = recipe.metrics.iter().flatten().find(|metric| !outputs.iter().any(|one| applies_to(**metric, one)));
+    if let (Some(wrong), Some(first)) = (wrong, outputs.first()) {
+        return Err(misapplied(recipe, RecipeKey::Metrics, *wrong, net, first).into());
+    }
+    let Some(criterion) = recipe.keep.as_ref().and_then(KeepPolicy::criterion) else { return Ok(()) };
+    let mut meant: Vec<&Learned> = outputs.iter().collect();
+    if let Some(name) = &criterion.output {
+        meant.retain(|output| output.name == *name);
+        if meant.is_empty() {
+            let names = || outputs.iter().map(|output| output.name.as_str());
+            let place = recipe.place(RecipeKey::Keep);
+            return Err(Diagnostic::new(Code::RecipeValue, format!("`{net}` has no output `{name}`"))
+                .at(place, format!("its outputs are {}", suggest::all_of(names())))
+                .maybe_help(suggest::did_you_mean(name, names()))
+                .into());
+        }
+    }
+    match (criterion.metric, meant.first()) {
+        (Some(metric), Some(first)) if !meant.iter().any(|output| applies_to(metric, output)) => {
+            Err(misapplied(recipe, RecipeKey::Keep, metric, net, first).into())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The error of a metric that does not apply to what an output learns, with what does, and with what makes it learn classes.
+fn misapplied(recipe: &Recipe, key: RecipeKey, metric: Metric, net: &str, output: &Learned) -> Diagnostic {
+    let kind = output.kinds.first().copied().unwrap_or(TargetKind::Numbers);
     let (learned, fitting) = match kind {
         TargetKind::Classes => ("classes", "`accuracy`, `top5`, `f1`, `auc` or `iou`"),
         TargetKind::Binary => ("classes", "`accuracy`, `f1`, `auc` or `iou`"),
         TargetKind::Numbers => ("numbers", "`mae`, `rmse` or `r2`"),
     };
-    let message = format!("`{}` does not apply to {learned}, which this net learns", wrong.name());
-    let key = if criterion.as_ref() == Some(wrong) { RecipeKey::Keep } else { RecipeKey::Metrics };
-    Err(Diagnostic::new(Code::RecipeValue, message)
+    let message = format!("`{}` does not apply to {learned}, which this net learns", metric.name());
+    let error = Diagnostic::new(Code::RecipeValue, message)
         .at(recipe.place(key), "in this entry")
-        .help(format!("take {fitting}, or leave `{}` out", key.name()))
-        .into())
+        .help(format!("take {fitting}, or leave `{}` out", key.name()));
+    remedies(metric, net, output).into_iter().fold(error, Diagnostic::help)
+}
+
+/// What makes a metric of classes apply to an output that learns numbers, whose targets may be classes.
+fn remedies(metric: Metric, net: &str, output: &Learned) -> Vec<String> {
+    let would_apply = |loss: Loss, has_names: bool| {
+        let changed = LearningOutput { sizes: &output.sizes, kind: output.output_kind, loss, has_names };
+        output.forms.iter().any(|&form| applies(metric, changed.learns_from(form), output.width()))
+    };
+    let mut found = Vec::new();
+    let fitting = default_loss(output.output_kind);
+    if fitting != output.loss && would_apply(fitting, output.has_names) {
+        let name = fitting.name();
+        found.push(format!("for classes, leave `loss` out: it is `{name}` then, which tells classes apart"));
+    }
+    if !output.has_names && would_apply(output.loss, true) {
+        let (them, labels) = match output.width() {
+            0..=2 => ("them".to_string(), "[\"no\", \"yes\"]"),
+            count => (format!("all {count} of them"), "[\"…\", \"…\", …]"),
+        };
+        found.push(format!("to learn classes by `{}`, name {them}: `labels {net} = {labels}`", output.loss.name()));
+    }
+    found
 }
 
 /// Checks that `class_weights` apply: to one output, which learns classes, by a loss that weights its samples or pixels, with

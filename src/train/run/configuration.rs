@@ -17,7 +17,8 @@ use std::path::Path;
 impl PreparedRun {
     /// The epoch whose parameters are kept.
     pub(super) fn keep_policy(&self) -> KeepPolicy {
-        self.recipe.keep.unwrap_or_else(|| KeepPolicy::default_for(self.data.validation.is_some(), self.recipe.stop))
+        let default = || KeepPolicy::default_for(self.data.validation.is_some(), self.recipe.stop);
+        self.recipe.keep.clone().unwrap_or_else(default)
     }
 
     /// What the training loop does.
@@ -33,7 +34,8 @@ impl PreparedRun {
                 TargetKind::Numbers => vec![Metric::Rmse],
             });
             let mut metrics: Vec<Metric> = Vec::with_capacity(asked.len() + 1);
-            for metric in asked.into_iter().chain(keep.metric()) {
+            let criterion = keep.criterion().filter(|one| one.output.as_ref().is_none_or(|output| *output == name));
+            for metric in asked.into_iter().chain(criterion.and_then(|one| one.metric)) {
                 if applies(metric, task.kind, task.coding.width) && !metrics.contains(&metric) {
                     metrics.push(metric);
                 }

@@ -18,7 +18,7 @@ use crate::train::autodiff::training_plans::Trainable;
 use crate::train::autodiff::{AVERAGE, OPTIMIZER};
 use crate::train::batches::batch_source::{BatchSourceError, Traversal, first_non_finite};
 use crate::train::evaluation::score::{DataSplit, OutputResult, ScoreError, StateModel, score};
-use crate::train::recipe::values::keep_policy::KeepPolicy;
+use crate::train::recipe::values::keep_policy::{Criterion, KeepPolicy};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
@@ -426,13 +426,20 @@ impl<'a> TrainingLoop<'a> {
         let loss = ended.validation_loss.unwrap_or(ended.loss);
         let number = ended.epoch;
         let progress = &mut self.progress;
-        // With several outputs, the metric of the first one that has it.
         let config = self.config;
-        let name = |metric| {
-            let output = config.outputs.iter().find(|output| output.metrics.contains(&metric))?;
-            Some(config.name_of(output, metric.name()))
+        let name = |criterion: &Criterion| {
+            let is_meant = |output: &&OutputConfig| match (&criterion.output, criterion.metric) {
+                (Some(name), _) => output.name == *name,
+                (None, Some(metric)) => output.metrics.contains(&metric),
+                (None, None) => false,
+            };
+            let output = config.outputs.iter().find(is_meant)?;
+            match criterion.metric {
+                Some(metric) => Some(config.name_of(output, metric.name())),
+                None => (config.outputs.len() > 1).then(|| output.name.clone()),
+            }
         };
-        let rank = rank(config.keep, &ended, &name);
+        let rank = rank(&config.keep, &ended, &name);
         if rank.is_some() && (progress.rank.is_none() || rank < progress.rank) {
             progress.rank = rank;
             progress.record.best = Some(number);

@@ -4,7 +4,8 @@ mod program;
 
 use ndarray::{ArrayD, IxDyn};
 use netc::data::arrays::array_file;
-use netc::train::run::record::RunRecord;
+use netc::onnx::Source;
+use netc::train::run::record::{Epoch, RunRecord};
 use program::{done, netc, refused, text};
 use std::fs;
 use std::path::Path;
@@ -275,6 +276,84 @@ fn several_outputs_have_losses_and_metrics_of_their_own() {
     assert_eq!(keep, "best by validation loss");
 }
 
+/// `keep` names the output that its criterion is of.
+#[test]
+fn the_best_epoch_may_be_that_of_an_output() {
+    let losses = "loss = { species = categorical_crossentropy, box = huber }";
+    let recipe =
+        |keep: &str| format!("{TWO_DATA}, {losses}, validation = split(0.3), metrics = accuracy, epochs = 9, {keep}");
+    for (keep, description, larger) in [
+        ("keep = best(\"box/r2\")", "best by validation box/r2", true),
+        ("keep = best(\"box/loss\")", "best by validation box/loss", false),
+        ("keep = best(\"species/loss\")", "best by validation species/loss", false),
+    ] {
+        let record = record(&run(TWO, &recipe(keep), &[]));
+        assert_eq!(record.keep, description);
+        let name = description.rsplit(' ').next().expect("a name");
+        let value = |epoch: &Epoch| match name.strip_suffix("/loss") {
+            Some(output) => epoch.validation_losses[output],
+            None => epoch.validation[name],
+        };
+        let kept = value(record.best_epoch().expect("an epoch"));
+        let best = record.epochs.iter().all(|epoch| if larger { value(epoch) <= kept } else { value(epoch) >= kept });
+        assert!(best, "{name}: {kept} of {:?}", record.epochs.iter().map(value).collect::<Vec<_>>());
+        assert!(!record.epochs[0].validation.contains_key("species/r2"));
+    }
+    for (keep, code, words) in [
+        ("keep = best(\"bax/r2\")", "E0602", ["`m` has no output `bax`", "did you mean `box`?"]),
+        ("keep = best(\"species/r2\")", "E0602", ["`r2` does not apply to classes", "leave `keep` out"]),
+        ("keep = best(\"box/size\")", "E0207", ["after an output's name and a slash", "`rmse` or `r2`"]),
+    ] {
+        let folder = project(TWO, &recipe(keep));
+        for command in ["check", "train"] {
+            refused(&netc(folder.path(), &[command, "m.net"]), code, &words);
+        }
+    }
+}
+
+/// Targets and columns are given by output where a net is evaluated, as in its recipe.
+#[test]
+fn an_evaluation_has_targets_by_output() {
+    let losses = "loss = { species = categorical_crossentropy, box = mse }, epochs = 2";
+    let folder = run(TWO, &format!("{TWO_DATA}, {losses}"), &[]);
+    let eval = |targets: &[&str]| netc(folder.path(), &[&["eval", "m.netb", "--x", "x.npy"], targets].concat());
+    let in_order = done(&eval(&["--y", "y.npy", "--y", "b.npy"]));
+    assert!(in_order.contains("species, x.npy: accuracy") && in_order.contains("box, x.npy: "), "{in_order}");
+    assert_eq!(done(&eval(&["--y", "box=b.npy", "--y", "species=y.npy"])), in_order);
+    refused(&eval(&["--y", "bax=b.npy", "--y", "species=y.npy"]), "E0704", &["no output `bax`", "did you mean `box`?"]);
+    refused(&eval(&["--y", "box=b.npy"]), "E0704", &["an output before others has no targets"]);
+    refused(&eval(&["--y", "y.npy", "--y", "box=b.npy"]), "E0704", &["name each"]);
+}
+
+/// A layer that is an output twice has two names: in the records of training, in an artifact and in an ONNX model.
+#[test]
+fn a_layer_that_is_an_output_twice_is_recorded_twice() {
+    let net = "{ let y = Input(4) >> Dense(3) as z (y | y) }";
+    let recipe = "data = arrays(x=\"x.npy\", y={ z = \"b.npy\", \"z-2\" = \"b.npy\" })\n\
+                  loss = { z = mse, \"z-2\" = 2 * mae }, metrics = rmse, epochs = 2, batch = 4";
+    let folder = run(net, recipe, &[]);
+    let table = fs::read_to_string(folder.path().join("m.run/metrics.csv")).expect("a table");
+    let columns = table.lines().next().expect("a header");
+    assert_eq!(columns, "epoch,seconds,learning_rate,loss,penalty,z/loss,z-2/loss,z-2/rmse,z/rmse");
+    let record = record(&folder);
+    let epoch = &record.epochs[1];
+    assert!((epoch.loss - epoch.losses["z"] - 2.0 * epoch.losses["z-2"]).abs() < 1e-12, "{epoch:?}");
+    assert!(record.metrics["z-2/loss"] < record.metrics["z-2/rmse"], "{:?}", record.metrics);
+    let events =
+        fs::read_dir(folder.path().join("m.run")).expect("a folder").map(|entry| entry.expect("a file").path());
+    let events =
+        events.filter(|path| path.to_string_lossy().contains("events.out")).map(|path| fs::read(path).expect("events"));
+    let has = |bytes: &[u8], word: &str| bytes.windows(word.len()).any(|part| part == word.as_bytes());
+    assert!(events.into_iter().any(|bytes| has(&bytes, "z/rmse/training") && has(&bytes, "z-2/rmse/training")));
+    done(&netc(folder.path(), &["predict", "m.netb", "x.npy", "-o", "out.npz"]));
+    let predicted = array_file::list(&folder.path().join("out.npz")).expect("arrays");
+    done(&netc(folder.path(), &["export", "m.net", "-o", "m.onnx"]));
+    let (model, _) = Source::open(&folder.path().join("m.onnx")).expect("a model");
+    let exported: Vec<&str> = model.graph.outputs.iter().map(|port| port.name.as_str()).collect();
+    assert_eq!(predicted.iter().map(|array| array.name.as_str()).collect::<Vec<_>>(), exported);
+    assert_eq!(exported, ["z", "z-2"]);
+}
+
 #[test]
 fn a_list_of_photos_has_targets_for_several_outputs() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -291,7 +370,11 @@ fn a_list_of_photos_has_targets_for_several_outputs() {
     fs::write(folder.path().join("m.net"), spec).expect("a spec");
     let told = done(&netc(folder.path(), &["train", "m.net"]));
     assert!(told.contains("owl") && told.contains("corner, training: loss"), "{told}");
+    let columns = ["eval", "m.netb", "list.csv", "--y", "corner=left,top", "--y", "species=kind"];
+    let told = done(&netc(folder.path(), &columns));
+    assert!(told.contains("species, list.csv: accuracy") && told.contains("corner, list.csv: "), "{told}");
     fs::write(folder.path().join("m.net"), spec.replace("\"top\"", "\"bottom\"")).expect("a spec");
+    refused(&netc(folder.path(), &["check", "m.net"]), "E0706", &["no column `bottom`", "kind, left, top"]);
     refused(&netc(folder.path(), &["train", "m.net"]), "E0706", &["no column `bottom`", "kind, left, top"]);
 }
 
@@ -352,6 +435,17 @@ fn a_check_proves_a_recipe() {
         (NET, format!("{DATA}, metrics = rmse")),
         (NET, format!("{DATA}, loss = triplet")),
         ("Input(4) >> Dense(2)", format!("{DATA}, loss = mse, label_smoothing = 0.1")),
+        // What is trained is a complete net.
+        ("Dense(3) >> Softmax(2)", DATA.to_string()),
+        // Data that is there is looked at.
+        ("Input(4) >> Dense(2)", "data = arrays(x=\"x.npy\", y=\"b.npy\")".to_string()),
+        ("Input(5) >> Softmax(2)", DATA.to_string()),
+        ("Input(4) >> Dense(4) >> Reshape(2x2)", DATA.to_string()),
+        ("Input(4) >> Softmax(2)", "data = arrays(x=\"x.npy\", y=\"m.net\")".to_string()),
+        ("Input(4) >> Softmax(2)", format!("{DATA}, validation = arrays(x=\"x.npy\", y=\"b.npy\")")),
+        (TWO, format!("{}, loss = {{ species = mse, box = mse }}", TWO_DATA.replace("\"y.npy\"", "\"b.npy\""))),
+        (TWO, "data = arrays(x=\"x.npy\"), loss = triplet".to_string()),
+        (TWO, format!("{TWO_DATA}, loss = {{ species = triplet, box = mse }}")),
     ] {
         let folder = project(net, &recipe);
         let errors = |command: &str| {
@@ -362,6 +456,94 @@ fn a_check_proves_a_recipe() {
         };
         assert_eq!(errors("check"), errors("train"), "{recipe} of {net}");
     }
+}
+
+/// `netc check` warns of what `netc train` warns of, and refuses the recipe of a net with open parameters and data with other
+/// classes.
+#[test]
+fn a_check_sees_what_training_sees() {
+    let folder = project("frozen(Input(4) >> Relu(5) as a) >> Softmax(2)", &format!("{DATA}, epochs = 1"));
+    for command in ["check", "train"] {
+        let output = netc(folder.path(), &[command, "m.net"]);
+        done(&output);
+        let told = text(&output.stderr);
+        assert!(told.contains("warning[W1004]: `a` is frozen with random weights"), "{command}: {told}");
+    }
+    let generic = format!("net m(n) = Input(4) >> Relu(n) >> Softmax(2)\ntrain m {{ {DATA} }}\n");
+    fs::write(folder.path().join("m.net"), generic).expect("a spec");
+    for command in ["check", "train"] {
+        refused(&netc(folder.path(), &[command, "m.net"]), "E0205", &["`m` needs `n`"]);
+    }
+    for class in ["cat", "hen", "owl"] {
+        fs::create_dir_all(folder.path().join("photos").join(class)).expect("a folder");
+        fs::copy("specs/samples/chelsea.png", folder.path().join("photos").join(class).join("1.png")).expect("a photo");
+    }
+    let photos = "net m = Input(8x8x3, image=Unit) >> Flatten >> Softmax(2)\ntrain m { data = images(\"photos\") }\n";
+    fs::write(folder.path().join("m.net"), photos).expect("a spec");
+    for command in ["check", "train"] {
+        refused(&netc(folder.path(), &[command, "m.net"]), "E0706", &["3 classes, but the net has 2", "cat, hen, owl"]);
+    }
+}
+
+/// A metric of classes for an output that learns numbers is answered with what makes it learn classes.
+#[test]
+fn numbers_can_be_made_classes() {
+    let (net, recipe) =
+        ("Input(4) >> Sigmoid(1)", "data = arrays(x=\"x.npy\", y=\"y.npy\"), epochs = 1, metrics = accuracy");
+    let folder = project(net, &format!("{recipe}, loss = mse"));
+    let words = [
+        "leave `loss` out: it is `binary_crossentropy` then",
+        "to learn classes by `mse`, name them: `labels m = [\"no\", \"yes\"]`",
+        "take `mae`, `rmse` or `r2`",
+    ];
+    refused(&netc(folder.path(), &["check", "m.net"]), "E0602", &words);
+    // Both do it.
+    run(net, recipe, &[]);
+    let spec = fs::read_to_string(folder.path().join("m.net")).expect("the spec");
+    fs::write(folder.path().join("m.net"), format!("{spec}labels m = [\"no\", \"yes\"]\n")).expect("a spec");
+    assert!(done(&netc(folder.path(), &["train", "m.net"])).contains("accuracy"));
+    // Where nothing would, nothing is said.
+    let folder = project("Input(4) >> Dense(6)", "data = arrays(x=\"x.npy\"), loss = triplet, metrics = accuracy");
+    let told = refused(&netc(folder.path(), &["check", "m.net"]), "E0602", &["`accuracy` does not apply to numbers"]);
+    assert!(!told.contains("labels") && !told.contains("leave `loss` out"), "{told}");
+}
+
+/// A run does not go on with photos that were changed in place.
+#[test]
+fn a_resumed_run_says_which_photos_have_changed() {
+    let spec = "net m = Input(4x4x3, image=Unit) >> Flatten >> Softmax(2)\n\
+                train m { data = images(\"photos\"), validation = split(0.25), epochs = 2, batch = 4 }\n";
+    let folder = folder_of(spec);
+    let photo = |class: &str, number: u8, light: u8| {
+        let path = folder.path().join(format!("photos/{class}/{number}.png"));
+        fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+        let picture = image::RgbImage::from_fn(4, 4, |x, y| image::Rgb([light, x as u8 * 20, y as u8 * 20 + number]));
+        picture.save(path).expect("a photo");
+    };
+    for number in 0..6 {
+        photo("dark", number, 10);
+        photo("light", number, 200);
+    }
+    done(&netc(folder.path(), &["train", "m.net"]));
+    let resume = || netc(folder.path(), &["train", "m.net", "--resume", "--set", "epochs=3"]);
+    photo("dark", 3, 11);
+    let told = refused(
+        &resume(),
+        "E0605",
+        &["belongs to another net, recipe or data", "photos/dark/3.png has other contents"],
+    );
+    assert!(!told.contains("values of its data"), "{told}");
+    photo("light", 0, 201);
+    refused(&resume(), "E0605", &["2 of 12 photos have other contents, "]);
+    // The same contents, written anew.
+    photo("dark", 3, 10);
+    photo("light", 0, 200);
+    done(&resume());
+    // Arrays, too, are said to differ.
+    let folder = run(NET, DATA, &["--set", "epochs=1"]);
+    array(folder.path(), "x.npy", &[SAMPLES, 4], |at| noise(at + 1));
+    let output = netc(folder.path(), &["train", "m.net", "--resume", "--set", "epochs=2"]);
+    refused(&output, "E0605", &["the values of its data or of its frozen layers differ"]);
 }
 
 /// What depends on the spec alone is refused by `netc check` and by `netc train`, before any file of the data is looked for.

@@ -73,6 +73,14 @@ impl Spec {
         diagnostic.help("bind them with `weights NET = \"file\"`, or train them: leave out `frozen`").into()
     }
 
+    /// As [`Spec::lint_untrained`], for layers that no file is named for; files are not opened.
+    pub fn lint_unbound(&self, graph: &Graph, requests: &[WeightsRequest]) -> Diagnostics {
+        let is_named =
+            |one: &&Parameter| one.layers.iter().any(|(net, _)| requests.iter().any(|request| request.net == **net));
+        let unbound = graph.parameters.iter().filter(|one| !is_named(one)).map(|one| one.layer.clone());
+        self.lint_untrained(graph, &unbound.collect::<Vec<_>>())
+    }
+
     /// Warns of weights that were trained with another preprocessing than the net's.
     pub fn lint_weights(&self, graph: &Graph, requests: &[WeightsRequest]) -> Diagnostics {
         let mut diagnostics = Diagnostics::default();

@@ -149,7 +149,13 @@ impl Checked {
                     if spec.project.recipes.contains_key(&graph.name)
                         && let Ok(recipe) = recipe::of(spec, &graph.name)
                     {
-                        self.add(recipe_check::check(spec, &graph, &recipe));
+                        let proven = recipe_check::check(spec, &graph, &recipe);
+                        if !proven.has_errors() {
+                            let within = compile::trained_weights_within(spec, &graph);
+                            let requests = spec.weights(&graph, &BTreeMap::new(), &within);
+                            self.add(requests.map(|list| spec.lint_unbound(&graph, &list)).unwrap_or_default());
+                        }
+                        self.add(proven);
                         let stored = check_layout(&graph, &recipe, Layout::default());
                         self.add(stored.unwrap_or_else(|errors| errors));
                     }
@@ -201,6 +207,13 @@ impl Checked {
     fn fragment(&mut self, spec: &Spec, net: usize, large: bool) -> Option<String> {
         let item = &spec.project.nets[net].item;
         let name = &item.name.text;
+        // What is trained is a complete net.
+        if spec.project.recipes.contains_key(name)
+            && let Err(errors) = spec.graph(net)
+        {
+            self.add(errors);
+            return None;
+        }
         let needed = item.parameters.iter().filter(|parameter| parameter.default.is_none());
         let needed: Vec<&str> = needed.map(|parameter| parameter.name.text.as_str()).collect();
         let names_only = |why: &str| names_only(name, "a fragment, ", why);

@@ -81,6 +81,13 @@ pub fn all_trained_weights(spec: &Spec, graph: &Graph) -> BTreeMap<String, PathB
     nets.into_iter().filter_map(|net| Some((net.to_string(), trained_weights(spec, net)?))).collect()
 }
 
+/// The weights files that a run of a graph's net starts from: those that training has written for the nets that it uses, not for itself.
+pub fn trained_weights_within(spec: &Spec, graph: &Graph) -> BTreeMap<String, PathBuf> {
+    let mut weights = all_trained_weights(spec, graph);
+    weights.remove(&graph.name);
+    weights
+}
+
 /// A compiled net: everything from which its artifact is written.
 #[derive(Debug)]
 pub struct Build {

@@ -55,6 +55,24 @@ fn npy_rows(path: &Path, kept: u64) -> Result<Option<Table>, ArrayErrorKind> {
     Ok(Some(Table::of_file(file, sizes.to_vec(), *rows)))
 }
 
+/// The shape of the array `name` in the file at `path`; without a name, of its only one. Values are not read.
+///
+/// # Errors
+/// As [`read`].
+pub fn shape(path: &Path, name: Option<&str>) -> Result<Vec<usize>, ArrayError> {
+    let list = list(path)?;
+    let found = match (name, &list[..]) {
+        (None, [one]) => Some(one),
+        (Some(name), list) => list.iter().find(|one| one.name == name),
+        (None, _) => None,
+    };
+    match found {
+        Some(one) => Ok(one.shape.clone()),
+        // Says what is there.
+        None => read(path, name).map(|array| array.shape().to_vec()),
+    }
+}
+
 /// The arrays in the file at `path`, in file order, without their values.
 pub fn list(path: &Path) -> Result<Vec<ArrayInfo>, ArrayError> {
     at(path, || match format(path)? {

@@ -6,9 +6,10 @@ use super::photo_paths::{InputKind, Skipped};
 use super::table::Table;
 use super::targets::Targets;
 use crate::diagnostics::counted;
-use crate::file::read_regular;
+use crate::file::{open_regular, read_regular};
 use csv::{ReaderBuilder, StringRecord, Trim};
 use ndarray::{ArrayD, IxDyn};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 /// Headers of the path column.
@@ -18,6 +19,9 @@ const LABEL_HEADERS: [&str; 5] = ["label", "class", "target", "category", "speci
 
 /// The maximum size of a list: a million photos take less.
 const MAX_BYTES: u64 = 256 << 20;
+
+/// More than a row takes.
+const MAX_ROW_BYTES: u64 = 1 << 20;
 
 /// The maximum number of row errors collected under [`Policy::Refuse`].
 const MAX_ERRORS: usize = 10_000;
@@ -57,12 +61,50 @@ impl Dataset {
     pub fn csv_of_outputs(path: &Path, policy: Policy, columns: &[Vec<String>]) -> Result<Dataset, DatasetError> {
         read(path, policy, Some(columns))
     }
+
+    /// The number of labels of a row for each output, by the first row of a list; none if it does not tell.
+    ///
+    /// # Errors
+    /// A file that cannot be read, and a first row that is not the header which `columns` need.
+    pub fn label_counts(path: &Path, columns: Option<&[Vec<String>]>) -> Result<Option<Vec<usize>>, DatasetError> {
+        let io = |source| DatasetError::Io { path: path.to_owned(), source };
+        let (file, _) = open_regular(path).map_err(io)?;
+        // A file that is no list may have no line ends.
+        let mut reader = reader(file.take(MAX_ROW_BYTES));
+        let mut record = StringRecord::new();
+        if !reader.read_record(&mut record).unwrap_or(false) {
+            return Ok(None);
+        }
+        let counts = |columns: &Columns| columns.labels.iter().map(Vec::len).collect();
+        Ok(first_row(&record, path, columns)?.map(|(columns, _)| counts(&columns)))
+    }
+}
+
+fn reader<R: Read>(from: R) -> csv::Reader<R> {
+    ReaderBuilder::new().has_headers(false).flexible(true).trim(Trim::All).from_reader(from)
+}
+
+/// The columns by the first row, and whether it is a header; none for a row that does not determine the number of columns.
+fn first_row(
+    record: &StringRecord,
+    path: &Path,
+    outputs: Option<&[Vec<String>]>,
+) -> Result<Option<(Columns, bool)>, DatasetError> {
+    let whole = |error: String| DatasetError::List { path: path.to_owned(), error };
+    match header(record, path.parent().unwrap_or(Path::new("")), outputs) {
+        Some(header) => Ok(Some((header.map_err(whole)?, true))),
+        None if outputs.is_some() => {
+            Err(whole("its first row is not a header, which names the columns: `path,species,box`".to_owned()))
+        }
+        None if record.len() < 2 => Ok(None),
+        None => Ok(Some((Columns { path: 0, labels: vec![(1..record.len()).collect()], count: record.len() }, false))),
+    }
 }
 
 fn read(path: &Path, policy: Policy, outputs: Option<&[Vec<String>]>) -> Result<Dataset, DatasetError> {
     let whole = |error: String| DatasetError::List { path: path.to_owned(), error };
     let bytes = read_regular(path, MAX_BYTES).map_err(|source| DatasetError::Io { path: path.to_owned(), source })?;
-    let mut reader = ReaderBuilder::new().has_headers(false).flexible(true).trim(Trim::All).from_reader(&bytes[..]);
+    let mut reader = reader(&bytes[..]);
     let folder = path.parent().unwrap_or(Path::new(""));
     let (mut rows, mut errors) = (Vec::new(), Vec::new());
     let mut columns = None;
@@ -89,18 +131,13 @@ fn read(path: &Path, policy: Policy, outputs: Option<&[Vec<String>]>) -> Result<
         let line = line + blanks.filter(|&&byte| byte == b'\n').count() as u64;
         let known = match columns.take() {
             Some(known) => known,
-            None => match header(&record, folder, outputs) {
-                Some(header) => {
-                    columns = Some(header.map_err(&whole)?);
+            None => match first_row(&record, path, outputs)? {
+                Some((header, true)) => {
+                    columns = Some(header);
                     continue;
                 }
-                None if outputs.is_some() => {
-                    return Err(whole(
-                        "its first row is not a header, which names the columns: `path,species,box`".to_owned(),
-                    ));
-                }
-                // A row with one column does not determine the number of columns.
-                None if record.len() < 2 => {
+                Some((known, false)) => known,
+                None => {
                     let first = record.get(0).unwrap_or_default();
                     let error = match first.chars().find(|sign| [';', '\t'].contains(sign)) {
                         Some(';') => "columns are separated by commas, not semicolons: `owl/1.jpg,owl`".to_owned(),
@@ -111,7 +148,6 @@ fn read(path: &Path, policy: Policy, outputs: Option<&[Vec<String>]>) -> Result<
                     errors.push(RowError { line, error });
                     continue;
                 }
-                None => Columns { path: 0, labels: vec![(1..record.len()).collect()], count: record.len() },
             },
         };
         match row(&record, &known, folder, line) {

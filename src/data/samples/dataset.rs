@@ -36,6 +36,22 @@ pub struct ArraySource {
     pub name: Option<String>,
 }
 
+impl ArraySource {
+    /// The number of rows, and the sizes of each, by the head of the file.
+    ///
+    /// # Errors
+    /// A file that is no array or does not have this one, a scalar, and an array without values.
+    pub fn shape(&self) -> Result<(usize, Vec<usize>), DatasetError> {
+        let path = || self.path.clone();
+        let shape = array_file::shape(&self.path, self.name.as_deref())?;
+        match &shape[..] {
+            [] => Err(DatasetError::Scalar { path: path() }),
+            sizes if sizes.contains(&0) => Err(DatasetError::NoRows { path: path(), shape }),
+            [rows, sizes @ ..] => Ok((*rows, sizes.to_vec())),
+        }
+    }
+}
+
 /// The targets of one output of a net.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OutputTargets {
@@ -181,6 +197,14 @@ impl Dataset {
         }
         let (samples, targets) = (Samples::Arrays(arrays), Targets::of(values)?);
         Ok(Dataset { samples, targets, classes: None, further: Vec::new(), skipped: Vec::new() })
+    }
+
+    /// The targets of an array with one value for each sample.
+    ///
+    /// # Errors
+    /// As [`Dataset::arrays`].
+    pub(crate) fn column(source: &ArraySource) -> Result<Targets, DatasetError> {
+        Ok(Targets::of(finite(source)?)?)
     }
 
     /// Arrays without targets, for losses that take none: the class 0 stands for each.

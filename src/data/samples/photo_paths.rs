@@ -168,6 +168,23 @@ pub fn images(folder: &Path) -> Result<ImageFolder, FolderError> {
     Ok(found)
 }
 
+/// The classes of [`images`], whose photos are not looked at.
+///
+/// # Errors
+/// No class folders.
+pub fn class_names(folder: &Path) -> Result<Vec<String>, FolderError> {
+    let folders = entries(folder)?.into_iter().filter(|path| path.is_dir());
+    let name = |path: PathBuf| match path.file_name().and_then(OsStr::to_str) {
+        Some(name) => Ok(name.to_owned()),
+        None => Err(FolderError::ClassName { path }),
+    };
+    let names: Vec<String> = folders.map(name).collect::<Result<_, _>>()?;
+    match names.is_empty() {
+        true => Err(FolderError::NoClasses { path: folder.to_owned() }),
+        false => Ok(names),
+    }
+}
+
 impl Inputs {
     /// Adds the file to the inputs or to the skipped files, by its first bytes.
     fn add(&mut self, path: PathBuf) {

@@ -192,16 +192,8 @@ impl Targets {
                 None => Ok(()),
             },
             (Targets::Classes(_), [pixels @ .., _]) => Err(TargetsError::NoPixels { pixels: pixels.iter().product() }),
-            (Targets::Values(values), _) if same(values.sizes(), sizes) => Ok(()),
-            (Targets::Values(values), [pixels @ .., channels]) if !pixels.is_empty() => {
-                if *channels > 1 && same(values.sizes(), pixels) {
-                    return Ok(());
-                }
-                Err(TargetsError::Shape { found: values.sizes().to_vec(), outputs: sizes.to_vec() })
-            }
-            (Targets::Values(values), _) => match values.sizes() {
-                [1] => {
-                    let mut error = TargetsError::Width { found: 1, outputs };
+            (Targets::Values(values), _) => match (Targets::check_sizes(values.sizes(), sizes), values.sizes()) {
+                (Err(mut error @ TargetsError::Width { .. }), [1]) => {
                     // A row that cannot be read is reported when it is used.
                     let _ = self.each_row(|sample, row| {
                         let (value, is_class) = (row[0], row[0] >= 0.0 && row[0].fract() == 0.0);
@@ -212,10 +204,26 @@ impl Targets {
                     });
                     Err(error)
                 }
-                &[found] => Err(TargetsError::Width { found, outputs }),
-                found => Err(TargetsError::Shape { found: found.to_vec(), outputs: sizes.to_vec() }),
+                (result, _) => result,
             },
             (Targets::Classes(_), []) => Ok(()),
+        }
+    }
+
+    /// Checks that numbers of these sizes fit an output, or that they fit its pixels, with a class for each.
+    ///
+    /// # Errors
+    /// Other sizes.
+    pub fn check_sizes(found: &[usize], sizes: &[usize]) -> Result<(), TargetsError> {
+        let other = || TargetsError::Shape { found: found.to_vec(), outputs: sizes.to_vec() };
+        match (sizes, found) {
+            _ if same(found, sizes) => Ok(()),
+            ([pixels @ .., channels], _) if !pixels.is_empty() => match *channels > 1 && same(found, pixels) {
+                true => Ok(()),
+                false => Err(other()),
+            },
+            (_, &[found]) => Err(TargetsError::Width { found, outputs: sizes.iter().product() }),
+            _ => Err(other()),
         }
     }
 

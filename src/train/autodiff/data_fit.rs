@@ -64,15 +64,11 @@ pub fn targets_of(data: &Data, net: &Graph) -> Result<Vec<usize>> {
 
 /// Checks that data has targets for the losses.
 fn check_targets(data: &Data, net: &Graph, losses: &[OutputLoss]) -> Result<()> {
-    targets_of(data, net)?;
     let takes_none = |loss: &OutputLoss| matches!(loss.loss, Loss::Triplet { .. });
     let error = |message: String, help: &str| {
         Diagnostic::new(Code::RecipeValue, message).at(data.span(), "this data").help(help)
     };
     match (losses.iter().find(|loss| takes_none(loss)), data) {
-        (Some(_), _) if losses.len() > 1 => {
-            Err(error("`triplet` is for nets with one output".into(), "train the embedding alone").into())
-        }
         (Some(_), Data::Arrays { ignore: None, .. }) if !data.has_targets() => Ok(()),
         (Some(_), _) => Err(error(
             "`triplet` takes no targets".into(),
@@ -85,7 +81,7 @@ fn check_targets(data: &Data, net: &Graph, losses: &[OutputLoss]) -> Result<()> 
         (None, Data::Arrays { ignore: Some(_), .. }) if losses.len() > 1 => {
             Err(error("`ignore` is for nets with one output".into(), "leave `ignore` out").into())
         }
-        _ => Ok(()),
+        _ => targets_of(data, net).map(|_| ()),
     }
 }
 

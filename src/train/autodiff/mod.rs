@@ -1,6 +1,7 @@
 //! Reverse-mode automatic differentiation, graph to graph: from a net to the graph of a training step (forward pass, loss,
 //! backward pass, updates) and the graph of evaluation. Both go through passes and lowering like any other graph.
 
+pub mod data_files;
 pub mod data_fit;
 mod entry_names;
 pub mod frozen_backbone;

@@ -1,29 +1,43 @@
-//! Proves a recipe for a net, as far as no data is opened: that it has something to train, that its losses, data and metrics fit
-//! the outputs, and that the layers it names exist. `netc check` and `netc train` report the same.
+//! Proves a recipe for a net, as far as no samples are read: that it has something to train, that its losses, data and metrics fit
+//! the outputs, that the layers it names exist, and that the data that is there has their shapes. `netc check` and `netc train` report
+//! the same.
 
 use super::entry_names::check_names;
 use super::frozen_backbone::split;
 use super::settings::{OutputSettings, Settings};
 use super::unfreezing::stages;
 use super::{Untrainable, differentiate};
-use super::{data_fit, loss_fit, metric_fit};
+use super::{data_files, data_fit, loss_fit, metric_fit};
 use crate::compile;
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, Result, suggest};
 use crate::elaborate::Spec;
 use crate::graph::Graph;
 use crate::graph::scope::{is_in, scopes};
+use crate::kernels::training::loss::Loss;
 use crate::ops::output_kind::OutputKind;
 use crate::request::RecipeKey;
 use crate::train::evaluation::output_loss::default_loss;
 use crate::train::recipe::Recipe;
 use crate::train::recipe::values::losses::{Losses, OutputLoss};
+use crate::train::recipe::values::sources::Validation;
 
 /// The loss of each output: that of the recipe, else the one that fits it.
 ///
 /// # Errors
-/// Several outputs without a loss for each, and a name that is no output's.
+/// Several outputs without a loss for each, or with one that is for a single output, and a name that is no output's.
 pub fn losses_of(recipe: &Recipe, net: &Graph) -> Result<Vec<OutputLoss>> {
     let names = net.output_names();
+    let given: Vec<&OutputLoss> = match &recipe.loss {
+        Losses::Fitting => Vec::new(),
+        Losses::One(loss) => vec![loss],
+        Losses::ByOutput(named) => named.iter().map(|(_, _, loss)| loss).collect(),
+    };
+    if names.len() > 1 && given.iter().any(|given| matches!(given.loss, Loss::Triplet { .. })) {
+        return Err(Diagnostic::new(Code::RecipeValue, "`triplet` is for nets with one output")
+            .at(recipe.place(RecipeKey::Loss), "in this entry")
+            .help("train the embedding alone: a net that ends with it")
+            .into());
+    }
     let kinds = net.outputs.iter().map(|&id| OutputKind::of(net, id));
     let list: Vec<OutputLoss> = match (&recipe.loss, &names[..]) {
         (Losses::Fitting, [_]) => kinds.clone().map(|kind| default_loss(kind).into()).collect(),
@@ -52,7 +66,7 @@ pub fn losses_of(recipe: &Recipe, net: &Graph) -> Result<Vec<OutputLoss>> {
     Ok(list.into_iter().zip(kinds).map(|(loss, kind)| loss_fit::resolve(loss, kind)).collect())
 }
 
-/// The errors and warnings of a recipe for a net. Opens no files.
+/// The errors and warnings of a recipe for a net. Opens no weights, and of the data only the heads of the files that are there.
 pub fn check(spec: &Spec, net: &Graph, recipe: &Recipe) -> Diagnostics {
     let mut errors = Diagnostics::default();
     errors.extend(check_trainable(net, recipe).err().unwrap_or_default());
@@ -83,10 +97,19 @@ pub fn check(spec: &Spec, net: &Graph, recipe: &Recipe) -> Diagnostics {
     if has_data {
         errors.extend(data_fit::check(net, recipe, &losses));
     }
-    if let (true, Ok((labels, _))) = (has_data, compile::labels(spec, net)) {
+    let labels = compile::labels(spec, net).map(|(labels, _)| labels);
+    if let (true, Ok(labels)) = (has_data, &labels) {
         let learned = metric_fit::learned(net, recipe, &losses, labels.as_deref());
-        errors.extend(metric_fit::check_metrics(recipe, &learned).err().unwrap_or_default());
+        errors.extend(metric_fit::check_metrics(recipe, &net.name, &learned).err().unwrap_or_default());
         errors.extend(metric_fit::check_class_weights(recipe, &learned).err().unwrap_or_default());
+    }
+    if has_data && !errors.has_errors() {
+        let needs_classes = matches!(labels, Ok(None));
+        errors.extend(data_files::check(&recipe.data, net, &losses, needs_classes).err().unwrap_or_default());
+        if let Validation::Data(data) = &recipe.validation {
+            // Its classes are those of the training data.
+            errors.extend(data_files::check(data, net, &losses, false).err().unwrap_or_default());
+        }
     }
     if !errors.has_errors() {
         for stage in &stages {

@@ -28,12 +28,17 @@ pub fn input_mismatch(data: &Dataset, inputs: &[Vec<usize>]) -> Option<InputMism
         return Some(InputMismatch { message: other_count(inputs.len(), arrays.len()), input: None });
     }
     let input = arrays.iter().zip(inputs).position(|(array, sizes)| array.sizes() != sizes)?;
-    Some(InputMismatch { message: format!("samples have the shape {:?}", arrays[input].sizes()), input: Some(input) })
+    Some(InputMismatch { message: other_sizes(arrays[input].sizes()), input: Some(input) })
 }
 
 /// What is wrong with data of another number of arrays than a net has inputs.
 pub fn other_count(inputs: usize, arrays: usize) -> String {
     format!("the net has {}, and the data {}", counted(inputs, "input"), counted(arrays, "array"))
+}
+
+/// What is wrong with an array whose samples have other sizes than an input of a net.
+pub fn other_sizes(found: &[usize]) -> String {
+    format!("samples have the shape {found:?}")
 }
 
 /// Checks that the samples of a dataset match a net's inputs: that photos can be decoded, and that arrays have their shapes.

@@ -70,9 +70,7 @@ pub fn prepare_run(spec: &Spec, options: &RunOptions) -> Result<PreparedRun> {
     if options.resume {
         resumption::check(&net, &recipe, &options.folder.join(format!("{}.run", net.name)))?;
     }
-    // A new run does not start from its own earlier weights, but from those of the nets that the net contains.
-    let mut trained = compile::all_trained_weights(spec, &net);
-    trained.remove(&net.name);
+    let trained = compile::trained_weights_within(spec, &net);
     let requests = spec.weights(&net, &options.weights, &trained)?;
     check_outputs(&net, &recipe, options, requests.iter().map(|request| request.path.as_path()))?;
     let (mut bindings, more) = bind::bind(&net, &requests)?;

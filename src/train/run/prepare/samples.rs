@@ -6,6 +6,7 @@ use crate::diagnostics::{Code, Diagnostic, Diagnostics, Result, suggest};
 use crate::graph::Graph;
 use crate::ops::output_kind::OutputKind;
 use crate::source::Span;
+use crate::train::autodiff::data_files::{other_classes, other_input};
 use crate::train::autodiff::data_fit::{photo_decoding, targets_of};
 use crate::train::autodiff::metric_fit::{
     Learned, check_class_weights, check_metrics, class_numbers, names_classes, no_single_class,
@@ -147,7 +148,7 @@ pub fn prepare(
         Samples::Arrays(_) => None,
     };
     let data = PreparedData { train, validation, outputs, decoding, warnings };
-    check_metrics(recipe, &data.learned())?;
+    check_metrics(recipe, &net.name, &data.learned())?;
     weights(recipe, &data)?;
     Ok(data)
 }
@@ -169,20 +170,7 @@ fn class_names(
     match (given, found) {
         (Some(labels), _) => Ok(labels),
         (None, Some(found)) if found.len() == classes => Ok(found.clone()),
-        (None, Some(found)) => {
-            let found_text = if found.len() == 1 { "1 class".into() } else { format!("{} classes", found.len()) };
-            let help = match found.len() {
-                0 | 1 => "a net needs at least two classes: add a folder with photos of another class".into(),
-                count if count < classes => {
-                    format!("end the net with {count} outputs, or give `labels` for all {classes} classes")
-                }
-                count => format!("end the net with {count} outputs, or remove classes"),
-            };
-            Err(data_error(format!("the data has {found_text}, but the net has {classes}"), span)
-                .note(format!("the data's classes: {}", shortened(found)))
-                .help(help)
-                .into())
-        }
+        (None, Some(found)) => Err(other_classes(found, classes, span).into()),
         (None, None) => Ok(class_numbers(classes)),
     }
 }
@@ -234,10 +222,9 @@ fn check_samples(data: &Dataset, net: &Graph, span: Span) -> Result<()> {
     let inputs = net.inputs();
     let sizes: Vec<Vec<usize>> = inputs.iter().map(|&id| net.node(id).output.known().unwrap_or_default()).collect();
     let Some(InputMismatch { message, input }) = input_mismatch(data, &sizes) else { return Ok(()) };
-    let diagnostic = data_error(message, span);
-    Err(match input.map(|input| net.node(inputs[input])) {
-        Some(node) => diagnostic.and(node.origin.span, format!("takes {}", node.output)),
-        None => diagnostic,
+    Err(match (input, &data.samples) {
+        (Some(input), Samples::Arrays(arrays)) => other_input(net, input, arrays[input].sizes(), span),
+        _ => data_error(message, span),
     }
     .into())
 }

@@ -18,6 +18,7 @@ const WITHOUT_CASE: &[(&str, &str)] = &[
     ("E0804", "not every build has a server: see `tests/serve/`"),
     ("W1016", "not every build draws PNGs: see `tests/command_manners.rs`"),
     ("E0908", "it needs an artifact of this version: see `tests/export.rs`"),
+    ("W1016", "not every build draws PNGs: see `tests/command_manners.rs`"),
 ];
 
 /// Commands that report on stdout also on errors.

@@ -334,7 +334,7 @@ fn a_layer_that_is_an_output_twice_is_recorded_twice() {
     let folder = run(net, recipe, &[]);
     let table = fs::read_to_string(folder.path().join("m.run/metrics.csv")).expect("a table");
     let columns = table.lines().next().expect("a header");
-    assert_eq!(columns, "epoch,seconds,learning_rate,loss,penalty,z/loss,z-2/loss,z/rmse,z-2/rmse");
+    assert_eq!(columns, "epoch,seconds,learning_rate,loss,penalty,z/loss,z-2/loss,z-2/rmse,z/rmse");
     let record = record(&folder);
     let epoch = &record.epochs[1];
     assert!((epoch.loss - epoch.losses["z"] - 2.0 * epoch.losses["z-2"]).abs() < 1e-12, "{epoch:?}");

@@ -130,7 +130,7 @@ fn json_has_the_documented_shape() {
     top.sort();
     assert_eq!(top, ["layers", "net", "outputs", "summary"]);
     assert_eq!(json["summary"], graph.summary());
-    assert_eq!(json["outputs"], serde_json::json!(["flatten-1"]));
+    assert_eq!(json["outputs"], serde_json::json!(["reshape-1"]));
     let layers = json["layers"].as_array().expect("layers");
     assert_eq!(layers.len(), graph.nodes.len());
     for (index, (layer, node)) in layers.iter().zip(&graph.nodes).enumerate() {

@@ -149,10 +149,13 @@ impl Checked {
                     if spec.project.recipes.contains_key(&graph.name)
                         && let Ok(recipe) = recipe::of(spec, &graph.name)
                     {
-                        self.add(recipe_check::check(spec, &graph, &recipe));
-                        let within = compile::trained_weights_within(spec, &graph);
-                        let requests = spec.weights(&graph, &BTreeMap::new(), &within);
-                        self.add(requests.map(|list| spec.lint_unbound(&graph, &list)).unwrap_or_default());
+                        let proven = recipe_check::check(spec, &graph, &recipe);
+                        if !proven.has_errors() {
+                            let within = compile::trained_weights_within(spec, &graph);
+                            let requests = spec.weights(&graph, &BTreeMap::new(), &within);
+                            self.add(requests.map(|list| spec.lint_unbound(&graph, &list)).unwrap_or_default());
+                        }
+                        self.add(proven);
                         let stored = check_layout(&graph, &recipe, Layout::default());
                         self.add(stored.unwrap_or_else(|errors| errors));
                     }

@@ -159,11 +159,11 @@ fn remedies(metric: Metric, net: &str, output: &Learned) -> Vec<String> {
         found.push(format!("for classes, leave `loss` out: it is `{name}` then, which tells classes apart"));
     }
     if !output.has_names && would_apply(output.loss, true) {
-        let labels = match output.width() {
-            0..=2 => "[\"no\", \"yes\"]".to_string(),
-            count => format!("[…], {count} of them"),
+        let (them, labels) = match output.width() {
+            0..=2 => ("them".to_string(), "[\"no\", \"yes\"]"),
+            count => (format!("all {count} of them"), "[\"…\", \"…\", …]"),
         };
-        found.push(format!("to learn classes by `{}`, name them: `labels {net} = {labels}`", output.loss.name()));
+        found.push(format!("to learn classes by `{}`, name {them}: `labels {net} = {labels}`", output.loss.name()));
     }
     found
 }

@@ -67,6 +67,7 @@ pub fn run(args: &Args) -> CommandResult {
     let options = Options { size: args.size.map(|Size(size)| size), until: args.until.clone() };
     let imported =
         import::import(&args.model, &spec, &options).map_err(|errors| messages::fail(&errors, &Sources::default()))?;
+    check_own(&spec).map_err(messages::fail_with)?;
     write_file(&spec, imported.text.as_bytes())?;
     let lines = imported.text.lines().count();
     messages::line(

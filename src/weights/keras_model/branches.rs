@@ -4,6 +4,7 @@ use super::chain::{Mismatch, difference};
 use super::compare::Bound;
 use super::sides::{End, merge_of_layer, merge_of_node, up_to_layer, up_to_node};
 use crate::graph::NodeId;
+use crate::ops::convolution::separable::SeparableConvolution;
 use std::collections::HashMap;
 
 /// What differs: in the file, and here.
@@ -11,6 +12,8 @@ type Difference = (String, String);
 
 /// The most merges before one another that are compared.
 const MAX_DEPTH: usize = 500;
+/// The most merges within one another that may be a function of one layer.
+const MAX_NESTING: usize = 4;
 
 /// The comparison of branches, with those that are known.
 pub(super) struct Branches<'a> {
@@ -36,26 +39,64 @@ impl<'a> Branches<'a> {
         let layer_text = |at: usize| format!("`{}` ({})", model.layers[at].name, model.layers[at].class);
         match (here, file) {
             (End::Layer(node), End::Layer(layer)) => {
-                let bound = self.bound.layer_of(node)?;
-                (bound != layer).then(|| (layer_text(layer), node_text(node)))
+                self.is_other(node, layer).then(|| (layer_text(layer), node_text(node)))
             }
+            // A merge of what one layer gives is a function of it, which may be written otherwise.
             (End::Layer(node), End::Merge(at)) => {
-                self.bound.layer_of(node)?;
-                merge_of_layer(model, at)?;
-                Some((layer_text(at), node_text(node)))
+                self.file_has_another(at, node, 0).then(|| (layer_text(at), node_text(node)))
             }
             (End::Layer(node), End::Outside(_)) => {
-                self.bound.layer_of(node)?;
+                self.only_layer_of(node)?;
                 Some(("the input of the model".into(), node_text(node)))
             }
             (End::Merge(node), End::Layer(layer)) => {
-                merge_of_node(graph, node)?;
-                let is_bound = graph.ids().any(|id| self.bound.layer_of(id) == Some(layer));
-                is_bound.then(|| (layer_text(layer), node_text(node)))
+                self.net_has_another(node, layer, 0).then(|| (layer_text(layer), node_text(node)))
             }
             (End::Merge(node), End::Merge(layer)) => self.merges_differ(node, layer),
             _ => None,
         }
+    }
+
+    /// The layer of a node, unless the node is several layers of Keras in one.
+    fn only_layer_of(&self, node: NodeId) -> Option<usize> {
+        let graph = self.bound.graph;
+        let operation = &graph.node(node).operation;
+        let is_several = operation.decompose(&graph.input_types(node)).is_some();
+        (!is_several || operation.as_any().is::<SeparableConvolution>()).then(|| self.bound.layer_of(node))?
+    }
+
+    /// Whether a node is known to be another layer than this one.
+    fn is_other(&self, node: NodeId, layer: usize) -> bool {
+        let layers = &self.bound.model.layers;
+        // A separable convolution is two layers of the file.
+        let whole = |at: usize| {
+            let name = layers[at].name.as_str();
+            name.strip_suffix("/depthwise").or_else(|| name.strip_suffix("/pointwise")).unwrap_or(name)
+        };
+        self.only_layer_of(node).is_some_and(|own| own != layer && whole(own) != whole(layer))
+    }
+
+    /// Whether a merge of the net takes the output of another layer than this one.
+    fn net_has_another(&self, merge: NodeId, layer: usize, depth: usize) -> bool {
+        let graph = self.bound.graph;
+        depth < MAX_NESTING
+            && graph.node(merge).inputs.iter().any(|&input| match up_to_node(graph, input).1 {
+                End::Layer(node) => self.is_other(node, layer),
+                End::Merge(merge) => self.net_has_another(merge, layer, depth + 1),
+                _ => false,
+            })
+    }
+
+    /// Whether a merge of the file takes the output of another layer than that of this node.
+    fn file_has_another(&self, merge: usize, node: NodeId, depth: usize) -> bool {
+        let model = self.bound.model;
+        let inputs = model.layers[merge].inputs.as_deref().unwrap_or_default();
+        depth < MAX_NESTING
+            && inputs.iter().any(|&input| match up_to_layer(model, input).1 {
+                End::Layer(layer) => self.is_other(node, layer),
+                End::Merge(merge) => self.file_has_another(merge, node, depth + 1),
+                _ => false,
+            })
     }
 
     fn merges_differ(&mut self, node: NodeId, layer: usize) -> Option<Difference> {
@@ -108,7 +149,7 @@ impl<'a> Branches<'a> {
         }
         let size = match (start, begin) {
             (End::Layer(node), End::Layer(_)) => {
-                self.bound.layer_of(node)?;
+                self.only_layer_of(node)?;
                 self.bound.size(node)
             }
             (End::Merge(node), End::Merge(_)) | (End::Outside(node), End::Outside(_)) => self.bound.size(node),

@@ -8,6 +8,8 @@ use netc::diagnostics::render;
 use netc::elaborate::load_text;
 use netc::elaborate::project::source_files::from_disk;
 use netc::import::{Imported, Options, import};
+use netc::onnx::write::{Initializer, Values, write};
+use netc::onnx::{Dim, Graph, Model, Node, Value, ValueInfo};
 use netc::runtime::Session;
 use netc::source::Sources;
 use netc::weights;
@@ -83,6 +85,8 @@ models! {
     flattened,
     volume,
     repeated,
+    twins_torchscript,
+    twins_dynamo,
 }
 
 /// A spec is formatted as `netc fmt` would, and its folded form has the model's layers.
@@ -182,4 +186,134 @@ fn damaged_and_hostile_models_are_refused() {
     }
     fs::write(folder.path().join("external.data"), [0; 16]).expect("a short file");
     assert!(message(&outside).contains("cut short"));
+}
+
+/// Writes a model of nodes `(operator, inputs, attributes)`, whose outputs are `v0`, `v1`, …; the last one is the model's.
+fn written(
+    path: &Path,
+    opset: i64,
+    input: &[u64],
+    nodes: &[(&str, &[&str], &[(&str, Value)])],
+    tensors: Vec<(&str, Vec<usize>, Vec<f32>)>,
+) {
+    let port = |name: &str, shape: Option<&[u64]>| ValueInfo {
+        name: name.into(),
+        element: 1,
+        shape: shape.map(|shape| shape.iter().map(|&size| Dim::Known(size)).collect()),
+    };
+    let node = |(at, (op, inputs, attributes)): (usize, &(&str, &[&str], &[(&str, Value)]))| Node {
+        name: format!("n{at}"),
+        op: (*op).into(),
+        inputs: inputs.iter().map(|input| (*input).into()).collect(),
+        outputs: vec![format!("v{at}")],
+        attributes: attributes.iter().map(|(name, value)| ((*name).to_string(), value.clone())).collect(),
+        ..Node::default()
+    };
+    let graph = Graph {
+        nodes: nodes.iter().enumerate().map(node).collect(),
+        inputs: vec![port("x", Some(input))],
+        outputs: vec![port(&format!("v{}", nodes.len() - 1), None)],
+        ..Graph::default()
+    };
+    let model = Model { ir_version: 8, opsets: vec![(String::new(), opset)], graph, ..Model::default() };
+    let initializer = |(name, shape, values): (&str, Vec<usize>, Vec<f32>)| Initializer {
+        name: name.into(),
+        shape,
+        values: Values::Floats(values),
+    };
+    let tensors: Vec<Initializer<'_>> = tensors.into_iter().map(initializer).collect();
+    write(&model, &tensors, &mut fs::File::create(path).expect("a file")).expect("a model");
+}
+
+/// The last windows of a pool may go over the end of the image, with gaps between their pixels too.
+#[test]
+fn pools_with_a_dilation_may_round_sizes_up() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (path, spec) = (folder.path().join("m.onnx"), folder.path().join("m.net"));
+    let ints = |list: &[i64]| Value::Ints(list.to_vec());
+    // Their beginnings are on the grid of their pixels along both axes, along one, along none.
+    for strides in [[2, 3], [2, 2], [1, 2]] {
+        let attributes = [
+            ("kernel_shape", ints(&[3, 2])),
+            ("strides", ints(&strides.map(|stride| stride as i64))),
+            ("dilations", ints(&[2, 3])),
+            ("pads", ints(&[1, 0, 0, 1])),
+            ("ceil_mode", Value::Int(1)),
+        ];
+        let (height, width) = (9usize, 10usize);
+        written(&path, 12, &[1, 1, height as u64, width as u64], &[("MaxPool", &["x"], &attributes)], Vec::new());
+        let imported = import(&path, &spec, &Options::default())
+            .unwrap_or_else(|errors| panic!("{}", render::text(&errors, &Sources::default(), false)));
+        let loaded = load_text(&spec, &imported.text, &from_disk);
+        let (built, _) = build(&loaded, &BuildOptions::default()).expect("a build");
+        let x: Vec<f32> = (0..height * width).map(|at| -1.0 - ((at * 37) % 90) as f32).collect();
+        // Windows of 5x4 pixels, of which 3x2 count; the last begin in the image.
+        let windows = |size: usize, window: usize, stride: usize| (size + 1 - window).div_ceil(stride) + 1;
+        let (rows, columns) = (windows(height, 5, strides[0]), windows(width, 4, strides[1]));
+        let mut expected = Vec::new();
+        for (row, column) in (0..rows).flat_map(|row| (0..columns).map(move |column| (row, column))) {
+            let taps =
+                (0..3).flat_map(|a| (0..2).map(move |b| (strides[0] * row + 2 * a, strides[1] * column + 3 * b)));
+            let inside = taps
+                .filter_map(|(y, x)| Some((y.checked_sub(1).filter(|y| *y < height)?, x)))
+                .filter(|(_, x)| *x < width);
+            expected.push(inside.map(|(row, column)| x[row * width + column]).fold(f32::NEG_INFINITY, f32::max));
+        }
+        let mut found = vec![0.0; rows * columns];
+        let artifact = Arc::new(built.in_memory().expect("an artifact"));
+        Session::new(artifact, 1).run(1, &[&x], &mut [&mut found]).expect("a run");
+        assert_eq!(found, expected, "{}", imported.text);
+    }
+}
+
+/// Each refusal says what of a node is not taken.
+#[test]
+fn refusals_name_what_is_not_taken() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("m.onnx");
+    let of = |name, shape: &[usize]| (name, shape.to_vec(), vec![0.5; shape.iter().product()]);
+    let mut texts = String::new();
+    let mut refused = |opset, input: &[u64], nodes: &[(&str, &[&str], &[(&str, Value)])], tensors| {
+        written(&path, opset, input, nodes, tensors);
+        let errors = import(&path, &folder.path().join("m.net"), &Options::default()).expect_err("a refusal");
+        texts += &render::text(&errors, &Sources::default(), false).replace(&path.display().to_string(), "m.onnx");
+        texts += "\n";
+    };
+    let spatial = [("spatial", Value::Int(0))];
+    let statistics = ["g", "b", "m", "v"].map(|name| of(name, &[3, 4, 4])).to_vec();
+    refused(8, &[1, 3, 4, 4], &[("BatchNormalization", &["x", "g", "b", "m", "v"], &spatial)], statistics);
+    refused(13, &[2, 6], &[("Gemm", &["x", "w", "b"], &[])], vec![of("w", &[6, 4]), of("b", &[2, 1])]);
+    refused(13, &[1, 6], &[("Cast", &["x"], &[("to", Value::Int(9))]), ("Mul", &["x", "v0"], &[])], Vec::new());
+    refused(13, &[1, 6], &[("If", &["c"], &[("then_branch", Value::Int(0))])], vec![of("c", &[1])]);
+    refused(13, &[1, 2, 5, 5, 5], &[("Conv", &["x", "w"], &[])], vec![of("w", &[3, 2, 3, 3, 3])]);
+    let quantised: &[(&str, &[&str], &[(&str, Value)])] =
+        &[("QuantizeLinear", &["x", "s"], &[]), ("DequantizeLinear", &["v0", "s"], &[])];
+    refused(13, &[1, 6], quantised, vec![of("s", &[])]);
+    insta::assert_snapshot!("refusals", texts);
+}
+
+/// Factors are float32: 10 times 1.3 are 13, although 1.3 is somewhat less there. Height and width may have factors of their own.
+#[test]
+fn sizes_by_factors_are_those_of_float32() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("m.onnx");
+    for (mode, factors, sizes, written_as) in [
+        ("linear", [1.3, 1.3], "13, 13", "Resize(13x13, mode=bilinear)"),
+        ("linear", [2.3, 0.7], "23, 7", "Resize(23x7, mode=bilinear)"),
+        ("linear", [1.25, 1.12], "12, 11", "Resize(scale=[1.25, 1.12], mode=bilinear)"),
+        ("nearest", [1.3, 2.6], "13, 26", "Resize(13x26)"),
+    ] {
+        let text = |text: &str| Value::Text(text.into());
+        let mut attributes = vec![("mode", text(mode))];
+        if mode == "nearest" {
+            attributes
+                .extend([("nearest_mode", text("floor")), ("coordinate_transformation_mode", text("asymmetric"))]);
+        }
+        let scales = ("s", vec![4], vec![1.0, 1.0, factors[0], factors[1]]);
+        written(&path, 13, &[1, 2, 10, 10], &[("Resize", &["x", "", "s"], &attributes)], vec![scales]);
+        let imported = import(&path, &folder.path().join("m.net"), &Options::default())
+            .unwrap_or_else(|errors| panic!("{}", render::text(&errors, &Sources::default(), false)));
+        assert!(imported.text.contains(&format!("-> (?, {sizes}, 2)")), "{}", imported.text);
+        assert!(imported.text.contains(written_as), "{}", imported.text);
+    }
 }

@@ -29,6 +29,7 @@ use crate::diagnostics::{Code, Diagnostic, Diagnostics, Result, Severity, render
 use crate::elaborate::project::shipped;
 use crate::elaborate::{identifier, load_text};
 use crate::graph::Graph as NetGraph;
+use crate::onnx::twins::Twin;
 use crate::source::{Sources, in_shell};
 use crate::syntax::{self, KEYWORDS};
 pub use items::is_imported;
@@ -37,7 +38,7 @@ use axes::WAYS;
 use layers::Layers;
 use onnx_model::OnnxModel;
 use printing::Printer;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 use tree::{Call, Expr, Net};
 
@@ -76,6 +77,8 @@ struct Source {
     head: Vec<String>,
     /// Whether its axes are in the order of the model wherever that matters to weights.
     explicit_axes: bool,
+    /// Layers that have the parameters of others.
+    twins: HashMap<String, Twin>,
     labels: Option<Vec<String>>,
     /// The nodes or layers that it is made of, and what they are called.
     nodes: usize,
@@ -142,7 +145,11 @@ impl Write<'_> {
             .iter()
             .chain([&net])
             .flat_map(|net| net.shares.iter().map(|(word, _)| word.clone()).chain([net.name.clone()]));
-        let taken: BTreeSet<String> = shipped.chain(own).collect();
+        let mut taken: BTreeSet<String> = shipped.chain(own).collect();
+        if let Some((shared, nets)) = self.shared(source, &net, &parts, &taken) {
+            taken.extend(shared.shares.iter().map(|(word, _)| word).chain(nets.iter().map(|net| &net.name)).cloned());
+            (net, parts) = (shared, nets);
+        }
         let mut plain = self.text(source, &net, &parts);
         let mut expected = elaborated(spec, &plain, name).map_err(|errors| {
             let message = format!("the spec that was made of {file} is wrong, which is a fault of netc");
@@ -150,16 +157,16 @@ impl Write<'_> {
         })?;
         check_outputs(&expected, &source.outputs, &file.to_string())?;
         // Names that layers without one have anyway are left out.
-        if let Some(body) = tree::without_generated_names(&net.body) {
-            let unnamed = Net { body, ..net.clone() };
-            let text = self.text(source, &unnamed, &parts);
-            if let Ok(graph) = elaborated(spec, &text, name)
-                && graph.to_string() == expected.to_string()
-            {
-                (net, plain, expected) = (unnamed, text, graph);
-            }
+        let (unnamed, others) =
+            (net.without_generated_names(), parts.iter().map(Net::without_generated_names).collect::<Vec<_>>());
+        let text = self.text(source, &unnamed, &others);
+        if text != plain
+            && let Ok(graph) = elaborated(spec, &text, name)
+            && graph.to_string() == expected.to_string()
+        {
+            (net, parts, plain, expected) = (unnamed, others, text, graph);
         }
-        let (body, nets) = fold::fold(net.body.clone(), parts, &taken);
+        let (body, nets) = fold::fold(&net, parts, &taken);
         let text = self.text(source, &Net { body, ..net }, &nets);
         // Folding must not change the net; where it would, the layers are written one by one.
         let folded = elaborated(spec, &text, name).is_ok_and(|graph| graph.to_string() == expected.to_string());
@@ -172,6 +179,24 @@ impl Write<'_> {
             nodes: source.nodes,
             noun: source.noun,
         })
+    }
+
+    /// The net and its parts with what is shared as such, if that is the same net but for names and parameters.
+    fn shared(&self, source: &Source, net: &Net, parts: &[Net], taken: &BTreeSet<String>) -> Option<(Net, Vec<Net>)> {
+        if source.twins.is_empty() {
+            return None;
+        }
+        let mut shared = net.clone();
+        let more = fold::shares(&mut shared, &source.twins, taken);
+        let nets = [parts, &more].concat();
+        let graph = |net: &Net, nets: &[Net]| elaborated(self.spec, &self.text(source, net, nets), self.name).ok();
+        let (before, after) = (graph(net, parts)?, graph(&shared, &nets)?);
+        let same =
+            before.nodes.len() == after.nodes.len()
+                && before.nodes.iter().zip(&after.nodes).all(|(a, b)| {
+                    a.operation.definition().name == b.operation.definition().name && a.output == b.output
+                });
+        (same && !shared.shares.is_empty()).then_some((shared, nets))
     }
 
     fn text(&self, source: &Source, net: &Net, nets: &[Net]) -> String {

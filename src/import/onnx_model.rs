@@ -5,8 +5,20 @@ use super::convert::{Context, Known};
 use super::{Options, Source, fuse, inputs, is_preprocessing, remarks, unsupported};
 use crate::diagnostics::{Code, Diagnostic, Result, suggest};
 use crate::onnx::constants::Constants;
-use crate::onnx::{Graph, OnnxError, parameters, patterns};
+use crate::onnx::{Graph, OnnxError, parameters, patterns, twins};
+use std::collections::HashMap;
 use std::path::Path;
+
+/// Operators of models whose values are bytes.
+const QUANTISED: [&str; 7] = [
+    "ConvInteger",
+    "DequantizeLinear",
+    "DynamicQuantizeLinear",
+    "MatMulInteger",
+    "QLinearConv",
+    "QLinearMatMul",
+    "QuantizeLinear",
+];
 
 /// A model that was read.
 pub(super) struct OnnxModel<'p> {
@@ -32,7 +44,11 @@ impl<'p> OnnxModel<'p> {
         let outputs = outputs(graph, options, &self.path.display().to_string())?;
         let wanted: Vec<String> =
             outputs.into_iter().map(|value| whole_layer(graph, &self.read.layers, value)).collect();
-        of_inputs(self.path, &self.read, Constants::of(graph, &self.values), options, &wanted, axes)
+        let twins = twins::twins(graph, &self.read.layers, &self.values);
+        Ok(Source {
+            twins,
+            ..of_inputs(self.path, &self.read, Constants::of(graph, &self.values), options, &wanted, axes)?
+        })
     }
 }
 
@@ -59,7 +75,12 @@ fn of_inputs(
             node.inputs.iter().find_map(|input| graph.nodes.iter().find(|node| node.outputs.contains(input)))
         });
         let total = (graph.nodes.len(), "node");
-        return Err(unsupported::diagnostic(&file, total, &context.unsupported, before.map(|node| node.title())).into());
+        let mut error = unsupported::diagnostic(&file, total, &context.unsupported, before.map(|node| node.title()));
+        if context.unsupported.iter().any(|node| QUANTISED.contains(&node.op.as_str())) {
+            error = error
+                .help("import the model from before its quantisation; `netc build --precision int8` quantises a net");
+        }
+        return Err(error.into());
     }
     let ends: Vec<(Known, bool)> = wanted.iter().filter_map(|name| context.output(name)).collect();
     if ends.len() != wanted.len() {
@@ -86,6 +107,7 @@ fn of_inputs(
         outputs: ends.iter().map(Known::sizes).collect(),
         head: remarks.head(model),
         explicit_axes: axes.explicit && has_parameters,
+        twins: HashMap::new(),
         labels: remarks.labels(),
         nodes: needed.iter().filter(|needed| **needed).count(),
         noun: "node",

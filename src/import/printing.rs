@@ -183,11 +183,11 @@ fn starts_line(expr: &Expr) -> bool {
 fn value(value: &Val) -> String {
     match value {
         Val::Int(value) => value.to_string(),
-        Val::Float(value) if value.fract() == 0.0 && value.abs() < 1e6 => format!("{value:.0}"),
-        Val::Float(value) => format!("{value:?}"),
+        Val::Float(value) => number(*value),
         Val::Bool(value) => value.to_string(),
         Val::Word(word) => word.clone(),
         Val::Sizes(sizes) => sizes.iter().map(usize::to_string).collect::<Vec<_>>().join("x"),
+        Val::Numbers(list) => format!("[{}]", list.iter().map(|&value| number(value)).collect::<Vec<_>>().join(", ")),
         Val::List(list) => format!("[{}]", list.iter().map(i64::to_string).collect::<Vec<_>>().join(", ")),
         // A text that is one parameter is that parameter.
         Val::Text(text) => match &text[..] {
@@ -197,6 +197,10 @@ fn value(value: &Val) -> String {
         Val::Parameter(name) => name.clone(),
         Val::Times(factor, name) => format!("{factor} * {name}"),
     }
+}
+
+fn number(value: f64) -> String {
+    if value.fract() == 0.0 && value.abs() < 1e6 { format!("{value:.0}") } else { format!("{value:?}") }
 }
 
 /// A text in quotes, with the values of parameters in braces.

@@ -14,6 +14,8 @@ pub(super) enum Val {
     Sizes(Vec<usize>),
     /// `[0, 1]`
     List(Vec<i64>),
+    /// `[0.5, 2]`
+    Numbers(Vec<f64>),
     Text(Text),
     /// A parameter of the net that is being written.
     Parameter(String),
@@ -77,6 +79,12 @@ impl Net {
     pub fn new(name: impl Into<String>, shares: Vec<(String, Chain)>, body: Chain) -> Net {
         Net { name: name.into(), parameters: Vec::new(), shares, body }
     }
+
+    /// The net without names such as `linear-3`, which netc gives to layers that have none.
+    pub fn without_generated_names(&self) -> Net {
+        let shares = self.shares.iter().map(|(word, chain)| (word.clone(), unnamed(chain))).collect();
+        Net { shares, body: unnamed(&self.body), ..self.clone() }
+    }
 }
 
 impl Call {
@@ -120,30 +128,21 @@ pub(super) fn plain_text(text: &Text) -> String {
     text.iter().filter_map(|part| if let Part::Literal(text) = part { Some(text.as_str()) } else { None }).collect()
 }
 
-/// The chain without names such as `linear-3`, which netc gives to layers that have none; none if there are no such names.
-pub(super) fn without_generated_names(chain: &[Expr]) -> Option<Chain> {
-    let mut found = false;
-    let unnamed = unnamed(chain, &mut found);
-    found.then_some(unnamed)
-}
-
-fn unnamed(chain: &[Expr], found: &mut bool) -> Chain {
-    let mut each = |expr: &Expr| match expr {
+/// A chain without names that netc gives.
+fn unnamed(chain: &[Expr]) -> Chain {
+    let each = |expr: &Expr| match expr {
         Expr::Call(call) => {
-            let mut call = call.clone();
-            if call.name.as_deref().is_some_and(is_generated) {
-                (*found, call.name) = (true, None);
-            }
-            Expr::Call(call)
+            let name = call.name.clone().filter(|name| !is_generated(name));
+            Expr::Call(Call { name, ..call.clone() })
         }
-        Expr::Branches(branches) => Expr::Branches(branches.iter().map(|branch| unnamed(branch, found)).collect()),
+        Expr::Branches(branches) => Expr::Branches(branches.iter().map(|branch| unnamed(branch)).collect()),
         Expr::Block { lets, result } => Expr::Block {
-            lets: lets.iter().map(|(name, value)| (name.clone(), unnamed(value, found))).collect(),
-            result: unnamed(result, found),
+            lets: lets.iter().map(|(name, value)| (name.clone(), unnamed(value))).collect(),
+            result: unnamed(result),
         },
         other => other.clone(),
     };
-    chain.iter().map(&mut each).collect()
+    chain.iter().map(each).collect()
 }
 
 /// Whether netc gives such names: a kind in small letters, and a number.

@@ -55,10 +55,18 @@ impl LayerNames {
             [] => None,
             [first, ..] => ended(first).or_else(|| common(&known)).or_else(|| without_ending(first)),
         };
-        let name = by_module(node)
+        let name = module_of(node)
             .or(by_tensors)
             .or_else(|| Some(node.name.clone()).filter(|name| !name.is_empty() && !name.starts_with('/')))
             .unwrap_or_else(|| node.op.to_lowercase());
+        // Where an exporter stored equal values once, the name is that of another layer.
+        let name = match self.taken.contains_key(&name) {
+            true => Some(&node.module)
+                .filter(|module| !module.is_empty() && !self.taken.contains_key(*module))
+                .cloned()
+                .unwrap_or(name),
+            false => name,
+        };
         let name: String = name.chars().take(MAX_NAME).map(|c| if c.is_control() { '_' } else { c }).collect();
         let count = self.taken.entry(name.clone()).or_default();
         *count += 1;
@@ -67,7 +75,7 @@ impl LayerNames {
 }
 
 /// Whether an exporter made up the name: `onnx::Conv_193`, `193`, `val_12`.
-fn is_numbered(name: &str) -> bool {
+pub(super) fn is_numbered(name: &str) -> bool {
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     name.starts_with("onnx::")
         || digits(name)
@@ -103,7 +111,7 @@ fn common(names: &[&str]) -> Option<String> {
 }
 
 /// The module that a node of PyTorch's exporter belongs to: `/layer1/layer1.0/conv1/Conv` is `layer1.0.conv1`.
-fn by_module(node: &Node) -> Option<String> {
+pub(super) fn module_of(node: &Node) -> Option<String> {
     let path = node.name.strip_prefix('/')?;
     let mut parts: Vec<&str> = path.split('/').collect();
     parts.pop();
@@ -138,6 +146,13 @@ mod tests {
         assert_eq!(name("", &["a/BiasAdd_weights_fused_bn", "a/BiasAdd_bias_fused_bn"]), "a");
         assert_eq!(name("node_Conv_293", &["val_1"]), "node_Conv_293");
         assert_eq!(name("/Conv", &["weight"]), "conv");
+        let node = Node { name: "n".into(), op: "Conv".into(), module: "bn2".into(), ..Node::default() };
+        let mut names = LayerNames::default();
+        let tensors = ["bn1.running_mean", "bn1.weight"];
+        assert_eq!([0; 3].map(|_| names.of(&node, &tensors)), ["bn1", "bn2", "bn1-2"]);
+        let mut name = |node: &str, tensors: &[&str]| {
+            names.of(&Node { name: node.into(), op: "Conv".into(), ..Node::default() }, tensors)
+        };
         assert_eq!(name("node_mul", &["features.1.0.layer_scale"]), "features.1.0");
     }
 }

@@ -1,7 +1,7 @@
 //! The messages of a model, by the numbers of their fields in `onnx.proto3`.
 
 use super::error::OnnxError;
-use super::model::{Dim, Graph, MAX_ITEMS, Model, Node, Storage, Tensor, Value, ValueInfo};
+use super::model::{Dim, Graph, MAX_ITEMS, MODULES, Model, Node, Storage, Tensor, Value, ValueInfo};
 use super::wire::{Content, Wire};
 use std::io::{Read, Seek};
 use std::ops::Range;
@@ -142,6 +142,12 @@ fn node<R: Read + Seek>(wire: &mut Wire<R>, range: Range<u64>) -> Result<Node, O
                 node.attributes.push(attribute(wire, range)?);
             }
             7 => node.domain = wire.text(range)?,
+            9 => {
+                let (key, value) = entry(wire, range)?;
+                if key == MODULES {
+                    node.module = innermost(&value).to_string();
+                }
+            }
             _ => return Ok(false),
         }
         Ok(true)
@@ -150,6 +156,12 @@ fn node<R: Read + Seek>(wire: &mut Wire<R>, range: Range<u64>) -> Result<Node, O
         node.domain.clear();
     }
     Ok(node)
+}
+
+/// The innermost module in a list such as `['', 'encoder', 'encoder.conv', 'conv2d']`, whose last part is the function.
+fn innermost(scopes: &str) -> &str {
+    let inside = scopes.strip_prefix("['").and_then(|list| list.strip_suffix("']")).unwrap_or_default();
+    inside.rsplit("', '").nth(1).unwrap_or_default()
 }
 
 fn attribute<R: Read + Seek>(wire: &mut Wire<R>, range: Range<u64>) -> Result<(String, Value), OnnxError> {

@@ -18,6 +18,7 @@ pub mod parameters;
 pub mod patterns;
 pub mod source;
 mod tensor_values;
+pub mod twins;
 mod wire;
 pub mod write;
 

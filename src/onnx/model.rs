@@ -6,6 +6,8 @@ use std::ops::Range;
 
 /// The key of metadata under which netc says how photos become an input, before the input's name.
 pub const IMAGE: &str = "image.";
+/// The key of metadata of a node under which PyTorch says of which modules it is a part.
+pub(super) const MODULES: &str = "pkg.torch.onnx.name_scopes";
 /// The most nodes, tensors or inputs of a model.
 pub const MAX_ITEMS: usize = 100_000;
 
@@ -51,6 +53,8 @@ pub struct Node {
     pub inputs: Vec<String>,
     pub outputs: Vec<String>,
     pub attributes: Vec<(String, Value)>,
+    /// The module of the program that it was made of, where the exporter says it; empty if not.
+    pub module: String,
 }
 
 // Numbers of `TensorProto.DataType`.

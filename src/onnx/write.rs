@@ -276,6 +276,7 @@ mod tests {
                 ("d".into(), Value::Floats(vec![1.0, f32::MIN_POSITIVE])),
                 ("e".into(), Value::Ints(vec![0, -1, i64::MAX, 300])),
             ],
+            module: String::new(),
         };
         let shape = Some(vec![Dim::Open("N".into()), Dim::Known(300), Dim::Known(1)]);
         let port = |name: &str| ValueInfo { name: name.into(), element: FLOAT, shape: shape.clone() };

@@ -229,6 +229,7 @@ impl<'b> Context<'b> {
             inputs: inputs.iter().map(|input| (*input).to_string()).collect(),
             outputs: outputs.clone(),
             attributes: attributes.into_iter().map(|(name, value)| (name.to_string(), value)).collect(),
+            ..onnx::Node::default()
         });
         outputs
     }

@@ -180,7 +180,9 @@ pub(super) fn transposed(cx: &mut Context<'_>, node: &Node, layer: &TransposedCo
     for (axis, along) in axes.iter().enumerate() {
         let covered = (along.output - 1) * along.stride + along.extent();
         let wanted = along.input + along.before;
-        extra[axis] = wanted.saturating_sub(covered).max(layer.spreading.output_padding[axis]);
+        // ONNX Runtime has it below the stride: what is more is padding that is less.
+        let asked = Some(layer.spreading.output_padding[axis]).filter(|&asked| asked < along.stride);
+        extra[axis] = wanted.saturating_sub(covered).max(asked.unwrap_or(0));
         pads[axis] = [along.before, (covered + extra[axis]) - wanted];
     }
     let list = |of: fn(&Along) -> usize| Attribute::Ints(axes.iter().map(|along| of(along) as i64).collect());

@@ -25,6 +25,13 @@ pub(super) fn dense(cx: &mut Context, node: &Node) -> Converted {
     }
     let Some(layer) = cx.layer() else {
         return Err(match cx.constant(node, 1) {
+            Some(matrix) if matrix.shape.len() == 2 && node.op == "Gemm" => {
+                let bias = cx.constant(node, 2).map(|bias| bias.shape.clone());
+                match bias {
+                    Some(bias) => format!("its bias has the shape {bias:?}, not one value for each output"),
+                    None => "its bias is a value of the model".into(),
+                }
+            }
             Some(matrix) => format!("its matrix has the shape {:?}, or factors", matrix.shape),
             None => "a product of two values of the model".into(),
         });

@@ -24,6 +24,7 @@ pub(super) fn elementwise(cx: &mut Context, node: &Node, layer: &str) -> Convert
     for (index, name) in node.inputs.iter().enumerate() {
         match cx.value(name) {
             Some(known) => inputs.push(known.clone()),
+            None if cx.masks.contains_key(name) => return Err(format!("its input {name} has truth values")),
             None if constant.is_none() => constant = Some(index),
             None => return Err("with several constants".into()),
         }

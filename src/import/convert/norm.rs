@@ -31,6 +31,10 @@ pub(super) fn batch(cx: &mut Context, node: &Node) -> Converted {
     if node.int("training_mode", 0) != 0 {
         return Err("in training mode".into());
     }
+    // Before opset 9 it may have statistics for each value of an image.
+    if node.int("spatial", 1) == 0 && cx.input(node, 0)?.shape.len() > 2 {
+        return Err("with statistics for each value: only those for each channel are taken".into());
+    }
     let layer = cx.parameters()?;
     cx.has_batch()?;
     let x = cx.input(node, 0)?;

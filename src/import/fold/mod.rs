@@ -5,24 +5,29 @@
 
 mod pieces;
 mod repeats;
+mod shares;
 mod texts;
 mod unify;
 
 use super::tree::{Chain, Expr, Net};
 use crate::syntax::KEYWORDS;
 use pieces::{Piece, Search};
+pub(super) use shares::shares;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Chains with more elements in all stay as they are.
 const MAX_ELEMENTS: usize = 4_000;
 /// The longest piece, in elements of a chain.
 const MAX_PIECE: usize = 24;
+/// So many of the pieces that seem to save most are looked at.
+const MAX_TRIED: usize = 24;
 /// The most nets that are made.
 const MAX_NETS: usize = 40;
 
-/// The main net's chain with its repetitions folded, and the nets that it uses, of which `nets` were there before.
-pub(super) fn fold(main: Chain, nets: Vec<Net>, taken: &BTreeSet<String>) -> (Chain, Vec<Net>) {
-    let bodies: Vec<Chain> = std::iter::once(main).chain(nets.iter().map(|net| net.body.clone())).collect();
+/// The chain of the main net with its repetitions folded, and the nets that it uses, of which `nets` were there before.
+pub(super) fn fold(main: &Net, nets: Vec<Net>, taken: &BTreeSet<String>) -> (Chain, Vec<Net>) {
+    let bodies: Vec<Chain> =
+        std::iter::once(main.body.clone()).chain(nets.iter().map(|net| net.body.clone())).collect();
     let mut folder = Folder { bodies, nets, taken: taken.clone() };
     if folder.bodies.iter().map(pieces::elements).sum::<usize>() <= MAX_ELEMENTS {
         // Runs become repeats before they are parts of larger pieces, which may then have runs of several lengths.
@@ -34,7 +39,7 @@ pub(super) fn fold(main: Chain, nets: Vec<Net>, taken: &BTreeSet<String>) -> (Ch
         }
         folder.bodies.iter_mut().for_each(repeats::find);
     }
-    folder.finish()
+    folder.finish(&main.shares)
 }
 
 struct Folder {
@@ -47,7 +52,7 @@ struct Folder {
 impl Folder {
     /// Makes a net of the piece that saves most; whether there was one.
     fn extract(&mut self, search: &Search) -> bool {
-        let mut found: HashMap<(Vec<String>, Vec<String>), Vec<Piece>> = HashMap::new();
+        let mut found: HashMap<pieces::Key, Vec<Piece>> = HashMap::new();
         for (body, chain) in self.bodies.iter().enumerate() {
             pieces::of(body, chain, search, &mut |key, piece| found.entry(key).or_default().push(piece));
         }
@@ -55,6 +60,13 @@ impl Folder {
         for mut places in found.into_values() {
             places.sort();
             let apart = pieces::apart(places);
+            // Those whose activations may differ, but do not, are found as others too.
+            if let [first, ..] = &apart[..]
+                && !first.activations.is_empty()
+                && apart.iter().all(|piece| piece.activations == first.activations)
+            {
+                continue;
+            }
             let (count, weight) = (apart.len() as i64, apart.first().map_or(0, |piece| piece.weight as i64));
             let saved = count * weight - (count + weight + 1);
             if count >= 2 && weight >= 2 && saved > 0 {
@@ -65,12 +77,15 @@ impl Folder {
         candidates.sort_by(|(a, x), (b, y)| b.cmp(a).then(y[0].length.cmp(&x[0].length)).then(x.cmp(y)));
         let best = candidates
             .iter()
-            .take(8)
+            .take(MAX_TRIED)
             .filter_map(|(saved, places)| {
                 let chains: Vec<&[Expr]> = places.iter().map(|place| place.slice(&self.bodies)).collect();
                 let unified = unify::unify(&chains, &self.nets);
-                // Many parameters are no help to a reader.
-                let cost = places.len() as i64 * (unified.parameters.len() as i64 - 4).max(0);
+                // Many parameters are no help to a reader, unless a whole module has them; nor is an activation that most have.
+                let free = if places.iter().all(|place| place.is_module) { 7 } else { 4 };
+                let activations = unified.parameters.iter().filter(|(name, _)| pieces::is_activation_parameter(name));
+                let costs = (unified.parameters.len() as i64 - free).max(0) + activations.count() as i64;
+                let cost = places.len() as i64 * costs;
                 (saved - cost > 0).then_some((saved - cost, places, unified))
             })
             .max_by_key(|(saved, places, _)| (*saved, places[0].length));
@@ -100,6 +115,7 @@ impl Folder {
                 Expr::Call(call) if call.is(&["Add"]) => joins = joins.or(Some("residual")),
                 Expr::Call(call) if call.is(&["Multiply"]) => joins = joins.or(Some("gated")),
                 Expr::Call(call) if call.is(&["Concatenate"]) => joins = joins.or(Some("joined")),
+                Expr::Call(call) if pieces::is_activation_parameter(&call.function) => {}
                 Expr::Call(call) => words.push(word(&call.function)),
                 _ => {}
             }
@@ -118,8 +134,8 @@ impl Folder {
         name
     }
 
-    /// The nets in the order in which they are mentioned; those that only shared layers mention are last.
-    fn finish(self) -> (Chain, Vec<Net>) {
+    /// The nets in the order in which they are mentioned, first by the layers that the main net shares.
+    fn finish(self, shares: &[(String, Chain)]) -> (Chain, Vec<Net>) {
         let Folder { mut bodies, mut nets, .. } = self;
         let main = bodies.remove(0);
         for (net, body) in nets.iter_mut().zip(bodies) {
@@ -127,7 +143,7 @@ impl Folder {
         }
         let mut by_name: BTreeMap<String, Net> = nets.into_iter().map(|net| (net.name.clone(), net)).collect();
         let mut ordered = Vec::new();
-        let mut open = vec![main.clone()];
+        let mut open: Vec<Chain> = shares.iter().map(|(_, chain)| chain.clone()).chain([main.clone()]).collect();
         while !open.is_empty() {
             let mut next = Vec::new();
             for chain in open {
@@ -171,7 +187,7 @@ mod tests {
     }
 
     fn folded(chain: Chain) -> Vec<String> {
-        let (body, mut nets) = fold(chain, Vec::new(), &BTreeSet::new());
+        let (body, mut nets) = fold(&Net::new("main", Vec::new(), chain), Vec::new(), &BTreeSet::new());
         nets.insert(0, Net::new("main", Vec::new(), body));
         let printer = Printer { nets: &nets };
         nets.iter().map(|net| printer.net(net).split_whitespace().collect::<Vec<_>>().join(" ")).collect()

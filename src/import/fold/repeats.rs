@@ -24,6 +24,12 @@ pub(super) fn find(chain: &mut Chain) {
 
 /// The run that a chain begins with.
 fn run(chain: &[Expr]) -> Option<(usize, Expr)> {
+    // What is shared, applied again and again.
+    if let Some(shared @ Expr::Value(_)) = chain.first() {
+        let length = chain.iter().take_while(|expr| *expr == shared).count();
+        let (from, to) = (Val::Int(1), Val::Int(length as i64));
+        return (length > 2).then(|| (length, Expr::Repeat { variable: None, from, to, body: vec![shared.clone()] }));
+    }
     let Expr::Call(first) = chain.first()? else { return None };
     let key = keys(&chain[..1]);
     let alike = chain
@@ -118,6 +124,7 @@ fn body(expr: &[Expr], first: &[Vec<Token>], second: &[Vec<Token>]) -> Chain {
                     out.push(Part::Parameter(VARIABLE.into()));
                 }
                 Token::Number(number) => encoded.push_str(&number.to_string()),
+                Token::Letter(letter) => encoded.push(*letter),
                 Token::Other(other) => encoded.push_str(other),
             }
         }

@@ -56,10 +56,11 @@ pub(super) fn has_parameter(text: &str) -> bool {
     text.contains(PARAMETER)
 }
 
-/// A part of a text: a number, or anything else.
+/// A part of a text: a number, a letter that counts after one (`4b`), or anything else.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Token {
     Number(i64),
+    Letter(char),
     Other(String),
 }
 
@@ -82,19 +83,28 @@ pub(super) fn tokens(text: &str) -> Vec<Token> {
         };
         inside = !inside && digits == 0 && rest.starts_with([PARAMETER, VARIABLE]);
         let (part, after) = rest.split_at(end);
-        tokens.push(match part.parse::<u32>() {
-            Ok(value) if digits > 0 && value.to_string() == part => Token::Number(value.into()),
-            _ => Token::Other(part.into()),
-        });
         rest = after;
+        match part.parse::<u32>() {
+            Ok(value) if digits > 0 && value.to_string() == part => tokens.push(Token::Number(value.into())),
+            _ => {
+                tokens.push(Token::Other(part.into()));
+                continue;
+            }
+        }
+        let mut next = rest.chars();
+        if let (Some(letter @ 'a'..='z'), false) = (next.next(), next.next().is_some_and(char::is_alphanumeric)) {
+            tokens.push(Token::Letter(letter));
+            rest = &rest[1..];
+        }
     }
     tokens
 }
 
-/// A text with a sign in place of each number.
+/// A text with a sign in place of each number and letter that counts.
 pub(super) fn without_numbers(text: &str) -> String {
     let sign = |token: &Token| match token {
         Token::Number(_) => "#".to_string(),
+        Token::Letter(_) => "@".to_string(),
         Token::Other(other) => other.clone(),
     };
     tokens(text).iter().map(sign).collect()
@@ -155,6 +165,13 @@ impl Names {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_letter_after_a_number_counts() {
+        let letters = |text: &str| tokens(text).into_iter().filter(|token| matches!(token, Token::Letter(_))).count();
+        assert_eq!(["res4e_branch2a", "conv2d_1", "4bc", "a1", "2b"].map(letters), [2, 1, 0, 0, 1]);
+        assert_eq!(without_numbers("bn4e_branch2a"), "bn#@_branch#@");
+    }
 
     #[test]
     fn names_have_a_prefix_and_a_number() {

@@ -111,7 +111,7 @@ pub(super) fn unify(pieces: &[&[Expr]], nets: &[Net]) -> Unified {
     }
 }
 
-/// The middle of a text: what numbers differ become parameters, or are so much more than a parameter.
+/// The middle of a text: what numbers and letters differ become parameters, or are so much more than a parameter.
 fn middle(middles: &[&str], columns: &mut Vec<Column>) -> Text {
     let all: Vec<Vec<Token>> = middles.iter().map(|middle| texts::tokens(middle)).collect();
     let mut out = Text::new();
@@ -124,17 +124,41 @@ fn middle(middles: &[&str], columns: &mut Vec<Column>) -> Text {
                 _ => None,
             })
             .collect();
+        let letters: Option<Vec<char>> = all
+            .iter()
+            .map(|tokens| match tokens.get(at) {
+                Some(Token::Letter(letter)) => Some(*letter),
+                _ => None,
+            })
+            .collect();
+        if let Some(letters) = letters.filter(|letters| letters.iter().any(|letter| *letter != letters[0])) {
+            out.extend(texts::decoded(&std::mem::take(&mut encoded)));
+            out.push(Part::Parameter(letter(&letters, columns)));
+            continue;
+        }
         match (token, numbers) {
             (_, Some(numbers)) if numbers.iter().any(|number| *number != numbers[0]) => {
                 out.extend(texts::decoded(&std::mem::take(&mut encoded)));
                 out.push(number(&numbers, columns));
             }
             (Token::Number(number), _) => encoded.push_str(&number.to_string()),
+            (Token::Letter(letter), _) => encoded.push(*letter),
             (Token::Other(other), _) => encoded.push_str(other),
         }
     }
     out.extend(texts::decoded(&encoded));
     out
+}
+
+/// The parameter for a letter in a name.
+fn letter(letters: &[char], columns: &mut Vec<Column>) -> String {
+    let values: Vec<Val> = letters.iter().map(|letter| Val::Text(vec![Part::Literal(letter.to_string())])).collect();
+    if let Some(known) = columns.iter().find(|column| column.values == values) {
+        return known.name.clone();
+    }
+    let name = unique("letter", columns);
+    columns.push(Column { name: name.clone(), default: None, values });
+    name
 }
 
 /// A number in a name: a parameter, or so much more than one.

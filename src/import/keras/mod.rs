@@ -63,6 +63,7 @@ pub(super) fn source(path: &Path, options: &Options, net: &str) -> Result<Source
         inputs: shapes,
         outputs: known.into_iter().map(|known| known.sizes).collect(),
         explicit_axes: false,
+        twins: HashMap::new(),
         labels: None,
         nodes: model.count(),
         noun: "Keras layer",

@@ -112,6 +112,33 @@ class UNet(nn.Module):
         return self.up1(torch.cat([a, up(d)], 1)) * up(e[:, :2])
 
 
+class Encoder(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv1, self.bn1 = nn.Conv2d(3, 4, 3, 1, 1, bias=False), nn.BatchNorm2d(4)
+        self.conv2 = nn.Conv2d(4, 4, 3, 1, 1)
+        self.fc = nn.Linear(4 * 4 * 4, 6)
+
+    def forward(self, x):
+        x = torch.relu(self.bn1(self.conv1(x)))
+        x = nn.functional.max_pool2d(x + torch.relu(self.conv2(x)), 2)
+        return self.fc(torch.flatten(x, 1))
+
+
+class Twins(nn.Module):
+    """An encoder of two images, which stand one behind the other, and a layer that is applied three times."""
+
+    def __init__(self):
+        super().__init__()
+        self.twin, self.refine, self.head = Encoder(), nn.Linear(6, 6), nn.Linear(6, 2)
+
+    def forward(self, x):
+        x = torch.abs(self.twin(x[:, :3]) - self.twin(x[:, 3:]))
+        for _ in range(3):
+            x = torch.tanh(self.refine(x))
+        return self.head(x)
+
+
 def export(name, model, size, form):
     torch.manual_seed(3)
     model.eval()
@@ -275,6 +302,9 @@ if __name__ == "__main__":
     export("mobile_torchscript", mobile, (3, 16, 16), "torchscript")
     export("mobile_dynamo", mobile, (3, 16, 16), "dynamo")
     export("unet_torchscript", UNet(), (1, 8, 8), "torchscript")
+    twins = Twins()
+    export("twins_torchscript", twins, (6, 8, 8), "torchscript")
+    export("twins_dynamo", twins, (6, 8, 8), "dynamo")
     caffe()
     tensorflow()
     storage()

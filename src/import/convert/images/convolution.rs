@@ -48,7 +48,7 @@ pub(in crate::import::convert) fn convolution(cx: &mut Context, node: &Node) -> 
 
 /// Why a convolution with a weight of so many axes cannot be expressed.
 pub(in crate::import::convert) fn axes(rank: usize) -> String {
-    format!("along {} axes: one or two are taken", rank.saturating_sub(2))
+    format!("along {} axes: layers convolve sequences (one axis) and images (two)", rank.saturating_sub(2))
 }
 
 /// `ConvTranspose`; that of a sequence is one of an image of one row.

@@ -177,11 +177,21 @@ const MAX_TAPS: usize = 27;
 /// A pool whose windows have gaps: the image is cropped for each pixel of a window, and the crops are joined.
 fn dilated(cx: &mut Context, x: Known, mut window: Window, kind: Kind) -> Result<Known, String> {
     let [rows, columns] = window.output(&x)?;
+    if [0, 1].iter().all(|&axis| window.stride[axis] % window.dilation[axis] == 0) && !kind.counts_padding {
+        return on_grid(cx, x, window, kind, [rows, columns]);
+    }
     let dilation = window.dilation;
     let wrong = || format!("its dilation is {dilation:?}");
     let plain = Window { ceil: false, ..window };
-    if window.size[0] * window.size[1] > MAX_TAPS || plain.output(&x)? != [rows, columns] {
+    if window.size[0] * window.size[1] > MAX_TAPS {
         return Err(wrong());
+    }
+    if plain.output(&x)? != [rows, columns] {
+        // What the last windows have beyond the image is no maximum.
+        if kind.layer != "MaxPool" {
+            return Err(format!("{}, and it rounds sizes up", wrong()));
+        }
+        window.reach(&x, [rows, columns]);
     }
     let join = if kind.layer == "MaxPool" { "Maximum" } else { "Average" };
     let from = match (window.is_padded(), kind) {
@@ -218,6 +228,31 @@ fn dilated(cx: &mut Context, x: Known, mut window: Window, kind: Kind) -> Result
     }
     let item = if taps.len() == 1 { taps[0] } else { cx.layers.add(Call::layer(join), &taps) };
     Ok(Known { item, shape: vec![x.shape[0], x.shape[1], rows, columns], ..x })
+}
+
+/// A pool whose windows begin on the grid of their pixels: one without a dilation, of the image without what is between.
+fn on_grid(cx: &mut Context, x: Known, window: Window, kind: Kind, windows: [usize; 2]) -> Result<Known, String> {
+    let Window { dilation, pads, .. } = window;
+    // From the border before the image on, every so many pixels: the first of them in the image, and how many are before it.
+    let first = [0, 1].map(|axis| (dilation[axis] - pads[axis][0] % dilation[axis]) % dilation[axis]);
+    let sides = [x.size(2), x.size(3)];
+    if sides.iter().zip(first).any(|(&side, first)| side <= first) {
+        return Err(format!("its dilation is {dilation:?}"));
+    }
+    let mut item = x.item;
+    if first != [0, 0] {
+        let sides = [first[0], 0, first[1], 0].map(|side| side as i64).to_vec();
+        item = cx.layers.add(Call::layer("Crop").with("size", Val::List(sides)), &[item]);
+    }
+    let call = Call::layer("MaxPool").with("size", Val::Sizes(vec![1, 1])).with("stride", pair(dilation));
+    item = cx.layers.add(call, &[item]);
+    let size = |axis: usize| (sides[axis] - first[axis]).div_ceil(dilation[axis]);
+    let grid = Known { item, shape: vec![x.shape[0], x.shape[1], size(0), size(1)], ..x };
+    let before = |axis: usize| [(pads[axis][0] + first[axis]) / dilation[axis], 0];
+    let stride = [0, 1].map(|axis| window.stride[axis] / dilation[axis]);
+    let mut plain = Window { stride, dilation: [1, 1], pads: [before(0), before(1)], ceil: false, ..window };
+    plain.reach(&grid, windows);
+    of_windows(cx, grid, plain, kind)
 }
 
 /// Zeros around an image or a sequence, as wide as a window's padding, which has none then.

@@ -3,7 +3,7 @@
 use crate::import::convert::axes::gather;
 use crate::import::convert::{Context, Converted, Known, needs, number};
 use crate::import::tree::{Call, Val, pair};
-use crate::onnx::Node;
+use crate::onnx::{Node, Value};
 
 /// `Resize` and `Upsample`.
 pub(in crate::import::convert) fn resize(cx: &mut Context, node: &Node) -> Converted {
@@ -29,10 +29,16 @@ pub(in crate::import::convert) fn resize(cx: &mut Context, node: &Node) -> Conve
     let [by_rows, by_columns] = factors;
     let exact = |factor: f64, from: usize, to: usize| (factor * from as f64 - to as f64).abs() < 1e-4;
     let layer = || match (exact(by_rows, height, rows) && exact(by_columns, width, columns), by_rows == by_columns) {
-        (true, true) if by_rows.fract() == 0.0 => Ok(Call::layer("Resize").with("scale", Val::Int(by_rows as i64))),
-        (true, _) => Ok(Call::layer("Resize").with("size", Val::Sizes(vec![rows, columns]))),
-        (false, true) => Ok(Call::layer("Resize").with("scale", number(by_rows as f32))),
-        (false, false) => Err(format!("by the factors {by_rows} and {by_columns}")),
+        (true, true) if by_rows.fract() == 0.0 => Call::layer("Resize").with("scale", Val::Int(by_rows as i64)),
+        (true, _) => Call::layer("Resize").with("size", Val::Sizes(vec![rows, columns])),
+        (false, true) => Call::layer("Resize").with("scale", number(by_rows as f32)),
+        (false, false) => {
+            let factors = [by_rows, by_columns].map(|factor| match number(factor as f32) {
+                Val::Float(factor) => factor,
+                _ => factor,
+            });
+            Call::layer("Resize").with("scale", Val::Numbers(factors.to_vec()))
+        }
     };
     let call = match (mode, coordinates, nearest) {
         ("nearest", "half_pixel" | "pytorch_half_pixel", "round_prefer_floor" | "round_prefer_ceil")
@@ -42,7 +48,7 @@ pub(in crate::import::convert) fn resize(cx: &mut Context, node: &Node) -> Conve
             Call::layer("Upscale").with("scale", pair([rows / height, columns / width]))
         }
         ("nearest", "asymmetric", "floor") if exact(by_rows, height, rows) && exact(by_columns, width, columns) => {
-            layer()?
+            layer()
         }
         ("nearest", ..) if !matches!(coordinates, "tf_crop_and_resize") => {
             let rule = Nearest { coordinates, rounding: nearest };
@@ -68,7 +74,7 @@ pub(in crate::import::convert) fn resize(cx: &mut Context, node: &Node) -> Conve
                 return Err("to a single row or column, where its coordinates differ".into());
             }
             let name = if mode == "linear" { "bilinear" } else { "bicubic" };
-            layer()?
+            layer()
                 .with("mode", Val::Word(name.into()))
                 .with("align_corners", Val::Bool(coordinates == "align_corners"))
         }
@@ -128,7 +134,10 @@ fn target(cx: &Context, node: &Node, x: &Known) -> Result<([f64; 2], [usize; 2])
     // Opset 9 and 10 have the scales second, before that they are an attribute.
     let scales = match (node.op.as_str(), cx.opset) {
         ("Resize", 11..) => node.input(2).and_then(|name| cx.constants.values(name)),
-        _ => node.input(1).and_then(|name| cx.constants.values(name)),
+        _ => match node.attribute("scales") {
+            Some(Value::Floats(scales)) => Some(scales.iter().map(|&scale| f64::from(scale)).collect()),
+            _ => node.input(1).and_then(|name| cx.constants.values(name)),
+        },
     };
     let sizes = node.input(3).and_then(|name| cx.constants.values(name)).filter(|sizes| !sizes.is_empty());
     let axes: Vec<usize> = match node.ints("axes") {
@@ -146,7 +155,8 @@ fn target(cx: &Context, node: &Node, x: &Known) -> Result<([f64; 2], [usize; 2])
     };
     if let Some(scales) = scales.filter(|scales| !scales.is_empty()) {
         let [.., rows, columns] = of(&scales, &|_| 1.0).ok_or(none)?;
-        let size = |factor: f64, axis: usize| (x.size(axis) as f64 * factor).floor().clamp(0.0, 1e9) as usize;
+        // In float32, as ONNX Runtime computes it: 10 times 1.3 are 13.
+        let size = |factor: f64, axis: usize| (x.size(axis) as f32 * factor as f32).floor().clamp(0.0, 1e9) as usize;
         return Ok(([rows, columns], [size(rows, 2), size(columns, 3)]));
     }
     let [.., rows, columns] = of(&sizes.ok_or(none)?, &|axis| x.size(axis) as f64).ok_or(none)?;

@@ -146,6 +146,15 @@ impl Window {
         }
     }
 
+    /// Pads at the end so far that as many windows fit.
+    pub fn reach(&mut self, image: &Known, windows: [usize; 2]) {
+        for (axis, windows) in windows.into_iter().enumerate() {
+            let [before, after] = self.pads[axis];
+            let needed = windows.saturating_sub(1) * self.stride[axis] + self.extent(axis);
+            self.pads[axis][1] = after.max(needed.saturating_sub(extents(image)[axis] + before));
+        }
+    }
+
     /// Height and width of the output.
     pub fn output(&self, image: &Known) -> Result<[usize; 2], String> {
         let mut out = [0; 2];

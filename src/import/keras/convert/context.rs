@@ -196,6 +196,7 @@ impl<'v> Context<'v> {
             Val::Word(word) => ValueKind::Word(word.clone()),
             Val::Sizes(sizes) => ValueKind::Sizes(sizes.iter().map(|each| Some(size(each))).collect()),
             Val::List(list) => ValueKind::List(list.iter().map(|&value| of(ValueKind::Int(value))).collect()),
+            Val::Numbers(list) => ValueKind::List(list.iter().map(|&value| of(ValueKind::Float(value))).collect()),
             // Only folding makes these.
             Val::Text(_) | Val::Parameter(_) | Val::Times(..) => ValueKind::Open,
         })

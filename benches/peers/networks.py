@@ -57,7 +57,11 @@ def artifact(args, net, precision="f32"):
     target = net.path.with_name(f"{net.name}.{kind}netb")
     options = args.build + ["--precision", precision] + (["--calibrate", calibration(args)] if precision == "int8" else [])
     spec = None if net.shipped else pathlib.Path(net.spec)
-    return made(target, [spec, net.weights, args.netc], [args.netc, "build", net.spec, *net.options, "-o", target, *options])
+    return build(args, net, target, options, [spec, net.weights, args.netc])
+
+
+def build(args, net, target, options, sources=()):
+    return made(target, sources, [args.netc, "build", net.spec, *net.options, "-o", target, *options])
 
 
 def calibration(args):

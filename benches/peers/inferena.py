@@ -70,7 +70,7 @@ def results(args):
             rows.append({
                 "framework": framework, "model": "ResNet-50", "device": "cpu", "gpu_name": told["processor"], "backend": "CPU",
                 "threads": args.threads, "instructions": told["instructions"], "blas": told["blas"] if framework == "netc" else None,
-                "training": "a whole step with batch normalisation, 10 classes",
+                "training": "a whole step with batch normalisation, 10 classes" if framework in steps else None,
                 "timings": {"compile_s": round(cold.get(framework, 0.0), 3), "inference_ms": round(batch, 3), "latency_ms": round(one, 3),
                             "training_ms": round(steps.get(framework, 0.0), 3)},
                 "outputs": summary(outputs.get(framework))})

@@ -47,6 +47,7 @@ def made(target, sources, command):
     if not target.exists() or target.stat().st_mtime < newest:
         done = subprocess.run(command, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
         if done.returncode:
+            target.unlink(missing_ok=True)
             raise RuntimeError(f"{target.name}: " + "\n".join(done.stderr.splitlines()[-6:]))
     return target
 

@@ -47,6 +47,7 @@ def made(target, sources, command):
     if not target.exists() or target.stat().st_mtime < newest:
         done = subprocess.run(command, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
         if done.returncode:
+            target.unlink(missing_ok=True)
             raise RuntimeError(f"{target.name}: " + "\n".join(done.stderr.splitlines()[-6:]))
     return target
 
@@ -57,7 +58,11 @@ def artifact(args, net, precision="f32"):
     target = net.path.with_name(f"{net.name}.{kind}netb")
     options = args.build + ["--precision", precision] + (["--calibrate", calibration(args)] if precision == "int8" else [])
     spec = None if net.shipped else pathlib.Path(net.spec)
-    return made(target, [spec, net.weights, args.netc], [args.netc, "build", net.spec, *net.options, "-o", target, *options])
+    return build(args, net, target, options, [spec, net.weights, args.netc])
+
+
+def build(args, net, target, options, sources=()):
+    return made(target, sources, [args.netc, "build", net.spec, *net.options, "-o", target, *options])
 
 
 def calibration(args):

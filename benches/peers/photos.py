@@ -106,7 +106,8 @@ def compared(args, net, files):
     print(f"\n{net.name}, {len(files)} photos, {args.threads} threads, {args.rounds} rounds: photos a second")
     print(f"{'peer':14} {'median':>8} {'fastest':>8} {'netc / it':>9} {'same class':>10}")
     for row in rows:
-        print(f"{row['peer']:14} {row['median']:8.1f} {row['fastest']:8.1f} {rows[0]['median'] / row['median']:9.2f} {row['agreement']:10.1%}", flush=True)
+        print(f"{row['peer']:14} {row['median']:8.1f} {row['fastest']:8.1f} {rows[0]['median'] / row['median']:9.2f} "
+              f"{row['agreement']:10.1%}", flush=True)
     return {"model": net.name, "threads": args.threads, "rows": rows}
 
 

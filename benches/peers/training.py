@@ -13,7 +13,7 @@ PEERS |= {task: ["torch", "torch-cl", "jax"] for task in ("resnet50", "mobilenet
 OWN_TASKS = ("resnet50", "mobilenet_v2")
 # Freed memory stays with the process: PyTorch would give it back and take it anew in each step.
 ALLOCATOR = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**34), "MALLOC_TOP_PAD_": str(2**28)}
-# Peers that begin with the same weights and data end on the same loss, relative; JAX begins as PyTorch does.
+# Peers that begin with the same weights and data end on the same loss, relative to the first; JAX begins as PyTorch does.
 SAME = 1e-3
 
 
@@ -75,7 +75,7 @@ def same_losses(losses):
     """JAX and PyTorch begin with the same weights and data, so that their losses before and after the steps are the same."""
     if not {"jax", "torch"} <= losses.keys():
         return 0
-    apart = max(abs(a - b) / abs(b) for a, b in zip(losses["jax"], losses["torch"]))
+    apart = max(abs(a - b) for a, b in zip(losses["jax"], losses["torch"])) / losses["torch"][0]
     print(f"the losses of JAX are those of PyTorch, to {apart:.1e}" if apart < SAME else f"JAX' losses differ from PyTorch's by {apart:.1e}",
           file=sys.stdout if apart < SAME else sys.stderr)
     return int(apart >= SAME)

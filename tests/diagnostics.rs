@@ -16,7 +16,6 @@ const WITHOUT_CASE: &[(&str, &str)] = &[
     ("E0606", "it needs a concurrent training: see `tests/runs.rs`"),
     ("E0802", "no known net has a layer that cannot be lowered"),
     ("E0804", "not every build has a server: see `tests/serve/`"),
-    ("W1016", "not every build draws PNGs: see `tests/command_manners.rs`"),
     ("E0908", "it needs an artifact of this version: see `tests/export.rs`"),
     ("W1016", "not every build draws PNGs: see `tests/command_manners.rs`"),
 ];

@@ -42,7 +42,11 @@ fn signatures_are_shown_with_the_argument_at_the_cursor() {
         ("train a { epochs = ", "epochs = …", None),
         ("expect top1(a, ", "top1(net, photo)", Some("photo")),
         ("net b = Dense(4, weight=HeNormal(", "HeNormal(gain=1)", Some("gain=1")),
-        ("net b = Input(8x8x3, image=Image(order=", "Image(resize=256, crop=center, order=rgb", Some("order=rgb")),
+        (
+            "net b = Input(8x8x3, image=Image(order=",
+            "Image(resize=256, interpolation=bilinear, crop=center, order=rgb",
+            Some("order=rgb"),
+        ),
         ("net b = frozen(", "frozen(layers)", Some("layers")),
     ];
     for (version, (text, label, argument)) in (2..).zip(cases) {

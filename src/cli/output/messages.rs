@@ -43,9 +43,12 @@ pub fn usage(text: &clap::builder::StyledStr) {
     }
 }
 
-/// Escapes control characters, which may come from quoted files, except line ends, tabs and colours.
+/// Escapes control characters, which may come from quoted files, except line ends, tabs and colours; and those that turn the
+/// direction of the text after them.
 fn visible(text: &str) -> Cow<'_, str> {
-    let is_escaped = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
+    let is_escaped = |c: char| {
+        (c.is_control() && !matches!(c, '\n' | '\t')) || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
     if !text.contains(is_escaped) {
         return Cow::Borrowed(text);
     }

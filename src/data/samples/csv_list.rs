@@ -7,6 +7,7 @@ use super::table::Table;
 use super::targets::Targets;
 use crate::diagnostics::counted;
 use crate::file::{open_regular, read_regular};
+use crate::source::shown;
 use csv::{ReaderBuilder, StringRecord, Trim};
 use ndarray::{ArrayD, IxDyn};
 use std::io::Read;
@@ -25,6 +26,8 @@ const MAX_ROW_BYTES: u64 = 1 << 20;
 
 /// The maximum number of row errors collected under [`Policy::Refuse`].
 const MAX_ERRORS: usize = 10_000;
+/// The most bytes of a photo's path, as of operating systems.
+const MAX_PATH: usize = 4096;
 
 /// A row that is valid so far.
 struct Row {
@@ -224,6 +227,9 @@ fn row(record: &StringRecord, columns: &Columns, folder: &Path, line: u64) -> Re
     if path.is_empty() {
         return Err("the path is empty".to_owned());
     }
+    if path.len() > MAX_PATH {
+        return Err(format!("the path has {} bytes", path.len()));
+    }
     let photo = folder.join(path);
     if !photo.exists() {
         let from = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
@@ -240,6 +246,9 @@ fn row(record: &StringRecord, columns: &Columns, folder: &Path, line: u64) -> Re
     let labels: Vec<Vec<String>> = columns.labels.iter().map(of_output).collect();
     if labels.iter().flatten().any(String::is_empty) {
         return Err("the label is empty".to_owned());
+    }
+    if let Some(label) = labels.iter().flatten().find(|label| label.contains(char::is_control)) {
+        return Err(format!("the label `{}` contains a control character", shown(label)));
     }
     Ok(Row { line, photo, labels })
 }

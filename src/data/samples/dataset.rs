@@ -90,6 +90,8 @@ pub enum DatasetError {
     Rows { path: PathBuf, rows: Vec<RowError> },
     #[error("{}", listed(files))]
     Unusable { files: Vec<Skipped> },
+    #[error("{}: the class `{}` has a control character in its name", folder.display(), crate::source::shown(class))]
+    ClassName { folder: PathBuf, class: String },
     #[error("none of the samples can be used")]
     Nothing,
     #[error("{}: the first dimension of an array must be the samples; this one is a scalar", path.display())]
@@ -165,6 +167,9 @@ impl Dataset {
             if !files.is_empty() {
                 return Err(DatasetError::Unusable { files });
             }
+        }
+        if let Some(class) = found.classes.iter().find(|class| class.contains(char::is_control)) {
+            return Err(DatasetError::ClassName { folder: folder.to_owned(), class: class.clone() });
         }
         let (paths, classes) = found.samples.into_iter().map(|sample| (sample.path, sample.class)).unzip();
         Ok(Dataset {

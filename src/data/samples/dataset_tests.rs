@@ -81,6 +81,17 @@ fn labels_may_be_numbers() {
     }
 }
 
+/// Names of classes are lines of `labels.txt`, and are printed.
+#[test]
+fn classes_have_no_control_characters_in_their_names() {
+    let (_root, error) = csv("owl/1.jpg,\"o\nwl\"\n", Policy::Refuse);
+    let error = error.unwrap_err();
+    assert!(error.ends_with(r"the label `o\nwl` contains a control character"), "{error}");
+    let long = "x".repeat(5000);
+    let (_root, error) = csv(&format!("{long},owl\n"), Policy::Refuse);
+    assert!(error.unwrap_err().ends_with("the path has 5000 bytes"));
+}
+
 #[test]
 fn every_bad_row_is_named() {
     let list = "owl/1.jpg,owl\ngone.jpg,owl\n\nnotes.txt,owl\nkite.jpg\nkite.jpg,\n,owl\nkite.jpg,kite\n";

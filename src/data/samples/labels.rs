@@ -19,6 +19,8 @@ pub enum LabelsError {
     NotText { path: PathBuf, line: usize },
     #[error("{}:{line}: an empty line between labels; each line must be a label", path.display())]
     EmptyLine { path: PathBuf, line: usize },
+    #[error("{}:{line}: the label contains a control character", path.display())]
+    Control { path: PathBuf, line: usize },
     #[error("{} contains no labels", path.display())]
     Empty { path: PathBuf },
 }
@@ -48,6 +50,7 @@ pub fn parse(path: &Path, bytes: &[u8]) -> Result<Vec<String>, LabelsError> {
     }
     let labels = text.lines().map(str::trim).enumerate().map(|(i, label)| match label {
         "" => Err(LabelsError::EmptyLine { path: path(), line: i + 1 }),
+        label if label.contains(char::is_control) => Err(LabelsError::Control { path: path(), line: i + 1 }),
         label => Ok(label.to_owned()),
     });
     labels.collect()
@@ -57,6 +60,12 @@ pub fn parse(path: &Path, bytes: &[u8]) -> Result<Vec<String>, LabelsError> {
 mod tests {
     use super::*;
     use crate::data::seeded_rng::SeededRng;
+
+    #[test]
+    fn control_characters_are_refused() {
+        let error = parse(Path::new("labels.txt"), b"owl\nwr\x1b[31men\n").expect_err("a colour");
+        assert_eq!(error.to_string(), "labels.txt:2: the label contains a control character");
+    }
 
     fn of(bytes: &[u8]) -> Result<Vec<String>, String> {
         parse(Path::new("species.txt"), bytes).map_err(|error| error.to_string())

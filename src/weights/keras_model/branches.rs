@@ -99,6 +99,26 @@ impl<'a> Branches<'a> {
             })
     }
 
+    /// The layer whose output alone a merge of the net takes.
+    fn sole_node(&self, merge: NodeId, depth: usize) -> Option<NodeId> {
+        let graph = self.bound.graph;
+        sole(graph.node(merge).inputs.iter().map(|&input| match up_to_node(graph, input).1 {
+            End::Layer(node) => Some(node),
+            End::Merge(merge) if depth < MAX_NESTING => self.sole_node(merge, depth + 1),
+            _ => None,
+        }))
+    }
+
+    /// The layer whose output alone a merge of the file takes.
+    fn sole_layer(&self, merge: usize, depth: usize) -> Option<usize> {
+        let model = self.bound.model;
+        sole(model.layers[merge].inputs.as_deref()?.iter().map(|&input| match up_to_layer(model, input).1 {
+            End::Layer(layer) => Some(layer),
+            End::Merge(merge) if depth < MAX_NESTING => self.sole_layer(merge, depth + 1),
+            _ => None,
+        }))
+    }
+
     fn merges_differ(&mut self, node: NodeId, layer: usize) -> Option<Difference> {
         if let Some(known) = self.merges.get(&(node, layer)) {
             return known.clone();
@@ -118,6 +138,12 @@ impl<'a> Branches<'a> {
     fn compare_merges(&mut self, node: NodeId, layer: usize) -> Option<Difference> {
         let Bound { graph, model, .. } = self.bound;
         let (here, file) = (merge_of_node(graph, node)?, merge_of_layer(model, layer)?);
+        // Both are functions of one layer's output, which may be written in several ways.
+        if let (Some(one), Some(other)) = (self.sole_node(node, 0), self.sole_layer(layer, 0))
+            && !self.is_other(one, other)
+        {
+            return None;
+        }
         if here != file {
             return Some((file.name().into(), here.name().into()));
         }
@@ -157,4 +183,10 @@ impl<'a> Branches<'a> {
         };
         difference(&file, &net, size).map(|Mismatch { file, net, .. }| (format!("{file} in a branch"), net))
     }
+}
+
+/// The one value of all that there are.
+fn sole<T: PartialEq>(mut values: impl Iterator<Item = Option<T>>) -> Option<T> {
+    let first = values.next()??;
+    values.all(|value| value.as_ref() == Some(&first)).then_some(first)
 }

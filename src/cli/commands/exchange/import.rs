@@ -63,7 +63,6 @@ pub fn run(args: &Args) -> CommandResult {
     }
     let spec = args.output.clone().unwrap_or_else(|| args.model.with_extension("net"));
     output_guard::check(&spec, FileKind::Spec, &[args.model.as_path()])?;
-    check_own(&spec).map_err(messages::fail_with)?;
     let options = Options { size: args.size.map(|Size(size)| size), until: args.until.clone() };
     let imported =
         import::import(&args.model, &spec, &options).map_err(|errors| messages::fail(&errors, &Sources::default()))?;

@@ -64,6 +64,8 @@ pub fn prepare_run(spec: &Spec, options: &RunOptions) -> Result<PreparedRun> {
     let recipe = recipe::of(spec, &net.name)?;
     warnings.extend(recipe_check::check(spec, &net, &recipe));
     if warnings.has_errors() {
+        // Data in the place of what the run writes is wrong for that reason first.
+        check_outputs(&net, &recipe, options, std::iter::empty())?;
         return Err(warnings);
     }
     warnings.extend(check_layout(&net, &recipe, options.layout)?);

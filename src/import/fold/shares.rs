@@ -52,8 +52,8 @@ impl Sharer<'_> {
     fn find(&self, body: &Chain) -> Option<Vec<Piece>> {
         let mut all = Vec::new();
         self.elements(body, &mut Vec::new(), &mut all);
-        let place: HashMap<(&[(usize, usize)], usize), usize> =
-            all.iter().enumerate().map(|(at, element)| ((&element.path[..], element.at), at)).collect();
+        let places = all.iter().enumerate().map(|(at, element)| ((&element.path[..], element.at), at));
+        let place: HashMap<_, usize> = places.collect();
         // The element that is so many after, or before, others.
         let moved = |starts: &[usize], by: isize| -> Option<Vec<usize>> {
             let one = |&start: &usize| {

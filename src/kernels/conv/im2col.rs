@@ -205,7 +205,7 @@ impl Task<'_> {
                 // Taps that see only padding, as far ones of dilated windows do, add nothing.
                 let is_needed =
                     |&tap: &usize| (tap..taps.min(tap + tap_step)).any(|tap| self.sees_image(tap, pixel, rows));
-                let last = (0..taps).step_by(tap_step).filter(is_needed).last();
+                let last = (0..taps).step_by(tap_step).rfind(is_needed);
                 let last = last.unwrap_or((taps - 1) / tap_step * tap_step);
                 let mut is_begun = false;
                 for tap in (0..=last).step_by(tap_step).filter(|tap| *tap == last || is_needed(tap)) {

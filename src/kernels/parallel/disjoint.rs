@@ -68,6 +68,9 @@ impl Scratch<'_> {
 /// The body of a parallel loop: `(index, the output floats of that index, the worker's scratch)`.
 pub(crate) type Body<'a, Index> = dyn Fn(Index, &mut [f32], &mut [f32]) + Sync + 'a;
 
+/// The body of a parallel loop over two outputs: `(index, the floats of each of that index, the worker's scratch)`.
+pub(crate) type BodyOfTwo<'a> = dyn Fn(Chunk, &mut [f32], &mut [f32], &mut [f32]) + Sync + 'a;
+
 /// A slice that several threads write; accessed only through [`Shared::slice`].
 struct Shared {
     start: *mut f32,
@@ -121,7 +124,7 @@ pub(crate) fn share_two(
     (first, of_first): (&mut [f32], Partition),
     (second, of_second): (&mut [f32], Partition),
     scratch: Scratch<'_>,
-    body: &(dyn Fn(Chunk, &mut [f32], &mut [f32], &mut [f32]) + Sync),
+    body: &BodyOfTwo<'_>,
 ) {
     if of_first.outer == 0 || of_first.inner == 0 {
         return;

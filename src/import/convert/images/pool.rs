@@ -177,7 +177,7 @@ const MAX_TAPS: usize = 27;
 /// A pool whose windows have gaps: the image is cropped for each pixel of a window, and the crops are joined.
 fn dilated(cx: &mut Context, x: Known, mut window: Window, kind: Kind) -> Result<Known, String> {
     let [rows, columns] = window.output(&x)?;
-    if [0, 1].iter().all(|&axis| window.stride[axis] % window.dilation[axis] == 0) && !kind.counts_padding {
+    if [0, 1].iter().all(|&axis| window.stride[axis].is_multiple_of(window.dilation[axis])) && !kind.counts_padding {
         return on_grid(cx, x, window, kind, [rows, columns]);
     }
     let dilation = window.dilation;

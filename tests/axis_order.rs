@@ -57,6 +57,10 @@ fn files_of_frameworks_give_what_they_compute() {
         ("embedding_pytorch", "16 parameters"),
         ("safetensors_of_flax", "its `format` is flax: read as channels-last"),
         ("sequence_convolutions_pytorch", "channels-first: permuted rows of d"),
+        ("sequence_autoencoder_pytorch", "channels-first: permuted rows of z, columns of g, values of g"),
+        ("sequence_branches_pytorch", "channels-first: permuted rows of d"),
+        ("sequence_norm_pytorch", "channels-first: permuted rows of d"),
+        ("sequence_steps_pytorch", "parameters"),
         ("transposed_convolutions_pytorch", "576 parameters"),
         ("keras_conv1d_and_transposed", "parameters"),
     ];
@@ -242,6 +246,60 @@ fn what_cannot_be_told_is_refused_by_name() {
         "weights base = \"m.safetensors\"\nnet base = {conv}\nnet m = base >> Flatten >> Slice(2, 10) >> Dense(3)\n"
     );
     assert!(outputs(&state, &spec, &[Tensor::new(&[2, 3, 4], vec![0.5; 24])]).is_ok());
+}
+
+/// A sequence between layers that have its features first and layers that have its steps first: the code that wrote the file
+/// transposes it, but nothing shows where. The two ways that the help names give the two readings.
+#[test]
+fn a_sequence_between_two_conventions_is_refused_unless_the_net_says_how_it_is_flattened() {
+    let mut state = State::seeded(9);
+    let (kernel, bias) = (state.parameter("c.weight", &[4, 4, 1]), state.parameter("c.bias", &[4]));
+    let (matrix, add) = (state.parameter("e.weight", &[4, 4]), state.parameter("e.bias", &[4]));
+    let (weight, shift) = (state.parameter("d.weight", &[3, 24]), state.parameter("d.bias", &[3]));
+    for (name, shape) in [
+        ("g.weight", &[24, 5][..]),
+        ("g.bias", &[24]),
+        ("n.weight", &[4]),
+        ("n.bias", &[4]),
+        ("n.running_mean", &[4]),
+        ("n.running_var", &[4]),
+        ("l.input_weights", &[4, 16]),
+        ("l.hidden_weights", &[4, 16]),
+        ("l.biases", &[16]),
+    ] {
+        state.parameter(name, shape);
+    }
+    let spec = |net: &str| format!("weights m = \"m.safetensors\" {{ missing = initialize }}\nnet m = {net}\n");
+    let conv = "Input(6x4) >> Conv(1, 4) as c";
+    for (net, named) in [
+        (format!("{conv} >> (Flatten as f | LSTM(4) as l) >> Concatenate >> Dense(3) as d"), "`f`"),
+        (format!("{conv} >> (Flatten as f | Dense(4) as e >> Flatten) >> Concatenate >> Dense(3) as d"), "`f`"),
+        (format!("{conv} >> (Flatten as f | LayerNorm as n >> GlobalPool(avg)) >> Concatenate >> Dense(3) as d"), "`f`"),
+        (format!("{conv} >> LayerNorm as n >> Flatten as f >> Dense(3) as d"), "`f`"),
+        ("Input(6x4) >> LSTM(4, only_return_final=false) as l >> BatchNorm as n >> Relu >> Flatten as f >> Dense(3) as d".into(), "`f`"),
+        (format!("{conv} >> (Identity | Dense(4) as e) >> Add >> Flatten as f >> Dense(3) as d"), "`f`"),
+        ("Input(5) >> Dense(24) as g >> Reshape(6x4) as s >> (Conv(1, 4) as c | Dense(4) as e) >> Add".into(), "`s`"),
+        ("Input(24) >> Reshape(6x4) as s >> Conv(1, 4) as c".into(), "`s`"),
+    ] {
+        let (codes, messages) = outputs(&state, &spec(&net), &[]).map(|(_, report)| report).expect_err(&net);
+        assert!(codes.contains(&Code::AxisOrder), "{net}: {messages}");
+        let refusal = messages.split("error[E0412]").nth(1).unwrap_or_default();
+        assert!(refusal.contains(named) && refusal.contains("Transpose([0, 2, 1])"), "{net}: {messages}");
+    }
+    // (features, steps), and netc's (steps, features).
+    let x = state.random(&[4, 6]);
+    let input = Tensor::new(&[24], x.transposed().values);
+    let convolved = x.conv1d(&kernel, &bias);
+    let sum =
+        convolved.zip(&convolved.transposed().by_step(|step| step.linear(&matrix, &add)).transposed(), |a, b| a + b);
+    for (transposes, read) in [(1, &sum), (2, &sum.transposed())] {
+        let transposes = "Transpose([0, 2, 1]) >> ".repeat(transposes);
+        let net = format!("{conv} >> (Identity | Dense(4) as e) >> Add >> {transposes}Flatten >> Dense(3) as d");
+        let (found, report) = outputs(&state, &spec(&net), std::slice::from_ref(&input))
+            .unwrap_or_else(|(_, messages)| panic!("{net}: {messages}"));
+        let right = read.flatten().linear(&weight, &shift);
+        assert!(worst(&found, right.values) < 1e-5 && !report.contains("permuted"), "{net}: {report}");
+    }
 }
 
 /// Following the help of an error: if transposes restore the axis order of the framework, the order is known.

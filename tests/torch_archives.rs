@@ -30,7 +30,7 @@ fn tensors(store: &dyn Store) -> Vec<(String, Vec<usize>, Vec<f32>)> {
 #[test]
 fn state_dicts_are_those_of_safetensors() {
     let expected = tensors(&*opened("state.safetensors"));
-    for name in ["state.pth", "dict.pt", "parallel.pth", "checkpoint.pth", "views.pth", "strided.pth"] {
+    for name in ["state.pth", "dict.pt", "parallel.pth", "checkpoint.pth", "views.pth", "strided.pth", "negated.pth"] {
         let store = opened(name);
         assert_eq!(store.layout(), Layout::PyTorch);
         assert_eq!(tensors(&*store), expected, "{name}");
@@ -50,6 +50,23 @@ fn rows_of_strided_tensors_are_parts_of_the_whole() {
     let index = store.entries().iter().position(|entry| entry.key == "fc.weight").expect("fc.weight");
     let whole = store.read(index).expect("values");
     assert_eq!(store.read_rows(index, 1..3).expect("rows"), whole[16..48]);
+}
+
+#[test]
+fn expanded_tensors_repeat_their_values_within_a_limit() {
+    let store = opened("expanded.pth");
+    let expected = [("fc.bias", vec![3], vec![2.0; 3]), ("fc.weight", vec![3, 2], vec![1.0, 1.0, 2.0, 2.0, 3.0, 3.0])];
+    let expected = expected.map(|(name, shape, values)| (name.to_string(), shape, values));
+    assert_eq!(tensors(&*store), expected);
+    match open(&file("too_far_expanded.pth"), None) {
+        Err(StoreError::TooLarge { location, what }) => {
+            assert!(
+                location == "fc.bias" && what.contains("repeats the 1 values") && what.contains("contiguous()"),
+                "{what}"
+            );
+        }
+        other => panic!("{other:?}"),
+    }
 }
 
 #[test]

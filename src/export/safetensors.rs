@@ -33,7 +33,7 @@ pub fn safetensors(build: &Build, path: &Path) -> Result<usize, Diagnostics> {
                 Ok(arrangement) => arrangement,
                 Err(unknown) => {
                     let what = format!("the order of the {} of `{}` in PyTorch is unknown", parameter.role, node.name);
-                    errors.push(refuse(what).note(unknown.reason.clone()));
+                    errors.push(refuse(what).note(unknown.reason.clone()).help(unknown.help));
                     continue;
                 }
             };

@@ -13,13 +13,18 @@ use std::sync::Arc;
 
 /// Samples of a batch.
 const BATCH: usize = 2;
-/// The number of nets.
+/// The number of nets that begin with images or features, and of those that begin with sequences.
 const NETS: u64 = 400;
+const SEQUENCES: u64 = 300;
 
 /// A net under construction: its text, and PyTorch's outputs so far for each sample of the batch.
 struct PendingFile {
     text: String,
     values: Vec<Tensor>,
+    /// Whether sequences are (steps, features), not (features, steps), at this place of the author's code; `None` before the first layer
+    /// that needs one of them.
+    steps_first: Option<bool>,
+    is_of_sequences: bool,
     state: State,
     random: RandomChoices,
     layers: usize,
@@ -29,15 +34,17 @@ impl PendingFile {
     fn new(seed: u64) -> PendingFile {
         let (mut state, mut random) = (State::seeded(seed), RandomChoices::new(seed));
         let sizes = match random.below(5) {
+            _ if seed > NETS => vec![3 + random.below(5), 2 + random.below(4)],
             0 => vec![4 + random.below(20)],
             _ => vec![2 + random.below(3), 3 + random.below(4), 3 + random.below(4)],
         };
         let values: Vec<Tensor> = (0..BATCH).map(|_| state.random(&sizes)).collect();
         let text = match sizes[..] {
             [c, h, w] => format!("Input({h}x{w}x{c})"),
+            [steps, features] => format!("Input({steps}x{features})"),
             _ => format!("Input({})", sizes[0]),
         };
-        PendingFile { text, values, state, random, layers: 0 }
+        PendingFile { text, values, steps_first: None, is_of_sequences: seed > NETS, state, random, layers: 0 }
     }
 
     fn shape(&self) -> Vec<usize> {
@@ -220,9 +227,144 @@ impl PendingFile {
         }
     }
 
+    /// The author's code transposes a sequence if the next layer needs it.
+    fn transpose_to(&mut self, steps_first: bool) {
+        if self.steps_first.unwrap_or(true) != steps_first {
+            self.values = self.values.iter().map(Tensor::transposed).collect();
+        }
+        self.steps_first = Some(steps_first);
+    }
+
+    /// A layer that keeps each value in its place: the code may transpose back after it.
+    fn in_place(&mut self, steps_first: bool, layer: impl FnOnce(&mut PendingFile)) {
+        let before = self.steps_first.unwrap_or(steps_first);
+        self.transpose_to(steps_first);
+        layer(self);
+        if self.random.below(2) == 0 {
+            self.transpose_to(before);
+        }
+    }
+
+    /// Weight and bias of a convolution along time with a kernel of `size`.
+    fn kernel(&mut self, name: &str, filters: usize, channels: usize, size: usize) -> (Tensor, Tensor) {
+        let weight = self.state.parameter(&format!("{name}.weight"), &[filters, channels, size]);
+        (weight, self.state.parameter(&format!("{name}.bias"), &[filters]))
+    }
+
+    /// Weight and bias of a dense layer on each step.
+    fn of_steps(&mut self, name: &str, units: usize, features: usize) -> (Tensor, Tensor) {
+        let weight = self.state.parameter(&format!("{name}.weight"), &[units, features]);
+        (weight, self.state.parameter(&format!("{name}.bias"), &[units]))
+    }
+
+    fn on_sequence(&mut self) {
+        let [first, second] = self.shape()[..] else { panic!("a sequence") };
+        let (steps, features) = if self.steps_first == Some(false) { (second, first) } else { (first, second) };
+        let units = 2 + self.random.below(4);
+        let name = self.name();
+        match self.random.below(18) {
+            0..=2 if steps > 1 => {
+                self.transpose_to(false);
+                let (weight, bias) = self.kernel(&name, units, features, 2);
+                self.then(&format!("Conv(2, {units}) as {name}"), |x| x.conv1d(&weight, &bias));
+            }
+            3 if steps > 1 => {
+                self.transpose_to(false);
+                self.then("MaxPool(2)", |x| {
+                    let pairs =
+                        x.values.chunks(steps).flat_map(|row| row.chunks_exact(2).map(|two| two[0].max(two[1])));
+                    Tensor::new(&[features, steps / 2], pairs.collect())
+                });
+            }
+            4 | 5 => self.in_place(false, PendingFile::batch_norm),
+            6 => self.in_place(false, PendingFile::prelu),
+            7 | 8 => {
+                self.transpose_to(true);
+                let (weight, bias) = self.of_steps(&name, units, features);
+                self.then(&format!("Dense({units}) as {name}"), |x| x.by_step(|step| step.linear(&weight, &bias)));
+            }
+            9 => self.in_place(true, |draft| {
+                let gamma = draft.state.parameter(&format!("{name}.weight"), &[features]);
+                let beta = draft.state.parameter(&format!("{name}.bias"), &[features]);
+                draft.then(&format!("LayerNorm as {name}"), |x| {
+                    x.by_step(|step| step.group_norm(1).zip(&gamma, |a, b| a * b).zip(&beta, |a, b| a + b))
+                });
+            }),
+            10 => {
+                // A residual convolution.
+                self.transpose_to(false);
+                let (weight, bias) = self.kernel(&name, features, features, 1);
+                let text = format!("(Identity | Conv(1, {features}) as {name}) >> Add");
+                self.then(&text, |x| x.zip(&x.conv1d(&weight, &bias), |a, b| a + b));
+            }
+            11 if steps > 1 => {
+                // A branch that is flattened as it is, beside one that is convolved.
+                self.transpose_to(false);
+                let (weight, bias) = self.kernel(&name, units, features, 2);
+                let text = format!("(Flatten | Conv(2, {units}) as {name} >> Flatten) >> Concatenate");
+                self.then(&text, |x| x.flatten().cat(&x.conv1d(&weight, &bias).flatten()));
+            }
+            12 => {
+                self.transpose_to(true);
+                let (weight, bias) = self.of_steps(&name, units, features);
+                let text = format!("(Flatten | Dense({units}) as {name} >> Flatten) >> Concatenate");
+                self.then(&text, |x| x.flatten().cat(&x.by_step(|step| step.linear(&weight, &bias)).flatten()));
+            }
+            13 => {
+                self.transpose_to(false);
+                self.then("GlobalPool(avg)", Tensor::global_mean);
+            }
+            14 => self.then("Flatten", Tensor::flatten),
+            _ => {
+                // Neither order: the functions below have the features first.
+                let as_features = |draft: &mut PendingFile| {
+                    if draft.steps_first != Some(false) {
+                        draft.values = draft.values.iter().map(Tensor::transposed).collect();
+                    }
+                };
+                let choice = [0, 1, 2, 3, 6, 7, 8, 9][self.random.below(8)];
+                as_features(self);
+                self.any(choice);
+                as_features(self);
+            }
+        }
+    }
+
+    /// Features become a sequence, as the layer after it has it.
+    fn to_sequence(&mut self) {
+        let features = 2;
+        let steps = self.len() / features;
+        let name = self.name();
+        let steps_first = self.random.below(2) == 0;
+        self.steps_first = Some(steps_first);
+        if steps_first {
+            let (weight, bias) = self.of_steps(&name, 3, features);
+            self.then(&format!("Reshape({steps}x{features}) >> Dense(3) as {name}"), |x| {
+                x.view(&[steps, features]).by_step(|step| step.linear(&weight, &bias))
+            });
+        } else {
+            let (weight, bias) = self.kernel(&name, 3, features, 2);
+            self.then(&format!("Reshape({steps}x{features}) >> Conv(2, 3) as {name}"), |x| {
+                x.view(&[features, steps]).conv1d(&weight, &bias)
+            });
+        }
+    }
+
+    /// The outputs in netc's order.
+    fn outputs(&self) -> Vec<f64> {
+        let is_turned = self.shape().len() == 2 && self.steps_first == Some(false);
+        let in_order = |y: &Tensor| if is_turned { y.transposed() } else { y.channels_last() };
+        self.values.iter().flat_map(|y| in_order(y).values).collect()
+    }
+
     fn step(&mut self) {
+        let len = self.len();
         match self.shape().len() {
             3 => self.on_image(),
+            2 => self.on_sequence(),
+            _ if self.is_of_sequences && len > 2 && len.is_multiple_of(2) && self.random.below(3) == 0 => {
+                self.to_sequence();
+            }
             _ => self.on_features(),
         }
     }
@@ -253,7 +395,8 @@ fn nets_by_chance_give_what_pytorch_computes_or_are_refused() {
     let folder = tempfile::tempdir().expect("a folder");
     let (mut equal, mut refused, mut permuted) = (0, 0, 0);
     let mut wrong = Vec::new();
-    for seed in 1..=NETS {
+    let (mut equal_sequences, mut refused_sequences) = (0, 0);
+    for seed in 1..=NETS + SEQUENCES {
         let mut draft = PendingFile::new(seed);
         let inputs = draft.values.clone();
         let steps = 2 + draft.random.below(7);
@@ -273,18 +416,18 @@ fn nets_by_chance_give_what_pytorch_computes_or_are_refused() {
         }
         match netc(folder.path(), &draft, &inputs) {
             Ok(found) => {
-                let right: Vec<f64> = draft.values.iter().flat_map(|y| y.channels_last().values).collect();
+                let right = draft.outputs();
                 let largest = right.iter().fold(1.0, |most: f64, value| most.max(value.abs()));
                 let apart = found.iter().zip(&right).map(|(a, b)| (f64::from(*a) - b).abs()).fold(0.0, f64::max);
                 if apart > 1e-3 * largest {
                     wrong.push(format!("net {seed} is {apart:e} apart: {}", draft.text));
                 }
-                equal += 1;
-                permuted += usize::from(draft.text.contains("Flatten"));
+                *if draft.is_of_sequences { &mut equal_sequences } else { &mut equal } += 1;
+                permuted += usize::from(!draft.is_of_sequences && draft.text.contains("Flatten"));
             }
             Err((Code::AxisOrder, messages)) => {
                 assert!(messages.contains("the axis order of the values of `"), "net {seed}: {messages}");
-                refused += 1;
+                *if draft.is_of_sequences { &mut refused_sequences } else { &mut refused } += 1;
             }
             Err((_, messages)) => wrong.push(format!("net {seed}: {}\n{messages}", draft.text)),
         }
@@ -294,5 +437,10 @@ fn nets_by_chance_give_what_pytorch_computes_or_are_refused() {
     assert!(
         equal > 3 * refused && refused > 0 && permuted > 50,
         "{equal} equal, {refused} refused, {permuted} flattened"
+    );
+    // Of sequences, more do not show where they are transposed.
+    assert!(
+        equal_sequences > refused_sequences && refused_sequences > 0,
+        "{equal_sequences} sequences equal, {refused_sequences} refused"
     );
 }

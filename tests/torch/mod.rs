@@ -88,6 +88,28 @@ impl Tensor {
         Tensor::new(&[filters, out_h, out_w], out)
     }
 
+    /// `conv1d(x, weight, bias)` with a weight of (out, in, size), on (features, steps).
+    pub fn conv1d(&self, weight: &Tensor, bias: &Tensor) -> Tensor {
+        let (&[channels, steps], &[filters, depth, size]) = (&self.shape[..], &weight.shape[..]) else {
+            panic!("a sequence and a kernel")
+        };
+        let out = self.view(&[channels, 1, steps]).conv2d(&weight.view(&[filters, depth, 1, size]), bias, 0, 1);
+        out.view(&[filters, steps + 1 - size])
+    }
+
+    /// Each row of (steps, features) by itself: `linear`, `layer_norm`.
+    pub fn by_step(&self, function: impl Fn(&Tensor) -> Tensor) -> Tensor {
+        let &[steps, features] = &self.shape[..] else { panic!("a sequence") };
+        let rows = self.values.chunks(features).map(|row| function(&Tensor::new(&[features], row.to_vec())));
+        let rows: Vec<Tensor> = rows.collect();
+        Tensor::new(&[steps, rows[0].values.len()], rows.into_iter().flat_map(|row| row.values).collect())
+    }
+
+    /// `transpose(-2, -1)` of a sequence.
+    pub fn transposed(&self) -> Tensor {
+        self.permute(&[1, 0])
+    }
+
     /// `conv_transpose2d(x, weight, bias, stride=2)` with a weight of (in, out, height, width).
     pub fn conv_transpose2d(&self, weight: &Tensor, bias: &Tensor) -> Tensor {
         let (&[channels, height, width], &[_, filters, kh, kw]) = (&self.shape[..], &weight.shape[..]) else {

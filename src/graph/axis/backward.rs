@@ -28,10 +28,13 @@ impl AxisRule {
                 }
                 _ => None,
             },
-            AxisRule::Steps => Some(Order::Same),
-            // A convolution along time before it has its features last.
-            AxisRule::Sequence => (rank == 2).then_some(Order::Same),
-            AxisRule::Unknown | AxisRule::AlongTime | AxisRule::Features => None,
+            // Sequences have the order of the layers around them.
+            AxisRule::Steps | AxisRule::StepsInPlace => Some(Order::Same),
+            AxisRule::Unknown
+            | AxisRule::AlongTime
+            | AxisRule::AlongTimeInPlace
+            | AxisRule::Sequence
+            | AxisRule::Features => None,
         }
     }
 }

@@ -9,7 +9,7 @@ pub(super) struct Edges<'g> {
     pub inputs: &'g [&'g TensorType],
     pub orders: &'g [Order],
     pub output: &'g TensorType,
-    /// The order that the consumers of the output need.
+    /// The order that the consumers of the output need; of a sequence, the order that all layers around it give it.
     pub wanted: Option<&'g Order>,
     /// Whether layers that act on the steps of a sequence read the output.
     pub steps: bool,
@@ -26,6 +26,10 @@ pub(super) enum Mixed {
 
 const AS_IMAGE: &str = "`Reshape(CxHxW) >> Transpose([0, 2, 3, 1])` makes an image of values that come channel by channel; values that come \
     pixel by pixel begin as an image, `Input(HxWxC)`";
+const AS_SEQUENCE: &str = "`Reshape(FxT) >> Transpose([0, 2, 1])` makes a sequence of values that come feature by feature; values that come step by \
+    step begin as a sequence, `Input(TxF)`, or are transposed twice after `Reshape(TxF)`";
+const TRANSPOSED: &str = "`Transpose([0, 2, 1])` before it: the file has the values feature by feature, as PyTorch flattens (batch, features, steps); \
+    the same twice: step by step, as of (batch, steps, features)";
 const BEFORE_FLATTEN: &str = "let it act on the image, before `Flatten`";
 const MIRROR: &str = "write what the file's framework computes on its own axes: `Transpose([0, 3, 1, 2])` first makes (channels, height, width) of an image";
 
@@ -40,7 +44,7 @@ impl AxisRule {
             AxisRule::Channels => match (&orders[0], inputs[0].sizes.len()) {
                 (order, 1) => Ok(order.clone()),
                 (order, _) if order.agrees(&Order::Same, inputs[0]) => Ok(order.clone()),
-                (Order::ChannelsFirst, 2 | 3) => Ok(Order::ChannelsFirst),
+                (order @ (Order::ChannelsFirst | Order::Turned(_)), 2 | 3) => Ok(order.clone()),
                 _ => other(
                     format!(
                         "looks along the last axis of {}, which the file's framework does not have last",
@@ -62,6 +66,7 @@ impl AxisRule {
             },
             AxisRule::Reduce => match (&orders[0], inputs[0]) {
                 (order, of) if order.agrees(&Order::Same, of) => Ok(Order::Same),
+                (Order::Turned(_), _) if output.sizes.len() < 2 => Ok(Order::Same),
                 (order, of) if of.sizes.len() > 1 && order.agrees(&Order::ChannelsFirst, of) => {
                     Ok(if output.sizes.len() > 1 { Order::ChannelsFirst } else { Order::Same })
                 }
@@ -71,20 +76,27 @@ impl AxisRule {
                     AS_IMAGE,
                 ),
             },
-            AxisRule::AlongTime => {
-                let last = orders[0].agrees(&Order::Same, inputs[0]);
-                match last || orders[0].agrees(&Order::ChannelsFirst, inputs[0]) {
-                    true if output.sizes.len() > 1 => Ok(wanted.cloned().unwrap_or(Order::ChannelsFirst)),
-                    true => Ok(Order::Same),
-                    false => {
-                        other(format!("takes {} for a sequence, in an order that it does not have", inputs[0]), MIRROR)
-                    }
-                }
+            AxisRule::AlongTime | AxisRule::AlongTimeInPlace if !orders[0].is_of_axes(inputs[0]) => {
+                other(format!("takes {} for a sequence, in an order that it does not have", inputs[0]), MIRROR)
             }
+            AxisRule::AlongTime if output.sizes.len() > 1 => Ok(wanted.cloned().unwrap_or(Order::ChannelsFirst)),
+            AxisRule::AlongTime => Ok(Order::Same),
+            AxisRule::AlongTimeInPlace => match (&orders[0], wanted) {
+                (turned @ Order::Turned(_), _) | (_, Some(turned @ Order::Turned(_))) => Ok(turned.clone()),
+                (order, _) if order.agrees(&Order::ChannelsFirst, inputs[0]) => Ok(Order::ChannelsFirst),
+                _ => Ok(Order::Turned("(features, steps) for a normalisation and (steps, features) before it".into())),
+            },
             AxisRule::Features => Ok(wanted.cloned().unwrap_or(Order::Same)),
-            AxisRule::Sequence | AxisRule::Steps => {
-                match orders.iter().zip(inputs).all(|(order, of)| order.agrees(&Order::Same, of)) {
-                    true => Ok(Order::Same),
+            AxisRule::Sequence | AxisRule::Steps | AxisRule::StepsInPlace => {
+                let takes = |(order, of): (&Order, &&TensorType)| {
+                    matches!(order, Order::Turned(_)) || order.agrees(&Order::Same, of)
+                };
+                match orders.iter().zip(inputs).all(takes) {
+                    true => Ok(match (self, &orders[0], wanted) {
+                        (AxisRule::StepsInPlace, turned @ Order::Turned(_), _) => turned.clone(),
+                        (_, _, Some(turned @ Order::Turned(_))) if output.sizes.len() == 2 => turned.clone(),
+                        _ => Order::Same,
+                    }),
                     false => other(
                         format!("takes {} in an order that the file's framework does not have", inputs[0]),
                         MIRROR,
@@ -93,6 +105,15 @@ impl AxisRule {
             }
             AxisRule::Reshape => {
                 let Some(segments) = orders[0].segments(inputs[0]) else {
+                    if let Order::Turned(orders) = &orders[0] {
+                        return other(
+                            format!(
+                                "flattens {}, which the file's framework has as {orders}: the file does not show which it flattens",
+                                inputs[0]
+                            ),
+                            TRANSPOSED,
+                        );
+                    }
                     return other(
                         format!("reshapes {}, of which a size is open", inputs[0]),
                         "give the size a number in `Input`",
@@ -101,15 +122,28 @@ impl AxisRule {
                 let order = Order::of_segments(segments, output);
                 // Pixels that become steps.
                 if steps && are_steps(inputs[0], output) && orders[0] == Order::ChannelsFirst {
-                    return Ok(Order::Same);
+                    return Ok(wanted
+                        .filter(|wanted| matches!(wanted, Order::Turned(_)))
+                        .unwrap_or(&Order::Same)
+                        .clone());
                 }
-                // The file's framework would make another image of them.
-                match output.image().is_some() && wanted.is_some_and(|wanted| !order.agrees(wanted, output)) {
-                    true => other(
+                match (output.sizes.len(), wanted) {
+                    (2, Some(turned @ Order::Turned(orders))) if !order.agrees(turned, output) => other(
+                        format!(
+                            "makes {output}, which the file's framework has as {orders}: the file does not show which it makes"
+                        ),
+                        AS_SEQUENCE,
+                    ),
+                    // The file's framework would make another sequence, or image, of them.
+                    (2, Some(Order::ChannelsFirst)) if !order.agrees(&Order::ChannelsFirst, output) => other(
+                        format!("makes {output} of values that are in another order in the file's framework"),
+                        AS_SEQUENCE,
+                    ),
+                    (3, Some(wanted)) if !order.agrees(wanted, output) => other(
                         format!("makes {output} of values that are in another order in the file's framework"),
                         AS_IMAGE,
                     ),
-                    false => Ok(order),
+                    _ => Ok(order),
                 }
             }
             AxisRule::Transpose(order) => transposed(order, edges),
@@ -132,6 +166,7 @@ fn merged(rule: &AxisRule, edges: &Edges<'_>) -> Result<Order, Mixed> {
     };
     let mut whole: Option<(usize, &Order)> = None;
     let mut spread = false;
+    let mut turned: Option<&Order> = None;
     for (index, (order, of)) in orders.iter().zip(inputs).enumerate() {
         let narrow = Some(index) == gate || !of.agrees(output);
         if narrow {
@@ -143,6 +178,7 @@ fn merged(rule: &AxisRule, edges: &Edges<'_>) -> Result<Order, Mixed> {
             continue;
         }
         match whole {
+            _ if matches!(order, Order::Turned(_)) => turned = Some(order),
             None => whole = Some((index, order)),
             Some((_, first)) if first.agrees(order, of) => {}
             // The plain one may still be free to choose.
@@ -154,9 +190,15 @@ fn merged(rule: &AxisRule, edges: &Edges<'_>) -> Result<Order, Mixed> {
             }
         }
     }
+    if let Some(turned) = turned {
+        return match whole {
+            Some((input, order)) if !order.is_of_axes(output) => Err(Mixed::Orders { input, order: Order::Same }),
+            _ => Ok(turned.clone()),
+        };
+    }
     match whole {
         // A value per channel is broadcast over an image, whose channels the file's framework has first.
-        Some((input, order)) if spread && !order.agrees(&Order::ChannelsFirst, output) => {
+        Some((input, order)) if spread && output.sizes.len() > 2 && !order.agrees(&Order::ChannelsFirst, output) => {
             Err(Mixed::Orders { input, order: Order::ChannelsFirst })
         }
         Some((_, order)) => Ok(order.clone()),
@@ -170,6 +212,14 @@ fn transposed(order: &[usize], edges: &Edges<'_>) -> Result<Order, Mixed> {
     let to_image = matches!(edges.wanted, Some(Order::ChannelsFirst));
     match (from, order) {
         _ if stays => Ok(from.clone()),
+        // Around what the net transposes itself, the file's framework may transpose it once more.
+        (Order::Same | Order::ChannelsFirst | Order::Turned(_), [1, 0])
+            if matches!(edges.wanted, Some(Order::Turned(_))) =>
+        {
+            Ok(edges.wanted.cloned().unwrap_or(Order::Same))
+        }
+        // The net says itself which axis comes first.
+        (Order::Turned(_), [1, 0]) => Ok(if to_image { Order::ChannelsFirst } else { Order::Same }),
         // An explicit transpose to the axes of the file's framework, or back.
         (Order::ChannelsFirst, [2, 0, 1] | [1, 0]) => Ok(Order::Same),
         (Order::Same, [1, 2, 0] | [1, 0]) if to_image => Ok(Order::ChannelsFirst),
@@ -197,7 +247,7 @@ fn sliced(from: usize, to: usize, edges: &Edges<'_>) -> Result<Order, Mixed> {
     let of = inputs[0];
     match &orders[0] {
         Order::Same => Ok(Order::Same),
-        Order::ChannelsFirst if of.sizes.len() == 3 => Ok(Order::ChannelsFirst),
+        order @ (Order::ChannelsFirst | Order::Turned(_)) if of.sizes.len() > 1 => Ok(order.clone()),
         Order::Segments(list) if of.sizes.len() == 1 => {
             let mut part = Vec::new();
             let mut start = 0;
@@ -247,6 +297,11 @@ fn concatenated(axis: usize, edges: &Edges<'_>) -> Result<Order, Mixed> {
     }
     if all(&Order::Same) {
         return Ok(Order::Same);
+    }
+    if let Some(turned) = orders.iter().find(|order| matches!(order, Order::Turned(_)))
+        && orders.iter().zip(inputs).all(|(order, of)| order.is_of_axes(of))
+    {
+        return Ok(turned.clone());
     }
     Err(Mixed::Other(
         format!("joins branches along axis {}, which the file's framework has in different orders", axis + 1),

@@ -13,6 +13,9 @@ pub enum Order {
     ChannelsFirst,
     /// A list of segments, each of which is plain or an image flattened with its channels first.
     Segments(Vec<Segment>),
+    /// A sequence that layers around it have as (features, steps) and others as (steps, features), where it says: the file's framework
+    /// transposes it, but not where. Each layer takes it as it needs it; once flattened, its order is unknown.
+    Turned(Arc<str>),
     /// Unknown.
     Unknown(Arc<Unknown>),
 }
@@ -80,6 +83,9 @@ impl Order {
         let len = of.len()?;
         match self {
             Order::Same => Some(joined([Segment::plain(len)])),
+            Order::Turned(_) => {
+                Order::ChannelsFirst.segments(of).filter(|list| list.iter().all(|segment| segment.is_plain()))
+            }
             Order::ChannelsFirst => {
                 let channels = of.channels().known()?;
                 Some(joined([Segment { pixels: len / channels.max(1), channels }]))
@@ -101,11 +107,17 @@ impl Order {
         }
     }
 
+    /// Whether a tensor is a sequence, or an image, with its last axis first or last.
+    pub(super) fn is_of_axes(&self, of: &TensorType) -> bool {
+        matches!(self, Order::Turned(_)) || self.agrees(&Order::Same, of) || self.agrees(&Order::ChannelsFirst, of)
+    }
+
     /// Whether both are the same order of a tensor.
     pub fn agrees(&self, other: &Order, of: &TensorType) -> bool {
         match (self, other) {
             (Order::Unknown(_), _) | (_, Order::Unknown(_)) => false,
             _ if self == other => true,
+            (Order::Turned(_), Order::Turned(_)) => true,
             _ => self.segments(of).is_some_and(|own| other.segments(of) == Some(own)),
         }
     }

@@ -1,5 +1,7 @@
 //! Axis rules of operations, and kinds of parameters.
 
+use crate::tensor::TensorType;
+
 /// How the axis order of an operation's output follows from that of its inputs.
 #[derive(Clone, Debug, PartialEq)]
 pub enum AxisRule {
@@ -17,6 +19,9 @@ pub enum AxisRule {
     /// Along a sequence (time, features): convolutions, pools. PyTorch has the features first there, and transposes what comes in
     /// another order. The output is a sequence, or plain features.
     AlongTime,
+    /// On a sequence whose features PyTorch has first, each value in its place: a batch normalisation. A transpose before it may be
+    /// undone after it.
+    AlongTimeInPlace,
     /// On all features together: a dense layer. It takes any order, and its output can have any.
     Features,
     /// On values that the file's framework has in the same order: indices, the steps of a sequence.
@@ -24,6 +29,8 @@ pub enum AxisRule {
     /// On the steps of a sequence, or tokens, whose features stand together in the file's framework too. Where they are the
     /// pixels of an image, that framework has moved its channels after them.
     Steps,
+    /// As `Steps`, each value in its place: a layer normalisation. A transpose before it may be undone after it.
+    StepsInPlace,
     /// The same values, row-major, in another shape. The file's framework reshapes too.
     Reshape,
     /// Output axis i is input axis `order[i]`, both without the batch.
@@ -36,6 +43,17 @@ pub enum AxisRule {
     Concatenate { axis: usize },
     /// Inputs of the same order, weighted by the values of one of them.
     Mixture { gate: usize },
+}
+
+impl AxisRule {
+    /// A layer with a value per channel, where the file's framework has the channels: first in an image or a sequence.
+    pub fn of_channels(input: &TensorType) -> AxisRule {
+        match input.sizes.len() {
+            3 if input.batched => AxisRule::Image,
+            2 => AxisRule::AlongTimeInPlace,
+            _ => AxisRule::Channels,
+        }
+    }
 }
 
 /// The kind of a parameter, which decides how each framework stores it and which axis orders permute it.

@@ -1,7 +1,7 @@
 //! Propagation of axis orders through a graph.
 
 use super::forward::{Edges, Mixed};
-use super::{AxisRule, Order, Unknown};
+use super::{AxisRule, Order, Unknown, sequence};
 use crate::graph::{Graph, Node, NodeId};
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -34,10 +34,11 @@ impl AxisOrders {
     pub fn of(graph: &Graph, net: &str) -> AxisOrders {
         let rules: Vec<AxisRule> =
             graph.ids().map(|id| graph.node(id).operation.axis_rule(&graph.input_types(id))).collect();
+        let sequences = sequence::orders(graph, &rules);
         let mut chosen: HashMap<NodeId, Order> = HashMap::new();
         let mut rounds = 0;
         loop {
-            let wanted = wanted(graph, net, &rules, &chosen);
+            let wanted = wanted(graph, net, &rules, &sequences, &chosen);
             let (orders, open) = forward(graph, net, &rules, &wanted);
             let known = chosen.len();
             for (node, order) in open {
@@ -66,8 +67,14 @@ fn cuts<'g>(node: &'g Node, net: &str) -> impl DoubleEndedIterator<Item = &'g Cu
     node.cuts.iter().filter(move |cut| *cut.net == *net)
 }
 
-/// The order that consumers need of each layer's output.
-fn wanted(graph: &Graph, net: &str, rules: &[AxisRule], chosen: &HashMap<NodeId, Order>) -> Vec<Option<Order>> {
+/// The order that consumers need of each layer's output; of a sequence, the order that the layers around it give it.
+fn wanted(
+    graph: &Graph,
+    net: &str,
+    rules: &[AxisRule],
+    sequences: &[Option<Order>],
+    chosen: &HashMap<NodeId, Order>,
+) -> Vec<Option<Order>> {
     let mut wanted: Vec<Option<Order>> = vec![None; graph.nodes.len()];
     let consumers = graph.consumers();
     for id in graph.ids().rev() {
@@ -79,7 +86,11 @@ fn wanted(graph: &Graph, net: &str, rules: &[AxisRule], chosen: &HashMap<NodeId,
                 rules[consumer.0].backward(output, &to.output, wanted[consumer.0].as_ref())
             })
         };
-        let own = by_cut.or_else(|| chosen.get(&id).cloned()).or_else(by_consumers);
+        let of_sequence = by_cut.or_else(|| sequences[id.0].clone());
+        // Only the layers around a sequence that comes in say how it comes.
+        let is_given = node.inputs.is_empty() && sequence::is_sequence(output);
+        let of_others = || chosen.get(&id).cloned().or_else(by_consumers);
+        let own = of_sequence.or_else(|| (!is_given).then(of_others).flatten());
         // An image output is an image in the file's framework too.
         let given = || (graph.outputs.contains(&id) && output.image().is_some()).then_some(Order::ChannelsFirst);
         wanted[id.0] = own.or_else(given);
@@ -92,8 +103,8 @@ fn read_as_steps(graph: &Graph, rules: &[AxisRule]) -> Vec<bool> {
     let (consumers, mut steps) = (graph.consumers(), vec![false; graph.nodes.len()]);
     for id in graph.ids().rev() {
         steps[id.0] = consumers[id.0].iter().any(|&consumer| match rules[consumer.0] {
-            AxisRule::Steps => true,
-            AxisRule::Pointwise | AxisRule::Channels => steps[consumer.0],
+            AxisRule::Steps | AxisRule::StepsInPlace => true,
+            AxisRule::Pointwise | AxisRule::Channels | AxisRule::AlongTimeInPlace => steps[consumer.0],
             _ => false,
         });
     }
@@ -152,10 +163,13 @@ fn forward(
     (orders, open)
 }
 
-/// The order of a net's input: an image has its channels first, unless an explicit transpose follows.
+/// The order of a net's input: an image has its channels first, unless an explicit transpose follows; a sequence has the order of
+/// the layers around it.
 fn begin(node: &Node, wanted: Option<&Order>) -> Order {
-    match (node.output.image(), wanted) {
-        (Some(_), Some(Order::Same)) | (None, _) => Order::Same,
-        (Some(_), _) => Order::ChannelsFirst,
+    match (node.output.sizes.len(), wanted) {
+        (2, Some(order @ (Order::ChannelsFirst | Order::Turned(_)))) => order.clone(),
+        (_, Some(Order::Same)) => Order::Same,
+        (_, _) if node.output.image().is_some() => Order::ChannelsFirst,
+        _ => Order::Same,
     }
 }

@@ -192,8 +192,7 @@ impl Operation for PRelu {
         match (&self.dense, &self.axes[..]) {
             (Some(_), _) if inputs[0].sizes.len() > 1 => AxisRule::Steps,
             (Some(_), _) => AxisRule::Features,
-            (None, [-1]) if inputs[0].image().is_some() => AxisRule::Image,
-            (None, [-1]) => AxisRule::Channels,
+            (None, [-1]) => AxisRule::of_channels(inputs[0]),
             (None, _) => AxisRule::Pointwise,
         }
     }

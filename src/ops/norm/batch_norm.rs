@@ -123,7 +123,7 @@ impl Operation for BatchNorm {
 
     fn axis_rule(&self, inputs: &[&TensorType]) -> AxisRule {
         // The file's framework normalises the channels of an image or a sequence too, not its last axis.
-        if inputs[0].image().is_some() { AxisRule::Image } else { AxisRule::Channels }
+        AxisRule::of_channels(inputs[0])
     }
 
     fn evaluate(&self, inputs: &[&ArrayD<f64>], parameters: &[&ArrayD<f64>]) -> ArrayD<f64> {

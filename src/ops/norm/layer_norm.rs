@@ -82,7 +82,7 @@ impl Operation for LayerNorm {
     }
 
     fn axis_rule(&self, inputs: &[&TensorType]) -> AxisRule {
-        if inputs[0].sizes.len() == 2 { AxisRule::Steps } else { AxisRule::Channels }
+        if inputs[0].sizes.len() == 2 { AxisRule::StepsInPlace } else { AxisRule::Channels }
     }
 
     fn evaluate(&self, inputs: &[&ArrayD<f64>], parameters: &[&ArrayD<f64>]) -> ArrayD<f64> {

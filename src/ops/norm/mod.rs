@@ -208,7 +208,7 @@ impl Operation for GroupNorm {
     }
 
     fn axis_rule(&self, inputs: &[&TensorType]) -> AxisRule {
-        if inputs[0].image().is_some() { AxisRule::Image } else { AxisRule::Channels }
+        AxisRule::of_channels(inputs[0])
     }
 
     fn evaluate(&self, inputs: &[&ArrayD<f64>], parameters: &[&ArrayD<f64>]) -> ArrayD<f64> {

@@ -159,7 +159,7 @@ impl Operation for PositionEmbedding {
     }
 
     fn axis_rule(&self, _: &[&TensorType]) -> AxisRule {
-        AxisRule::Steps
+        AxisRule::StepsInPlace
     }
 
     fn evaluate(&self, inputs: &[&ArrayD<f64>], parameters: &[&ArrayD<f64>]) -> ArrayD<f64> {

@@ -3,7 +3,7 @@
 use super::refused_order::Unordered;
 use super::report::{FileReport, shortened};
 use crate::diagnostics::Diagnostics;
-use crate::graph::axis::{AxisOrders, Order, Segment, Unknown};
+use crate::graph::axis::{AxisOrders, AxisRule, Order, Segment, Unknown};
 use crate::graph::{Graph, NodeId, ParameterId, ParameterKind};
 use crate::request::WeightsRequest;
 use std::sync::Arc;
@@ -128,6 +128,8 @@ fn layer_arrangement(
         }
         // The channels of an image have the same order in both frameworks; the values of features may not.
         ParameterKind::Vector if node.output.sizes.len() == 1 => arrangement.columns = of_output(),
+        // A position embedding stands with its steps first, as attention has them.
+        ParameterKind::Values if matches!(output, Order::Turned(_)) && has_steps_first(graph, layer) => {}
         ParameterKind::Values if !output.agrees(&Order::Same, &node.output) => {
             let help = "with `alpha_axes=-1` it has one slope per channel, as in PyTorch";
             return Err(unknown(
@@ -140,6 +142,11 @@ fn layer_arrangement(
         _ => {}
     }
     Ok(arrangement)
+}
+
+fn has_steps_first(graph: &Graph, layer: NodeId) -> bool {
+    let rule = graph.node(layer).operation.axis_rule(&graph.input_types(layer));
+    matches!(rule, AxisRule::Steps | AxisRule::StepsInPlace)
 }
 
 fn known(order: &Order) -> Result<&Order, Arc<Unknown>> {

@@ -70,6 +70,15 @@ impl TensorFile {
 
     /// `count` values of a tensor in row-major order, from the value `first` on.
     fn values(&self, entry: &Entry, location: &Location, first: usize, count: usize) -> Result<Vec<f32>, StoreError> {
+        let mut values = self.stored(entry, location, first, count)?;
+        if location.negated {
+            values.iter_mut().for_each(|value| *value = -*value);
+        }
+        Ok(values)
+    }
+
+    /// As `values`, with the signs of the file.
+    fn stored(&self, entry: &Entry, location: &Location, first: usize, count: usize) -> Result<Vec<f32>, StoreError> {
         match &location.axes {
             None => self.contiguous(entry, location, first, count),
             Some(axes) => {

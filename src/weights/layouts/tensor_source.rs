@@ -20,6 +20,8 @@ pub(crate) struct Location {
     pub start: u64,
     /// The size of each axis and its stride in values; none for values in row-major order without gaps.
     pub axes: Option<Vec<(usize, usize)>>,
+    /// Whether the values have the other sign than those in the file.
+    pub negated: bool,
 }
 
 /// How the values of an entry follow from tensors.

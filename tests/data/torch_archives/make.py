@@ -44,6 +44,16 @@ strided = dict(state)
 strided["conv.weight"] = state["conv.weight"].to(memory_format=torch.channels_last)
 strided["fc.weight"] = torch.nn.Parameter(state["fc.weight"].t().contiguous().t())
 torch.save(strided, "strided.pth")
+# Values whose sign PyTorch has yet to change when it reads them.
+negated = dict(state)
+for name in ["conv.weight", "fc.bias"]:
+    negated[name] = torch._neg_view(-state[name])
+negated["fc.weight"] = torch._neg_view((-state["fc.weight"]).t().contiguous().t())
+torch.save(negated, "negated.pth")
+# Values that stand in the file once.
+expanded = {"fc.bias": torch.tensor([2.0]).expand(3), "fc.weight": torch.tensor([[1.0], [2.0], [3.0]]).expand(3, 2)}
+torch.save(expanded, "expanded.pth")
+torch.save({"fc.bias": torch.tensor([2.0]).expand(1 << 40)}, "too_far_expanded.pth")
 torch.save({name: tensor.half() for name, tensor in state.items()}, "half.pth")
 torch.save({name: tensor.bfloat16() for name, tensor in state.items()}, "bfloat16.pth")
 torch.save(state, "legacy.pth", _use_new_zipfile_serialization=False)

@@ -63,7 +63,7 @@ impl Declared {
 
     /// The tensor of a file whose data begin at this byte.
     pub fn at(self, data: u64) -> Tensor {
-        let location = Location { file: 0, start: data + self.start, axes: None };
+        let location = Location { file: 0, start: data + self.start, axes: None, negated: false };
         Tensor { name: self.name, number: self.number, shape: self.shape, location }
     }
 }

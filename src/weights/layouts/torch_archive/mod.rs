@@ -7,6 +7,7 @@ use super::hdf5_file::corrupt;
 use super::tensor_file::TensorFile;
 use super::tensor_source::{Location, Tensor};
 use super::{wrappers, zip_file};
+use crate::h5::MAX_EXPANSION;
 use crate::request::Layout;
 use crate::weights::bind::axis_permutation::Framework;
 use crate::weights::store::{MAX_TENSOR_BYTES, Store, StoreError};
@@ -61,10 +62,18 @@ pub(crate) fn open(path: &Path, mut archive: ZipArchive<File>) -> Result<Box<dyn
                 start
             }
         };
+        let elements: usize = tensor.shape.iter().product();
+        if elements > storage.elements.saturating_mul(MAX_EXPANSION as usize) {
+            let what = format!(
+                "it repeats the {} values of its storage to {elements}, as `expand` does: save `tensor.contiguous()`",
+                storage.elements
+            );
+            return Err(StoreError::TooLarge { location: name.into(), what });
+        }
         let start = start + (tensor.offset * storage.number.bytes()) as u64;
         let axes = (!is_contiguous(tensor))
             .then(|| tensor.shape.iter().copied().zip(tensor.strides.iter().copied()).collect());
-        let location = Location { file: 0, start, axes };
+        let location = Location { file: 0, start, axes, negated: tensor.negated };
         let name = name.to_string();
         tensors.push(Tensor { name, number: storage.number, shape: tensor.shape.clone(), location });
     }

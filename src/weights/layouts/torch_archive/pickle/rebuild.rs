@@ -17,8 +17,10 @@ impl Machine<'_> {
         match (function, &arguments[..]) {
             (Global::OrderedDict, _) => Ok(self.new_dict()),
             (Global::Size, [sizes, ..]) => Ok(sizes.clone()),
-            (Global::RebuildTensor, [Value::Storage(storage), offset, shape, strides, ..]) => {
-                let tensor = self.tensor(storage, offset, shape, strides)?;
+            (Global::RebuildTensor, [Value::Storage(storage), offset, shape, strides, rest @ ..]) => {
+                // After `requires_grad` and `backward_hooks`.
+                let negated = rest.get(2).map_or(Ok(false), |metadata| self.is_negated(metadata))?;
+                let tensor = Tensor { negated, ..self.tensor(storage, offset, shape, strides)? };
                 Ok(Value::Tensor(Rc::new(tensor)))
             }
             (Global::RebuildParameter, [tensor @ Value::Tensor(_), ..]) => Ok(tensor.clone()),
@@ -49,6 +51,31 @@ impl Machine<'_> {
         Err(self.damaged("its pickle describes the storage of a tensor with wrong arguments"))
     }
 
+    /// Whether the metadata of a view say that its values are those of the storage with the other sign.
+    fn is_negated(&self, metadata: &Value) -> Result<bool, StoreError> {
+        let entries = match metadata {
+            Value::Other => return Ok(false),
+            Value::Dict(index) => &self.dicts[*index],
+            _ => return Err(self.damaged("its pickle describes a tensor with wrong arguments")),
+        };
+        let mut negated = false;
+        for (key, value) in entries {
+            match (key, value) {
+                (_, Value::Int(0)) => {}
+                (Value::Text(key), Value::Int(1)) if **key == *"neg" => negated = true,
+                (key, _) => {
+                    let key = if let Value::Text(key) = key { key } else { "?" };
+                    let what = format!(
+                        "it contains a view of a tensor with the property `{key}`, which netc does not read: save \
+                         `tensor.resolve_conj().resolve_neg()`, a tensor with values of its own"
+                    );
+                    return Err(StoreError::Refused { location: self.location.into(), what });
+                }
+            }
+        }
+        Ok(negated)
+    }
+
     fn tensor(
         &self,
         storage: &Rc<Storage>,
@@ -76,10 +103,9 @@ impl Machine<'_> {
             .iter()
             .zip(&strides)
             .try_fold(offset, |last, (&size, &stride)| last.checked_add(size.saturating_sub(1).checked_mul(stride)?));
-        // A tensor that repeats its values (a stride of 0) would take more memory than the file has bytes.
-        if elements > 0 && last.is_none_or(|last| last >= storage.elements) || elements > storage.elements {
+        if elements > 0 && last.is_none_or(|last| last >= storage.elements) {
             return Err(wrong());
         }
-        Ok(Tensor { storage: Rc::clone(storage), offset, shape, strides })
+        Ok(Tensor { storage: Rc::clone(storage), offset, shape, strides, negated: false })
     }
 }

@@ -54,7 +54,10 @@ pub(crate) struct Tensor {
     pub storage: Rc<Storage>,
     pub offset: usize,
     pub shape: Vec<usize>,
+    /// 0 along an axis whose values are the same (`expand`).
     pub strides: Vec<usize>,
+    /// Whether its values have the other sign than those of the storage.
+    pub negated: bool,
 }
 
 impl Global {

@@ -188,20 +188,17 @@ fn damaged_and_hostile_models_are_refused() {
     assert!(message(&outside).contains("cut short"));
 }
 
+/// The operator of a node, its inputs, and its attributes.
+type NodeText<'a> = (&'a str, &'a [&'a str], &'a [(&'a str, Value)]);
+
 /// Writes a model of nodes `(operator, inputs, attributes)`, whose outputs are `v0`, `v1`, …; the last one is the model's.
-fn written(
-    path: &Path,
-    opset: i64,
-    input: &[u64],
-    nodes: &[(&str, &[&str], &[(&str, Value)])],
-    tensors: Vec<(&str, Vec<usize>, Vec<f32>)>,
-) {
+fn written(path: &Path, opset: i64, input: &[u64], nodes: &[NodeText<'_>], tensors: Vec<(&str, Vec<usize>, Vec<f32>)>) {
     let port = |name: &str, shape: Option<&[u64]>| ValueInfo {
         name: name.into(),
         element: 1,
         shape: shape.map(|shape| shape.iter().map(|&size| Dim::Known(size)).collect()),
     };
-    let node = |(at, (op, inputs, attributes)): (usize, &(&str, &[&str], &[(&str, Value)]))| Node {
+    let node = |(at, (op, inputs, attributes)): (usize, &NodeText<'_>)| Node {
         name: format!("n{at}"),
         op: (*op).into(),
         inputs: inputs.iter().map(|input| (*input).into()).collect(),
@@ -273,7 +270,7 @@ fn refusals_name_what_is_not_taken() {
     let path = folder.path().join("m.onnx");
     let of = |name, shape: &[usize]| (name, shape.to_vec(), vec![0.5; shape.iter().product()]);
     let mut texts = String::new();
-    let mut refused = |opset, input: &[u64], nodes: &[(&str, &[&str], &[(&str, Value)])], tensors| {
+    let mut refused = |opset, input: &[u64], nodes: &[NodeText<'_>], tensors| {
         written(&path, opset, input, nodes, tensors);
         let errors = import(&path, &folder.path().join("m.net"), &Options::default()).expect_err("a refusal");
         texts += &render::text(&errors, &Sources::default(), false).replace(&path.display().to_string(), "m.onnx");
@@ -286,8 +283,7 @@ fn refusals_name_what_is_not_taken() {
     refused(13, &[1, 6], &[("Cast", &["x"], &[("to", Value::Int(9))]), ("Mul", &["x", "v0"], &[])], Vec::new());
     refused(13, &[1, 6], &[("If", &["c"], &[("then_branch", Value::Int(0))])], vec![of("c", &[1])]);
     refused(13, &[1, 2, 5, 5, 5], &[("Conv", &["x", "w"], &[])], vec![of("w", &[3, 2, 3, 3, 3])]);
-    let quantised: &[(&str, &[&str], &[(&str, Value)])] =
-        &[("QuantizeLinear", &["x", "s"], &[]), ("DequantizeLinear", &["v0", "s"], &[])];
+    let quantised: &[NodeText<'_>] = &[("QuantizeLinear", &["x", "s"], &[]), ("DequantizeLinear", &["v0", "s"], &[])];
     refused(13, &[1, 6], quantised, vec![of("s", &[])]);
     insta::assert_snapshot!("refusals", texts);
 }

@@ -331,7 +331,7 @@ impl PendingFile {
     }
 
     /// Features become a sequence, as the layer after it has it.
-    fn to_sequence(&mut self) {
+    fn become_sequence(&mut self) {
         let features = 2;
         let steps = self.len() / features;
         let name = self.name();
@@ -363,7 +363,7 @@ impl PendingFile {
             3 => self.on_image(),
             2 => self.on_sequence(),
             _ if self.is_of_sequences && len > 2 && len.is_multiple_of(2) && self.random.below(3) == 0 => {
-                self.to_sequence();
+                self.become_sequence();
             }
             _ => self.on_features(),
         }

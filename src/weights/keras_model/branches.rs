@@ -1,7 +1,7 @@
 //! Compares where chains of the spec and of the file begin: at the same layers, and at merges of the same branches.
 
+use super::bound::Bound;
 use super::chain::{Mismatch, difference};
-use super::compare::Bound;
 use super::sides::{End, merge_of_layer, merge_of_node, up_to_layer, up_to_node};
 use crate::graph::NodeId;
 use crate::ops::convolution::separable::SeparableConvolution;

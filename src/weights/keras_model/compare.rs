@@ -1,5 +1,7 @@
 //! Compares the configuration in a file with the spec, for the layers that are bound to weights of the file.
 
+use super::LayerConfig;
+use super::bound::Bound;
 use super::branches::Branches;
 use super::chain::{Mismatch, Written, continues, difference};
 use super::function::Function;
@@ -7,7 +9,6 @@ use super::sides::{
     End, after_layer, after_node, before_layer, before_node, layers_before, padding, pair, transposes_before,
     up_to_layer, up_to_node, window_of_node,
 };
-use super::{LayerConfig, Model};
 use crate::diagnostics::{Code, Diagnostic, Diagnostics};
 use crate::graph::{Graph, NodeId};
 use crate::kernels::elementwise::activation::Activation;
@@ -18,21 +19,7 @@ use crate::ops::norm::layer_norm::LayerNorm;
 use crate::ops::sequence::embedding::Embedding;
 use crate::ops::sequence::recurrent::Recurrent;
 use crate::ops::shape::pad::Pad;
-use crate::source::Span;
 use serde_json::Value;
-use std::collections::BTreeMap;
-
-/// A net bound to a file with a model configuration.
-pub(in super::super) struct Bound<'a> {
-    pub graph: &'a Graph,
-    /// The net whose weights are in the file, and the span of its weights block.
-    pub net: &'a str,
-    pub span: Span,
-    pub file: &'a str,
-    /// The name in the file of each layer of the net.
-    pub names: &'a BTreeMap<&'a str, String>,
-    pub model: &'a Model,
-}
 
 fn is_border(written: &Written) -> bool {
     matches!(written, Written::Border(_))
@@ -107,18 +94,6 @@ pub(in super::super) fn check(bound: &Bound<'_>, errors: &mut Diagnostics) {
 }
 
 impl Bound<'_> {
-    /// The layer of the file whose weights a node takes.
-    pub(super) fn layer_of(&self, id: NodeId) -> Option<usize> {
-        let node = self.graph.node(id);
-        if node.parameters.is_empty() {
-            return None;
-        }
-        let (_, name) = node.origin.layers.iter().find(|(net, _)| **net == *self.net)?;
-        let name = self.names.get(&**name)?;
-        // The first of the two layers of a separable convolution has its window.
-        self.model.find(name).or_else(|| self.model.find(&format!("{name}/depthwise")))
-    }
-
     /// Compares the constructor's arguments.
     fn arguments(&self, id: NodeId, at: usize, found: &mut Vec<Difference>) {
         let (operation, layer) = (&self.graph.node(id).operation, &self.model.layers[at]);
@@ -312,14 +287,6 @@ impl Bound<'_> {
             {
                 found.push(Difference { node, layer, about: about(), file, here: net, help: None });
             }
-        }
-    }
-
-    /// Height and width of a node's output.
-    pub(super) fn size(&self, id: NodeId) -> [Option<usize>; 2] {
-        match self.graph.node(id).output.image() {
-            Some((height, width, _)) => [height.known(), width.known()],
-            None => [Some(1), Some(1)],
         }
     }
 

@@ -1,6 +1,7 @@
 //! The model configuration in a Keras file (`model_config` in `.h5`, `config.json` in a `.keras` archive), read as data: no code
 //! in it is run. It names layers if the weights do not, and is compared with the spec.
 
+mod bound;
 mod branches;
 mod chain;
 mod compare;
@@ -15,7 +16,8 @@ mod sides;
 mod tests;
 mod with_model;
 
-pub(super) use compare::{Bound, check};
+pub(super) use bound::Bound;
+pub(super) use compare::check;
 pub use configuration::Configuration;
 pub(super) use groups::names_of_groups;
 pub(crate) use groups::snake_case;

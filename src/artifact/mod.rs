@@ -120,9 +120,7 @@ impl Manifest {
         let names = names.chain(plan.inputs.iter().chain(&plan.outputs).map(|port| &port.name));
         let names = names.chain(plan.constants.iter().map(|constant| &constant.name)).chain([&self.net, &plan.name]);
         let names = names.chain([&self.netc, &self.summary]).chain(&self.tuned).chain(&self.untrained);
-        let names = names
-            .chain(self.labels.iter().flatten())
-            .chain(self.inputs.iter().flat_map(|(name, digest)| [name, digest]));
+        let names = names.chain(self.inputs.iter().flat_map(|(name, digest)| [name, digest]));
         // They could control a terminal, or forge a line of a report. Names in specs have none.
         if names.into_iter().any(|name| name.contains(char::is_control)) {
             return Err(damaged("one of its names contains a control character"));

@@ -8,7 +8,7 @@ pub fn read(bytes: &[u8]) -> Result<(Value, Vec<f32>), &'static str> {
     if head[..8] != *b"NETC\x00\x1a\x01\n" {
         return Err("it is not an artifact");
     }
-    if short(8) != 8 {
+    if short(8) != 9 {
         return Err("it has another version of the format");
     }
     if short(12) != crc32fast::hash(&head[16..]) {

@@ -99,24 +99,29 @@ impl<'a> Branches<'a> {
             })
     }
 
-    /// The layer whose output alone a merge of the net takes.
-    fn sole_node(&self, merge: NodeId, depth: usize) -> Option<NodeId> {
+    /// The layers whose outputs a merge of the net takes.
+    fn sources_of_node(&self, merge: NodeId, depth: usize) -> Sources<NodeId> {
         let graph = self.bound.graph;
-        sole(graph.node(merge).inputs.iter().map(|&input| match up_to_node(graph, input).1 {
-            End::Layer(node) => Some(node),
-            End::Merge(merge) if depth < MAX_NESTING => self.sole_node(merge, depth + 1),
-            _ => None,
-        }))
+        let of = |&input: &NodeId| match up_to_node(graph, input).1 {
+            End::Layer(node) => Sources::One(node),
+            End::Merge(merge) if depth < MAX_NESTING => self.sources_of_node(merge, depth + 1),
+            End::Unknown => Sources::Unknown,
+            _ => Sources::Several,
+        };
+        graph.node(merge).inputs.iter().map(of).fold(Sources::Unknown, Sources::and)
     }
 
-    /// The layer whose output alone a merge of the file takes.
-    fn sole_layer(&self, merge: usize, depth: usize) -> Option<usize> {
+    /// The layers whose outputs a merge of the file takes.
+    fn sources_of_layer(&self, merge: usize, depth: usize) -> Sources<usize> {
         let model = self.bound.model;
-        sole(model.layers[merge].inputs.as_deref()?.iter().map(|&input| match up_to_layer(model, input).1 {
-            End::Layer(layer) => Some(layer),
-            End::Merge(merge) if depth < MAX_NESTING => self.sole_layer(merge, depth + 1),
-            _ => None,
-        }))
+        let of = |&input: &usize| match up_to_layer(model, input).1 {
+            End::Layer(layer) => Sources::One(layer),
+            End::Merge(merge) if depth < MAX_NESTING => self.sources_of_layer(merge, depth + 1),
+            End::Unknown => Sources::Unknown,
+            _ => Sources::Several,
+        };
+        let inputs = model.layers[merge].inputs.as_deref().unwrap_or_default();
+        inputs.iter().map(of).fold(Sources::Unknown, Sources::and)
     }
 
     fn merges_differ(&mut self, node: NodeId, layer: usize) -> Option<Difference> {
@@ -139,10 +144,10 @@ impl<'a> Branches<'a> {
         let Bound { graph, model, .. } = self.bound;
         let (here, file) = (merge_of_node(graph, node)?, merge_of_layer(model, layer)?);
         // Both are functions of one layer's output, which may be written in several ways.
-        if let (Some(one), Some(other)) = (self.sole_node(node, 0), self.sole_layer(layer, 0))
-            && !self.is_other(one, other)
-        {
-            return None;
+        match (self.sources_of_node(node, 0), self.sources_of_layer(layer, 0)) {
+            (Sources::Several, _) | (_, Sources::Several) => {}
+            (Sources::One(one), Sources::One(other)) if self.is_other(one, other) => {}
+            _ => return None,
         }
         if here != file {
             return Some((file.name().into(), here.name().into()));
@@ -185,8 +190,20 @@ impl<'a> Branches<'a> {
     }
 }
 
-/// The one value of all that there are.
-fn sole<T: PartialEq>(mut values: impl Iterator<Item = Option<T>>) -> Option<T> {
-    let first = values.next()??;
-    values.all(|value| value.as_ref() == Some(&first)).then_some(first)
+/// The layers whose outputs come together, as far as they are known.
+#[derive(Clone, Copy, PartialEq)]
+enum Sources<T> {
+    Unknown,
+    One(T),
+    Several,
+}
+
+impl<T: PartialEq> Sources<T> {
+    fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Sources::Unknown, known) | (known, Sources::Unknown) => known,
+            (one, other) if one == other => one,
+            _ => Sources::Several,
+        }
+    }
 }

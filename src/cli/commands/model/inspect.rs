@@ -99,7 +99,8 @@ fn summary(name: &str, manifest: &Manifest) -> String {
     }
     plan.outputs.iter().for_each(|port| row("output", &format!("{} {}", port.name, sizes(&port.sizes))));
     if let Some(labels) = &manifest.labels {
-        row("labels", &format!("{}: {}", labels.len(), messages::list(labels)));
+        let labels: Vec<String> = labels.iter().map(|label| shown(label).into_owned()).collect();
+        row("labels", &format!("{}: {}", labels.len(), messages::list(&labels)));
     }
     let (int8, layers) = plan.int8_layers();
     if int8 > 0 {

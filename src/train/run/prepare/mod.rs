@@ -65,8 +65,8 @@ pub fn prepare_run(spec: &Spec, options: &RunOptions) -> Result<PreparedRun> {
     warnings.extend(recipe_check::check(spec, &net, &recipe));
     if warnings.has_errors() {
         // Data in the place of what the run writes is wrong for that reason first.
-        check_outputs(&net, &recipe, options, std::iter::empty())?;
-        return Err(warnings);
+        let (output, nothing) = (output_of(&net, options), std::iter::empty());
+        return Err(if reads(&recipe, nothing, &output) { overwrites(&net, &recipe, &output, READ) } else { warnings });
     }
     warnings.extend(check_layout(&net, &recipe, options.layout)?);
     if options.resume {
@@ -124,22 +124,39 @@ fn check_outputs<'a>(
     options: &RunOptions,
     weights: impl Iterator<Item = &'a Path>,
 ) -> Result<()> {
-    let output = options.folder.join(format!("{}.h5", net.name));
+    let output = output_of(net, options);
     let Ok(real) = std::fs::canonicalize(&output) else { return Ok(()) };
+    let folder = options.folder.join(format!("{}.run", net.name));
+    let reason = match (reads(recipe, weights, &output), folder.is_dir() || is_ours(&real)) {
+        (true, _) => READ,
+        (false, false) => "no run of this net has written it",
+        (false, true) => return Ok(()),
+    };
+    Err(overwrites(net, recipe, &output, reason))
+}
+
+/// The file that training writes.
+fn output_of(net: &Graph, options: &RunOptions) -> PathBuf {
+    options.folder.join(format!("{}.h5", net.name))
+}
+
+/// Why a run must not write a file.
+const READ: &str = "the run reads it";
+
+/// Whether a file is among the data or these weights.
+fn reads<'a>(recipe: &'a Recipe, weights: impl Iterator<Item = &'a Path>, file: &Path) -> bool {
+    let Ok(real) = std::fs::canonicalize(file) else { return false };
     let arrays = std::iter::once(&recipe.data).chain(match &recipe.validation {
         Validation::Data(data) => Some(data),
         _ => None,
     });
     let arrays = arrays.flat_map(|data| data.paths()).map(PathBuf::as_path);
-    let read = weights.chain(arrays).any(|path| std::fs::canonicalize(path).is_ok_and(|path| path == real));
-    let folder = options.folder.join(format!("{}.run", net.name));
-    let reason = match (read, folder.is_dir() || is_ours(&real)) {
-        (true, _) => "the run reads it",
-        (false, false) => "no run of this net has written it",
-        (false, true) => return Ok(()),
-    };
-    Err(Diagnostic::new(Code::Output, format!("training would overwrite {}: {reason}", output.display()))
+    weights.chain(arrays).any(|path| std::fs::canonicalize(path).is_ok_and(|path| path == real))
+}
+
+fn overwrites(net: &Graph, recipe: &Recipe, output: &Path, reason: &str) -> Diagnostics {
+    Diagnostic::new(Code::Output, format!("training would overwrite {}: {reason}", output.display()))
         .at(recipe.span, format!("writes {}.h5", net.name))
         .help("give the net another name, or move the file away")
-        .into())
+        .into()
 }

@@ -29,7 +29,8 @@ pub fn preprocessing<'py>(py: Python<'py>, image: &Preprocessing) -> PyResult<Bo
         Resize::ShorterSide(pixels) => Some(pixels),
         Resize::Squash => None,
     };
-    let [interpolation, crop, order] = [image.interpolation.to_string(), image.crop.to_string(), image.order.to_string()];
+    let [interpolation, crop, order] =
+        [image.interpolation.to_string(), image.crop.to_string(), image.order.to_string()];
     let [mean, std] = [image.mean, image.std].map(|[a, b, c]| (a, b, c));
     value(py, "Preprocessing", (resize, interpolation, crop, order, image.scale, mean, std, image.to_string()))
 }

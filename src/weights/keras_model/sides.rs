@@ -229,9 +229,11 @@ pub(super) fn merge_of_node(graph: &Graph, id: NodeId) -> Option<Joining> {
     }
 }
 
-/// What a merge of the file does with its inputs.
+/// What a merge of the file does with its inputs; not of a function with a number, which has one input.
 pub(super) fn merge_of_layer(model: &Model, at: usize) -> Option<Joining> {
-    Joining::ALL.into_iter().find(|joining| joining.name() == model.layers[at].class)
+    let layer = &model.layers[at];
+    let merges = layer.inputs.as_ref().is_some_and(|inputs| inputs.len() > 1);
+    Joining::ALL.into_iter().find(|joining| merges && joining.name() == layer.class)
 }
 
 /// How a merge joins its inputs, by Keras' names.

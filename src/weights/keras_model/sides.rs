@@ -229,11 +229,9 @@ pub(super) fn merge_of_node(graph: &Graph, id: NodeId) -> Option<Joining> {
     }
 }
 
-/// What a merge of the file does with its inputs; not of a function with a number, which has one input.
+/// What a merge of the file does with its inputs.
 pub(super) fn merge_of_layer(model: &Model, at: usize) -> Option<Joining> {
-    let layer = &model.layers[at];
-    let merges = layer.inputs.as_ref().is_some_and(|inputs| inputs.len() > 1);
-    Joining::ALL.into_iter().find(|joining| merges && joining.name() == layer.class)
+    Joining::ALL.into_iter().find(|joining| joining.name() == model.layers[at].class)
 }
 
 /// How a merge joins its inputs, by Keras' names.
@@ -355,7 +353,9 @@ fn link_of_layer(model: &Model, at: usize) -> Link {
             Some(_) => Link::Unknown,
         },
         "Add" | "Subtract" | "Multiply" | "Average" | "Maximum" | "Minimum" | "Concatenate" | "Dot" | "Merge" => {
-            Link::Merging
+            // A function with a number has one input.
+            let merges = layer.inputs.as_ref().is_none_or(|inputs| inputs.len() > 1);
+            if merges { Link::Merging } else { Link::Unknown }
         }
         "Conv1D" | "Conv2D" | "Convolution2D" | "DepthwiseConv1D" | "DepthwiseConv2D" | "SeparableConv1D"
         | "SeparableConv2D" | "Conv2DTranspose" | "Deconvolution2D" | "Dense" => {

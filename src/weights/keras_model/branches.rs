@@ -5,7 +5,8 @@ use super::chain::{Mismatch, difference};
 use super::sides::{End, merge_of_layer, merge_of_node, up_to_layer, up_to_node};
 use crate::graph::NodeId;
 use crate::ops::convolution::separable::SeparableConvolution;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::hash::Hash;
 
 /// What differs: in the file, and here.
 type Difference = (String, String);
@@ -42,16 +43,20 @@ impl<'a> Branches<'a> {
                 self.is_other(node, layer).then(|| (layer_text(layer), node_text(node)))
             }
             // A merge of what one layer gives is a function of it, which may be written otherwise.
-            (End::Layer(node), End::Merge(at)) => {
-                self.file_has_another(at, node, 0).then(|| (layer_text(at), node_text(node)))
-            }
+            (End::Layer(node), End::Merge(at)) => self
+                .ends_of_layer(at)
+                .iter()
+                .any(|end| matches!(end, End::Layer(layer) if self.is_other(node, *layer)))
+                .then(|| (layer_text(at), node_text(node))),
             (End::Layer(node), End::Outside(_)) => {
                 self.only_layer_of(node)?;
                 Some(("the input of the model".into(), node_text(node)))
             }
-            (End::Merge(node), End::Layer(layer)) => {
-                self.net_has_another(node, layer, 0).then(|| (layer_text(layer), node_text(node)))
-            }
+            (End::Merge(node), End::Layer(layer)) => self
+                .ends_of_node(node)
+                .iter()
+                .any(|end| matches!(end, End::Layer(node) if self.is_other(*node, layer)))
+                .then(|| (layer_text(layer), node_text(node))),
             (End::Merge(node), End::Merge(layer)) => self.merges_differ(node, layer),
             _ => None,
         }
@@ -76,52 +81,17 @@ impl<'a> Branches<'a> {
         self.only_layer_of(node).is_some_and(|own| own != layer && whole(own) != whole(layer))
     }
 
-    /// Whether a merge of the net takes the output of another layer than this one.
-    fn net_has_another(&self, merge: NodeId, layer: usize, depth: usize) -> bool {
+    /// What the branches of a merge of the net begin with, those of merges in it too.
+    fn ends_of_node(&self, merge: NodeId) -> Vec<End<NodeId>> {
         let graph = self.bound.graph;
-        depth < MAX_NESTING
-            && graph.node(merge).inputs.iter().any(|&input| match up_to_node(graph, input).1 {
-                End::Layer(node) => self.is_other(node, layer),
-                End::Merge(merge) => self.net_has_another(merge, layer, depth + 1),
-                _ => false,
-            })
+        ends(merge, |merge| graph.node(merge).inputs.iter().map(|&input| up_to_node(graph, input).1).collect())
     }
 
-    /// Whether a merge of the file takes the output of another layer than that of this node.
-    fn file_has_another(&self, merge: usize, node: NodeId, depth: usize) -> bool {
+    /// What the branches of a merge of the file begin with, those of merges in it too.
+    fn ends_of_layer(&self, merge: usize) -> Vec<End<usize>> {
         let model = self.bound.model;
-        let inputs = model.layers[merge].inputs.as_deref().unwrap_or_default();
-        depth < MAX_NESTING
-            && inputs.iter().any(|&input| match up_to_layer(model, input).1 {
-                End::Layer(layer) => self.is_other(node, layer),
-                End::Merge(merge) => self.file_has_another(merge, node, depth + 1),
-                _ => false,
-            })
-    }
-
-    /// The layers whose outputs a merge of the net takes.
-    fn sources_of_node(&self, merge: NodeId, depth: usize) -> Sources<NodeId> {
-        let graph = self.bound.graph;
-        let of = |&input: &NodeId| match up_to_node(graph, input).1 {
-            End::Layer(node) => Sources::One(node),
-            End::Merge(merge) if depth < MAX_NESTING => self.sources_of_node(merge, depth + 1),
-            End::Unknown => Sources::Unknown,
-            _ => Sources::Several,
-        };
-        graph.node(merge).inputs.iter().map(of).fold(Sources::Unknown, Sources::and)
-    }
-
-    /// The layers whose outputs a merge of the file takes.
-    fn sources_of_layer(&self, merge: usize, depth: usize) -> Sources<usize> {
-        let model = self.bound.model;
-        let of = |&input: &usize| match up_to_layer(model, input).1 {
-            End::Layer(layer) => Sources::One(layer),
-            End::Merge(merge) if depth < MAX_NESTING => self.sources_of_layer(merge, depth + 1),
-            End::Unknown => Sources::Unknown,
-            _ => Sources::Several,
-        };
-        let inputs = model.layers[merge].inputs.as_deref().unwrap_or_default();
-        inputs.iter().map(of).fold(Sources::Unknown, Sources::and)
+        let inputs = |merge: usize| model.layers[merge].inputs.as_deref().unwrap_or_default();
+        ends(merge, |merge| inputs(merge).iter().map(|&input| up_to_layer(model, input).1).collect())
     }
 
     fn merges_differ(&mut self, node: NodeId, layer: usize) -> Option<Difference> {
@@ -144,7 +114,7 @@ impl<'a> Branches<'a> {
         let Bound { graph, model, .. } = self.bound;
         let (here, file) = (merge_of_node(graph, node)?, merge_of_layer(model, layer)?);
         // Both are functions of one layer's output, which may be written in several ways.
-        match (self.sources_of_node(node, 0), self.sources_of_layer(layer, 0)) {
+        match (Sources::of(&self.ends_of_node(node)), Sources::of(&self.ends_of_layer(layer))) {
             (Sources::Several, _) | (_, Sources::Several) => {}
             (Sources::One(one), Sources::One(other)) if self.is_other(one, other) => {}
             _ => return None,
@@ -198,12 +168,48 @@ enum Sources<T> {
     Several,
 }
 
-impl<T: PartialEq> Sources<T> {
-    fn and(self, other: Self) -> Self {
-        match (self, other) {
-            (Sources::Unknown, known) | (known, Sources::Unknown) => known,
-            (one, other) if one == other => one,
+impl<T: Copy + PartialEq> Sources<T> {
+    fn of(ends: &[End<T>]) -> Self {
+        ends.iter().fold(Sources::Unknown, |known, end| match (known, end) {
+            (known, End::Unknown) => known,
+            (Sources::Unknown, End::Layer(layer)) => Sources::One(*layer),
+            (Sources::One(known), End::Layer(layer)) if known == *layer => Sources::One(known),
             _ => Sources::Several,
+        })
+    }
+}
+
+/// The ends of the branches of a merge and of merges in it, each of which is looked at once; a merge that is too deep is its own end.
+fn ends<T: Copy + Eq + Hash>(merge: T, branches: impl Fn(T) -> Vec<End<T>>) -> Vec<End<T>> {
+    let (mut found, mut seen, mut level) = (Vec::new(), HashSet::from([merge]), vec![merge]);
+    for _ in 0..=MAX_NESTING {
+        let mut inner = Vec::new();
+        for end in level.into_iter().flat_map(&branches) {
+            match end {
+                End::Merge(merge) if seen.insert(merge) => inner.push(merge),
+                End::Merge(_) => {}
+                end => found.push(end),
+            }
         }
+        level = inner;
+    }
+    found.extend(level.into_iter().map(End::Merge));
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::Cell;
+
+    /// A file may name a merge as many inputs of another one, and that again.
+    #[test]
+    fn each_merge_is_looked_at_once() {
+        let looked = Cell::new(0);
+        let found = ends(0, |merge| {
+            looked.set(looked.get() + 1);
+            vec![End::Merge(merge + 1); 1000]
+        });
+        assert_eq!((looked.get(), found), (MAX_NESTING + 1, vec![End::Merge(MAX_NESTING + 1)]));
     }
 }

@@ -105,8 +105,13 @@ fn the_program_imports_and_checks() {
     // It may be imported again, but replaces no spec that was written by hand.
     done(&netc(folder.path(), &["import", "small.onnx"]));
     let own = "# Mine.\nnet small = Input(4) >> Softmax(2)\n";
-    fs::write(folder.path().join("small.net"), own).expect("a spec");
-    refused(&netc(folder.path(), &["import", "small.onnx"]), "E0904", &["overwrite small.net, which was not imported"]);
+    // Of any length, even more than a spec may have.
+    for own in [own.repeat(500_000), own.repeat(300_000), own.to_string()] {
+        fs::write(folder.path().join("small.net"), &own).expect("a spec");
+        let words = ["overwrite small.net, which was not imported"];
+        refused(&netc(folder.path(), &["import", "small.onnx"]), "E0904", &words);
+        assert!(fs::read(folder.path().join("small.net")).expect("the spec") == own.as_bytes());
+    }
     assert_eq!(fs::read_to_string(folder.path().join("small.net")).expect("a spec"), own);
 }
 

@@ -4,7 +4,7 @@ use crate::cli::output::messages;
 use crate::cli::output::output_guard::{self, FileKind, write_file};
 use crate::cli::result::CommandResult;
 use crate::diagnostics::{Code, Diagnostic, counted};
-use crate::file::read_regular;
+use crate::elaborate::project::source_files::from_disk;
 use crate::import::{self, Options};
 use crate::source::{Sources, in_shell};
 use std::path::{Path, PathBuf};
@@ -24,9 +24,6 @@ pub struct Args {
     size: Option<Size>,
 }
 
-/// More than a spec may have.
-const MAX_SPEC_BYTES: u64 = 1 << 23;
-
 /// Height and width.
 #[derive(Clone, Copy, Debug)]
 struct Size([usize; 2]);
@@ -43,9 +40,13 @@ fn size(text: &str) -> Result<Size, String> {
 /// # Errors
 /// Any other spec.
 fn check_own(spec: &Path) -> Result<(), Diagnostic> {
-    let Ok(bytes) = read_regular(spec, MAX_SPEC_BYTES) else { return Ok(()) };
-    let text = String::from_utf8_lossy(&bytes);
-    if text.trim().is_empty() || import::is_imported(&text) {
+    if !spec.is_file() {
+        return Ok(());
+    }
+    // What cannot be read may be somebody's, too.
+    if let Ok(text) = from_disk(spec).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+        && (text.trim().is_empty() || import::is_imported(&text))
+    {
         return Ok(());
     }
     let message = format!("this would overwrite {}, which was not imported", spec.display());

@@ -45,9 +45,7 @@ pub fn report_build(build: &Build) {
 
 /// Reports the files that an int8 build was not calibrated by.
 pub fn report_calibration(build: &Build) {
-    for skipped in build.int8.iter().flat_map(|(_, samples)| &samples.skipped) {
-        messages::line("Skipping", format!("{}: {}", skipped.path.display(), skipped.reason));
-    }
+    messages::skipping(build.int8.iter().flat_map(|(_, samples)| &samples.skipped));
 }
 
 /// Reports the weights files of a build, and the parameters that come from none.

@@ -4,6 +4,7 @@ pub use crate::diagnostics::numbers::bytes;
 
 use super::style;
 use crate::cli::result::Failed;
+use crate::data::samples::photo_paths::Skipped;
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, render};
 use crate::elaborate;
 use crate::elaborate::Spec;
@@ -142,6 +143,13 @@ pub fn line(verb: &str, text: impl Display) {
     match style::is_coloured(&io::stderr()) {
         true => emit_text(format_args!("\x1b[1;32m{verb:>12}\x1b[0m {text}{time}\n")),
         false => emit_text(format_args!("{verb:>12} {text}{time}\n")),
+    }
+}
+
+/// Prints the files that are left out, and why.
+pub fn skipping<'a>(files: impl IntoIterator<Item = &'a Skipped>) {
+    for Skipped { path, reason } in files {
+        line("Skipping", format!("{}: {reason}", path.display()));
     }
 }
 

@@ -46,6 +46,11 @@ struct Columns {
     count: usize,
 }
 
+/// Whether a file is a list of photos, by its ending.
+pub fn is_list(path: &Path) -> bool {
+    path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("csv"))
+}
+
 impl Dataset {
     /// The photos in a CSV file with rows `path,label`; paths are relative to the folder of the file.
     ///

@@ -1,6 +1,6 @@
 //! Datasets: photos or arrays, targets, and the names of the classes.
 
-mod csv_list;
+pub mod csv_list;
 pub mod dataset;
 #[cfg(test)]
 mod dataset_tests;

@@ -11,6 +11,7 @@ use crate::cli::output::{output_guard, progress};
 use crate::cli::piped_photo::{self, is_piped};
 use crate::cli::result::{CommandResult, Failed};
 use crate::data::arrays::array_file::{self, Format};
+use crate::data::samples::csv_list::is_list;
 use crate::data::samples::photo_paths::{Input, InputKind, Walk, expand};
 use crate::data::{Dataset, DatasetError, Decoding, Policy, Samples, Targets};
 use crate::diagnostics::suggest::did_you_mean_file;
@@ -112,9 +113,7 @@ pub fn run(args: &Args) -> CommandResult {
         SamplesError::BatchSource(BatchSourceError::Run(cause)) => run_failed(&cause),
         SamplesError::BatchSource(cause) => error(Code::Array, cause.to_string()),
     })?;
-    for skipped in &photos.skipped {
-        messages::line("Skipping", format!("{}: {}", skipped.path.display(), skipped.reason));
-    }
+    messages::skipping(&photos.skipped);
     let values = rows.into_iter().map(|rows| rows.into_values().map_err(|cause| error(Code::Array, cause.to_string())));
     let mut values = values.collect::<Result<Vec<_>, _>>()?;
     if let (Some(piped), Samples::Photos(names)) = (piped, &mut photos.samples) {
@@ -122,11 +121,6 @@ pub fn run(args: &Args) -> CommandResult {
         names.insert(0, piped_photo::NAME.into());
     }
     write(args, &path, &artifact, values, &photos, has_targets)
-}
-
-/// Whether a file is a list of photos, by its ending.
-fn is_list(path: &Path) -> bool {
-    path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("csv"))
 }
 
 /// The features of the photo from stdin, of each output.

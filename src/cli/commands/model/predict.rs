@@ -93,9 +93,7 @@ fn find_photos(args: &Args) -> Result<Inputs, Failed> {
         let suggestion = missing.and_then(|path| crate::diagnostics::suggest::did_you_mean_file(path));
         messages::fail_with(Diagnostic::new(Code::Inputs, cause.to_string()).maybe_help(suggestion))
     })?;
-    for skipped in &found.skipped {
-        messages::line("Skipping", format!("{}: {}", skipped.path.display(), skipped.reason));
-    }
+    messages::skipping(&found.skipped);
     if let Some(array) = found.inputs.iter().find(|input| input.kind == InputKind::Array) {
         return Err(error(Code::Inputs, format!("{} is an array among photos", array.path.display())));
     }

@@ -11,6 +11,7 @@ use crate::cli::output::metrics_table::table;
 use crate::cli::output::{output_guard, progress};
 use crate::cli::result::{CommandResult, Failed, Format};
 use crate::data::arrays::array_file;
+use crate::data::samples::csv_list::is_list;
 use crate::data::{ArraySource, Dataset, DatasetError, Policy, Samples};
 use crate::diagnostics::suggest::{did_you_mean, did_you_mean_file};
 use crate::diagnostics::{Code, Diagnostic};
@@ -72,8 +73,7 @@ impl Args {
 
     /// Whether the data is a list of photos.
     fn is_list(&self) -> bool {
-        let ending = self.data.as_ref().and_then(|path| path.extension());
-        ending.is_some_and(|ending| ending.eq_ignore_ascii_case("csv"))
+        self.data.as_deref().is_some_and(is_list)
     }
 
     /// The arrays of the inputs and the targets; none for photos.

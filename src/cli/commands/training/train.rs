@@ -155,10 +155,7 @@ fn report_preparation(run: &PreparedRun) {
         text += &format!(", {} {}", labels.len(), if labels.len() == 1 { "class" } else { "classes" });
     }
     messages::line("Reading", text);
-    let skipped = data.train.skipped.iter().chain(data.validation.iter().flat_map(|data| &data.skipped));
-    for skipped in skipped {
-        messages::line("Skipping", format!("{}: {}", skipped.path.display(), skipped.reason));
-    }
+    messages::skipping(data.train.skipped.iter().chain(data.validation.iter().flat_map(|data| &data.skipped)));
     let trainable = run.net.parameters.iter().filter(|parameter| parameter.trainable && !parameter.frozen);
     let values: usize = trainable.map(|parameter| parameter.len()).sum();
     let front = match run.front_layers() {

@@ -4,7 +4,7 @@
 use super::data_fit::targets_of;
 use crate::data::samples::dataset::ArraySource;
 use crate::data::samples::photo_paths;
-use crate::data::{Dataset, DatasetError, Targets, TargetsError};
+use crate::data::{Dataset, DatasetError, Targets};
 use crate::diagnostics::{Diagnostic, Result};
 use crate::graph::Graph;
 use crate::ops::output_kind::OutputKind;
@@ -26,21 +26,21 @@ pub(super) fn check(data: &Data, net: &Graph, losses: &[OutputLoss], needs_class
         Data::Csv { path, columns, span, .. } if path.exists() => {
             let columns: Option<Vec<Vec<String>>> =
                 columns.as_ref().map(|list| list.iter().map(|(_, columns)| columns.clone()).collect());
-            let counts = Dataset::label_counts(path, columns.as_deref()).map_err(|error| of_data(&error, *span))?;
+            let counts = Dataset::label_counts(path, columns.as_deref()).map_err(|error| failed(error, *span))?;
             let Some(counts) = counts else { return Ok(()) };
             let order = targets_of(data, net)?;
             for (&output, count) in net.outputs.iter().zip(order.into_iter().filter_map(|at| counts.get(at))) {
                 let sizes = net.node(output).output.known().unwrap_or_default();
                 // A single label may be the name of a class.
                 if *count > 1 {
-                    Targets::check_sizes(&[*count], &sizes).map_err(|error| misfit(&error, *span))?;
+                    Targets::check_sizes(&[*count], &sizes).map_err(|error| failed(error, *span))?;
                 }
             }
             Ok(())
         }
         Data::Images { folder, span, .. } if needs_classes && folder.exists() => {
             let ([output], [loss]) = (&net.outputs[..], losses) else { return Ok(()) };
-            let found = photo_paths::class_names(folder).map_err(|error| of_data(&error.into(), *span))?;
+            let found = photo_paths::class_names(folder).map_err(|error| failed(error, *span))?;
             let sizes = net.node(*output).output.known().unwrap_or_default();
             let kind = OutputKind::of(net, *output);
             let output = LearningOutput { sizes: &sizes, kind, loss: loss.loss, has_names: true };
@@ -76,18 +76,14 @@ pub fn other_input(net: &Graph, input: usize, found: &[usize], span: Span) -> Di
     data_error(other_sizes(found), Some(span)).and(node.origin.span, format!("takes {}", node.output))
 }
 
-fn of_data(error: &DatasetError, span: Span) -> Diagnostic {
-    data_error(error.to_string(), Some(span))
-}
-
-fn misfit(error: &TargetsError, span: Span) -> Diagnostic {
-    data_error(error.to_string(), Some(span))
+fn failed(error: impl Into<DatasetError>, span: Span) -> Diagnostic {
+    data_error(error.into().to_string(), Some(span))
 }
 
 /// Checks the shapes of arrays: those of the inputs and targets, and that they have as many rows.
 fn check_arrays(data: &Data, net: &Graph) -> Result<()> {
     let Data::Arrays { inputs, targets, span, .. } = data else { return Ok(()) };
-    let failed = |error: DatasetError| of_data(&error, *span);
+    let failed = |error: DatasetError| failed(error, *span);
     let mut first: Option<(&ArraySource, usize)> = None;
     for (index, (source, id)) in inputs.iter().zip(net.inputs()).enumerate() {
         let Some((rows, sizes)) = shape(source).map_err(failed)? else { continue };
@@ -117,7 +113,7 @@ fn check_arrays(data: &Data, net: &Graph) -> Result<()> {
             [] | [1] => Dataset::column(source).map_err(failed)?.check(&sizes),
             found => Targets::check_sizes(found, &sizes),
         };
-        fits.map_err(|error| misfit(&error, *span))?;
+        fits.map_err(|error| failed(error.into()))?;
     }
     Ok(())
 }

@@ -239,10 +239,14 @@ fn convolution_scratch_len(forward: &Convolution, batch: usize, workers: usize) 
     phases(forward).map(|phase| Im2col.scratch_len(&phase.conv, batch, None, workers)).max().unwrap_or(0)
 }
 
+/// Whether there is more than one phase, so that they are interleaved.
+fn has_several(forward: &Convolution) -> bool {
+    phases(forward).nth(1).is_some()
+}
+
 /// Floats of the phases that are computed before they are interleaved; none of a single one.
 fn interleaved_len(forward: &Convolution, batch: usize) -> usize {
-    let several = phases(forward).nth(1).is_some();
-    if several { product([images_at_once(forward, batch), image(forward)]) } else { 0 }
+    if has_several(forward) { product([images_at_once(forward, batch), image(forward)]) } else { 0 }
 }
 
 /// Floats of an image of the output.
@@ -287,13 +291,12 @@ fn by_phases(
 ) {
     let TransposedConvolution { forward, packed, bias, activation } = *layer;
     let epilogue = &EpilogueArgs { bias, activation, ..EpilogueArgs::default() };
-    let phases = phases(&forward);
+    let mut phases = phases(&forward);
     let (own_scratch, parts) = scratch.split_at_mut(convolution_scratch_len(&forward, n, threads.count()));
-    if phases.clone().nth(1).is_none() {
-        for phase in phases {
-            let (data, conv, scratch) = (&mut *y.data, &phase.conv, &mut *own_scratch);
-            let output = ViewMut { data, ld: y.ld, image: y.image };
-            Im2col.run(ConvCall { threads, conv, batch: n, input: x, weights: packed, epilogue, scratch, output });
+    if !has_several(&forward) {
+        if let Some(Phase { conv, .. }) = &phases.next() {
+            let scratch = own_scratch;
+            Im2col.run(ConvCall { threads, conv, batch: n, input: x, weights: packed, epilogue, scratch, output: y });
         }
         return;
     }

@@ -96,6 +96,10 @@ mod tests {
     fn characters_without_a_glyph_are_told() {
         let svg = drawing(100, 40).replace("3 × 4", "vögel &lt; 鸟 &amp; 鱼鸟");
         assert_eq!(png(&svg).expect("a drawing").lacking.into_iter().collect::<String>(), "鱼鸟");
+        // A box stands for each: black at its side, white in it.
+        let Png { bytes, .. } = png(&drawing(100, 40).replace("3 × 4", "鸟")).expect("a drawing");
+        let pixels = image::load_from_memory(&bytes).expect("a PNG").into_rgb8();
+        assert_eq!((pixels[(45, 50)].0, pixels[(54, 50)].0, pixels[(63, 50)].0), ([0; 3], [255; 3], [0; 3]));
     }
 
     #[test]

@@ -4,11 +4,14 @@ use super::svg_text::escape;
 use roxmltree::{Document, Node};
 use std::collections::BTreeSet;
 use std::fmt::Write;
-use ttf_parser::{Face, FaceParsingError, OutlineBuilder};
+use ttf_parser::{Face, FaceParsingError, GlyphId, OutlineBuilder};
 
 /// DejaVu Sans, reduced to the characters of drawings. See `fonts/LICENSE`.
 const REGULAR: &[u8] = include_bytes!("fonts/DejaVuSans.ttf");
 const BOLD: &[u8] = include_bytes!("fonts/DejaVuSans-Bold.ttf");
+
+/// Ems from the beginning of a box for a character without a glyph to the next character.
+const BOX_ADVANCE: f64 = 0.7;
 
 /// Why text has no outlines.
 #[derive(Debug, thiserror::Error)]
@@ -57,14 +60,15 @@ impl Line {
         let glyphs: Vec<_> = characters
             .chars()
             .map(|c| {
-                font.glyph_index(c).unwrap_or_else(|| {
-                    lacking.insert(c);
-                    // The font's box for what it lacks.
-                    ttf_parser::GlyphId(0)
-                })
+                let glyph = font.glyph_index(c);
+                lacking.extend(glyph.is_none().then_some(c));
+                glyph
             })
             .collect();
-        let advance = |glyph| f64::from(font.glyph_hor_advance(glyph).unwrap_or(0)) * scale;
+        let advance = |glyph: Option<GlyphId>| match glyph {
+            Some(glyph) => f64::from(font.glyph_hor_advance(glyph).unwrap_or(0)) * scale,
+            None => BOX_ADVANCE * f64::from(font.units_per_em()) * scale,
+        };
         let width: f64 = glyphs.iter().copied().map(advance).sum();
         let before = match text.attribute("text-anchor") {
             Some("middle") => width / 2.0,
@@ -73,10 +77,24 @@ impl Line {
         };
         let mut line = Line { path: String::new(), at: (number("x", 0.0) - before, number("y", 0.0)), scale };
         for glyph in glyphs {
-            font.outline_glyph(glyph, &mut line);
+            match glyph {
+                Some(glyph) => _ = font.outline_glyph(glyph, &mut line),
+                None => line.lacking(f32::from(font.units_per_em())),
+            }
             line.at.0 += advance(glyph);
         }
         line
+    }
+
+    /// A box for a character without a glyph, of a font with so many units in an em.
+    fn lacking(&mut self, em: f32) {
+        // The inner rectangle runs the other way round, so that it is not filled.
+        for [left, bottom, right, top] in [[0.1, 0.0, 0.6, 0.7], [0.55, 0.05, 0.15, 0.65]] {
+            let points = [(left, bottom), (left, top), (right, top), (right, bottom)].map(|(x, y)| (x * em, y * em));
+            self.add('M', &points[..1]);
+            points[1..].iter().for_each(|point| self.add('L', std::slice::from_ref(point)));
+            self.close();
+        }
     }
 
     fn add(&mut self, command: char, points: &[(f32, f32)]) {

@@ -373,3 +373,67 @@ fn bfloat16_is_read_where_the_file_says_so() {
         &["Keras writes bfloat16 in `.h5`", "save it as `.keras`"],
     );
 }
+
+const UNMATCHED: &str = "Input(7x6x3) >> Affine(scale=0.015625, shift=-1) >> Conv(2x2, 4) as a >> Crop([1, 0, 0, 1]) \
+    >> Resize(10x8, mode=bilinear) >> Conv(3x3, 4) as b >> Normalize(epsilon=1e-7) >> GlobalPool(avg) \
+    >> (Dense(3) as c >> Affine(scale=3) | Relu(3) as d) >> Add >> Dense(2) as last >> Square";
+
+#[test]
+fn a_layer_that_nothing_stands_for_is_not_overlooked() {
+    binds(UNMATCHED, "unmatched", &["unmatched.keras"], "");
+    let changes: [(&str, &str, &[&str]); 11] = [
+        (" >> Affine(scale=0.015625, shift=-1)", "", &["in the file: 0.015625 x + -1", "before it: nothing"]),
+        ("scale=0.015625", "scale=0.25", &["0.015625 x + -1", "affine(scale=0.25, shift=-1)"]),
+        ("Crop([1, 0, 0, 1]) >> Resize(10x8,", "Resize(12x10,", &["a crop of [1, 0, 0, 1]", "enlarged 2x2, bilinear"]),
+        ("Crop([1, 0, 0, 1])", "Crop([0, 1, 0, 1])", &["a crop of [1, 0, 0, 1]", "a crop of [0, 1, 0, 1]"]),
+        (" >> Resize(10x8, mode=bilinear)", "", &["in the file: enlarged 2x2, bilinear"]),
+        ("Resize(10x8, mode=bilinear)", "Upscale(2)", &["enlarged 2x2, bilinear", "each pixel repeated 2x2"]),
+        (" >> Normalize(epsilon=1e-7)", "", &["`unit` (UnitNormalization)", "before it: nothing in its place"]),
+        (" as c >> Affine(scale=3)", " as c", &["(Multiply) in a branch", "before it: nothing in its place"]),
+        ("Relu(3) as d", "Dense(3) as d", &["relu in a branch"]),
+        (" >> Square", "", &["(Square)", "at the output: nothing in its place"]),
+        (" as a >> Crop", " as a >> LocalResponseNorm >> Crop", &["nothing in its place", "(LocalResponseNorm)"]),
+    ];
+    for (from, to, expected) in changes {
+        assert!(UNMATCHED.contains(from), "{from}");
+        let net = UNMATCHED.replacen(from, to, 1);
+        refused(&net, "unmatched.keras", "", Code::WeightsConfiguration, expected);
+    }
+    // Photos may be read as the file scales them.
+    let photos = UNMATCHED.replace("Input(7x6x3) >> Affine(scale=0.015625, shift=-1)", "Input(7x6x3, image=Unit)");
+    bound(&photos, "unmatched.keras", "").unwrap_or_else(|(_, text)| panic!("{text}"));
+}
+
+const ATTENDED: &str = "Input(5x8) >> Attention(2, causal=true) as attention \
+    >> (LSTM(4) as forward | LSTM(4, backwards=true) as backward) as both >> Add >> Dense(2) as last";
+
+#[test]
+fn heads_masks_and_how_directions_are_joined_are_compared() {
+    binds(ATTENDED, "attended", &["attended.keras"], "");
+    for (from, to, expected) in [
+        ("Attention(2", "Attention(4", &["heads in the file: 2", "heads: 4"]),
+        (", causal=true", "", &["causal in the file: true", "causal: false"]),
+        (" >> Add", " >> Average", &["both directions in the file: `sum`, Add", "both directions: Average"]),
+    ] {
+        refused(&ATTENDED.replace(from, to), "attended.keras", "", Code::WeightsConfiguration, expected);
+    }
+}
+
+const CALLED: &str = "{ share t = Dense(4) as t\n Input(4) >> (Dense(12) as a >> Reshape(2x3x2) >> SeparableConv(2x2, 3) as s >> Relu \
+    >> Conv(1x1, 2) as c >> Flatten >> t >> t >> Dense(4) as u | Identity) >> Add >> Dense(2) as last }";
+
+#[test]
+fn shapes_calls_and_what_joins_a_layer_with_its_input_are_compared() {
+    binds(CALLED, "called", &["called.keras"], "");
+    let changes: [(&str, &str, &[&str]); 4] = [
+        ("2x3x2", "3x2x2", &["the shape before it in the file: 2x3x2", "the shape before it: 3x2x2"]),
+        (" as s >> Relu", " as s", &["before it in the file: relu"]),
+        (">> t >> t >>", ">> t >>", &["uses in the file: 2", "uses: 1"]),
+        (" | Identity) >> Add", ")", &["(Add)", "before it: `"]),
+    ];
+    for (from, to, expected) in changes {
+        refused(&CALLED.replacen(from, to, 1), "called.keras", "", Code::WeightsConfiguration, expected);
+    }
+    let net = "Input(5x4) >> (Dense(3) as q | Dense(3) as k) >> Add >> Dense(2) as last";
+    refused(net, "weightless.keras", "", Code::WeightsConfiguration, &["before it in the file: Attention", "Add"]);
+}

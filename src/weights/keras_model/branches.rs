@@ -2,7 +2,9 @@
 
 use super::bound::Bound;
 use super::chain::{Mismatch, difference};
-use super::sides::{End, merge_of_layer, merge_of_node, up_to_layer, up_to_node};
+use super::of_file::{WEIGHTLESS_ATTENTION, merge_of_layer, up_to_layer};
+use super::of_net::{merge_of_node, up_to_node};
+use super::walk::End;
 use crate::graph::NodeId;
 use crate::ops::convolution::separable::SeparableConvolution;
 use std::collections::{HashMap, HashSet};
@@ -46,7 +48,12 @@ impl<'a> Branches<'a> {
             (End::Layer(node), End::Merge(at)) => self
                 .ends_of_layer(at)
                 .iter()
-                .any(|end| matches!(end, End::Layer(layer) if self.is_other(node, *layer)))
+                .any(|end| match end {
+                    End::Layer(layer) => self.is_other(node, *layer),
+                    // It joins what a layer gives with what that takes.
+                    End::Outside(_) => self.only_layer_of(node).is_some(),
+                    _ => false,
+                })
                 .then(|| (layer_text(at), node_text(node))),
             (End::Layer(node), End::Outside(_)) => {
                 self.only_layer_of(node)?;
@@ -55,7 +62,11 @@ impl<'a> Branches<'a> {
             (End::Merge(node), End::Layer(layer)) => self
                 .ends_of_node(node)
                 .iter()
-                .any(|end| matches!(end, End::Layer(node) if self.is_other(*node, layer)))
+                .any(|end| match end {
+                    End::Layer(node) => self.is_other(*node, layer),
+                    End::Outside(_) => true,
+                    _ => false,
+                })
                 .then(|| (layer_text(layer), node_text(node))),
             (End::Merge(node), End::Merge(layer)) => self.merges_differ(node, layer),
             _ => None,
@@ -72,13 +83,8 @@ impl<'a> Branches<'a> {
 
     /// Whether a node is known to be another layer than this one.
     fn is_other(&self, node: NodeId, layer: usize) -> bool {
-        let layers = &self.bound.model.layers;
-        // A separable convolution is two layers of the file.
-        let whole = |at: usize| {
-            let name = layers[at].name.as_str();
-            name.strip_suffix("/depthwise").or_else(|| name.strip_suffix("/pointwise")).unwrap_or(name)
-        };
-        self.only_layer_of(node).is_some_and(|own| own != layer && whole(own) != whole(layer))
+        let model = self.bound.model;
+        self.only_layer_of(node).is_some_and(|own| own != layer && model.whole(own) != model.whole(layer))
     }
 
     /// What the branches of a merge of the net begin with, those of merges in it too.
@@ -112,7 +118,12 @@ impl<'a> Branches<'a> {
 
     fn compare_merges(&mut self, node: NodeId, layer: usize) -> Option<Difference> {
         let Bound { graph, model, .. } = self.bound;
-        let (here, file) = (merge_of_node(graph, node)?, merge_of_layer(model, layer)?);
+        let here = merge_of_node(graph, node)?;
+        let class = model.layers[layer].class.as_str();
+        if WEIGHTLESS_ATTENTION.contains(&class) {
+            return Some((class.into(), here.name().into()));
+        }
+        let file = merge_of_layer(model, layer)?;
         // Both are functions of one layer's output, which may be written in several ways.
         match (Sources::of(&self.ends_of_node(node)), Sources::of(&self.ends_of_layer(layer))) {
             (Sources::Several, _) | (_, Sources::Several) => {}
@@ -144,7 +155,9 @@ impl<'a> Branches<'a> {
 
     /// The difference of a branch that ends at a node and one that ends at a layer.
     fn branches_differ(&mut self, node: NodeId, layer: usize) -> Option<Difference> {
-        let ((net, start), (file, begin)) = (up_to_node(self.bound.graph, node), up_to_layer(self.bound.model, layer));
+        let (mut net, start) = up_to_node(self.bound.graph, node);
+        let (mut file, begin) = up_to_layer(self.bound.model, layer);
+        self.bound.without_scaling(start, [&mut net, &mut file]);
         if let Some(difference) = self.differ(start, begin) {
             return Some(difference);
         }
@@ -154,6 +167,10 @@ impl<'a> Branches<'a> {
                 self.bound.size(node)
             }
             (End::Merge(node), End::Merge(_)) | (End::Outside(node), End::Outside(_)) => self.bound.size(node),
+            (End::Unknown, _) | (_, End::Unknown) => {
+                let (file, here, _) = self.bound.unmatched(Ok(node), Ok(layer), None)?;
+                return Some((format!("{file} in a branch"), here));
+            }
             _ => return None,
         };
         difference(&file, &net, size).map(|Mismatch { file, net, .. }| (format!("{file} in a branch"), net))

@@ -3,6 +3,7 @@
 //! pool.
 
 use super::function::Function;
+use crate::kernels::movement::resample::Interpolation;
 use crate::ops::convolution::window::{Padding, Sliding, pair_text};
 use crate::plan::steps::pool::Reduction;
 use std::fmt;
@@ -16,9 +17,11 @@ pub(super) enum Written {
     Function(Function),
     /// Zeros before and after each axis of an image.
     Border([[usize; 2]; 2]),
+    /// What is cut off before and after each axis of an image.
+    Crop([[usize; 2]; 2]),
     Pool(bool, Sliding),
     Global(Reduction),
-    Upscale([usize; 2]),
+    Upscale([usize; 2], Interpolation),
     /// A convolution's window, the last of its chain.
     Convolution(Sliding),
 }
@@ -31,6 +34,7 @@ type Placement = [(usize, usize); 2];
 enum Step {
     Function(Function),
     Border([[usize; 2]; 2]),
+    Crop([[usize; 2]; 2]),
     /// Average or maximum, size and stride; `zeros` if zeros of a border affect the result.
     Pool {
         average: bool,
@@ -40,7 +44,7 @@ enum Step {
         zeros: bool,
     },
     Global(Reduction),
-    Upscale([usize; 2]),
+    Upscale([usize; 2], Interpolation),
     Convolution(Option<Placement>),
 }
 
@@ -83,7 +87,7 @@ fn steps(written: &[Written], mut size: [usize; 2]) -> Vec<Step> {
     for layer in written {
         let absorbs_border = match layer {
             Written::Function(function) => function.keeps_zero(),
-            Written::Global(_) | Written::Upscale(_) => false,
+            Written::Global(_) | Written::Upscale(..) | Written::Crop(_) => false,
             _ => true,
         };
         if !absorbs_border && border != [[0; 2]; 2] {
@@ -98,9 +102,13 @@ fn steps(written: &[Written], mut size: [usize; 2]) -> Vec<Step> {
                     *side = side.saturating_add(*more);
                 }
             }
+            Written::Crop(cut) => {
+                steps.push(Step::Crop(*cut));
+                size = [0, 1].map(|axis| size[axis].saturating_sub(cut[axis][0].saturating_add(cut[axis][1])).max(1));
+            }
             Written::Global(reduction) => steps.push(Step::Global(*reduction)),
-            Written::Upscale(scale) => {
-                steps.push(Step::Upscale(*scale));
+            Written::Upscale(scale, interpolation) => {
+                steps.push(Step::Upscale(*scale, *interpolation));
                 size = [0, 1].map(|axis| size[axis].saturating_mul(scale[axis]).min(MAX_SIDE));
             }
             Written::Pool(average, window) => {
@@ -180,6 +188,7 @@ impl fmt::Display for Step {
             Step::Border([[top, bottom], [left, right]]) => {
                 write!(f, "a border of zeros [{top}, {bottom}, {left}, {right}]")
             }
+            Step::Crop([[top, bottom], [left, right]]) => write!(f, "a crop of [{top}, {bottom}, {left}, {right}]"),
             Step::Pool { average, size, stride, placement, zeros } => {
                 let (kind, size, stride) =
                     (if *average { "average" } else { "maximum" }, pair_text(*size), pair_text(*stride));
@@ -198,7 +207,8 @@ impl fmt::Display for Step {
                     Reduction::Sum => "sum",
                 }
             ),
-            Step::Upscale(scale) => write!(f, "each pixel repeated {}", pair_text(*scale)),
+            Step::Upscale(scale, Interpolation::Nearest) => write!(f, "each pixel repeated {}", pair_text(*scale)),
+            Step::Upscale(scale, _) => write!(f, "enlarged {}, bilinear", pair_text(*scale)),
             Step::Convolution(_) => f.write_str("a convolution"),
         }
     }

@@ -4,25 +4,28 @@ use super::LayerConfig;
 use super::bound::Bound;
 use super::branches::Branches;
 use super::chain::{Mismatch, Written, continues, difference};
-use super::function::Function;
-use super::sides::{
-    End, after_layer, after_node, before_layer, before_node, layers_before, padding, pair, transposes_before,
-    up_to_layer, up_to_node, window_of_node,
+use super::of_file::{
+    after_layer, before_layer, input_of_layer, layers_before, padding, pair, reshaped_before_layer, up_to_layer,
 };
+use super::of_net::{
+    after_node, before_node, input_of_node, reshaped_before_node, transposes_before, up_to_node, window_of_node,
+};
+use super::walk::End;
 use crate::diagnostics::{Code, Diagnostic, Diagnostics};
 use crate::graph::{Graph, NodeId};
-use crate::kernels::elementwise::activation::Activation;
 use crate::ops::convolution::transposed_convolution::TransposedConvolution;
 use crate::ops::convolution::window::{Padding, Sliding, short_pair};
 use crate::ops::norm::GroupNorm;
 use crate::ops::norm::layer_norm::LayerNorm;
-use crate::ops::sequence::embedding::Embedding;
-use crate::ops::sequence::recurrent::Recurrent;
 use crate::ops::shape::pad::Pad;
 use serde_json::Value;
 
 fn is_border(written: &Written) -> bool {
     matches!(written, Written::Border(_))
+}
+
+fn shape_text(sizes: &[usize]) -> String {
+    sizes.iter().map(usize::to_string).collect::<Vec<_>>().join("x")
 }
 
 /// Whether a convolution sees only the steps before.
@@ -132,6 +135,17 @@ impl Bound<'_> {
         if permuted && !transposes_before(self.graph, id) {
             put("before it", "permuted axes (Permute)".into(), "no `Transpose`".into(), None);
         }
+        if let (Some(file), Some(here)) = (reshaped_before_layer(self.model, at), reshaped_before_node(self.graph, id))
+            && file != here
+        {
+            put("the shape before it", shape_text(&file), shape_text(&here), None);
+        }
+        // Later uses of a shared layer have its parameters.
+        let parameters = &self.graph.node(id).parameters;
+        let uses = || self.graph.ids().filter(|&node| self.graph.node(node).parameters == *parameters).count();
+        if self.graph.name == self.net && layer.calls > uses() {
+            put("uses", layer.calls.to_string(), uses().to_string(), None);
+        }
         let window = window_of_node(self.graph, id);
         let transposed = any.downcast_ref::<TransposedConvolution>().map(|layer| layer.spreading);
         let stride = window.map(|window| window.stride).or(transposed.map(|spreading| spreading.stride));
@@ -176,29 +190,7 @@ impl Bound<'_> {
                 put("output padding", file.to_string(), here, None);
             }
         }
-        if any.is::<Embedding>() && layer.get(&["mask_zero"]) == Some(&Value::Bool(true)) {
-            put("index 0", "masked: recurrent layers skip it".into(), "an ordinary row".into(), None);
-        }
-        if let Some(recurrent) = any.downcast_ref::<Recurrent>() {
-            for (keys, about, here) in [
-                (&["activation"][..], "activation", Activation::Tanh),
-                (&["recurrent_activation", "inner_activation"][..], "activation of the gates", Activation::Sigmoid),
-            ] {
-                let file = layer.get(keys).and_then(|value| Function::of_keras(value, self.model));
-                let here = Function::of_net(here);
-                if let Some(file) = file.filter(|file| *file != here) {
-                    put(about, file.to_string(), here.to_string(), None);
-                }
-            }
-            for (key, about, here) in [
-                ("return_sequences", "outputs of all steps", !recurrent.only_final),
-                ("go_backwards", "reversed in time", recurrent.backwards),
-            ] {
-                if let Some(file) = layer.config.get(key).and_then(Value::as_bool).filter(|file| *file != here) {
-                    put(about, file.to_string(), here.to_string(), None);
-                }
-            }
-        }
+        self.of_sequence(id, at, &mut put);
     }
 
     /// Compares the chain before a layer, and the padding of its window.
@@ -210,25 +202,29 @@ impl Bound<'_> {
             found.push(Difference { node: id, layer: at, about: "before it".into(), file, here, help: None });
             return;
         }
+        self.without_scaling(start, [&mut net, &mut file]);
         // Zeros before a sequence are what `causal` means.
         if is_causal(&self.model.layers[at]) && net.last().is_some_and(is_border) {
             net.pop();
         }
-        let same = match (start, begin) {
-            (End::Layer(node), End::Layer(layer)) => self.layer_of(node) == Some(layer),
-            (End::Outside(node), End::Outside(_)) => {
-                self.graph.node(node).origin.layers.iter().any(|(net, _)| **net == *self.net)
-            }
-            (End::Merge(_), End::Merge(_)) => true,
-            _ => false,
-        };
+        let same = self.is_same(start, begin);
         let windows = window_of_node(self.graph, id).and_then(|own| Some((own, self.window_of_layer(at, own)?)));
         let borders = |chain: &[Written]| chain.iter().rev().take_while(|written| is_border(written)).count();
+        // Different strides have been reported already.
+        let windows_of = |(own, of_file): (Sliding, Sliding)| {
+            let of_file = Sliding { stride: own.stride, dilation: own.dilation, ..of_file };
+            [Written::Convolution(own), Written::Convolution(of_file)]
+        };
         let mut size = match start {
             End::Layer(node) | End::Merge(node) | End::Outside(node) if same => Some(node),
             _ => None,
         };
         if !same {
+            let (input, layer) = (input_of_node(self.graph, id), input_of_layer(self.model, at));
+            if !is_cut && let Some((file, here, help)) = self.unmatched(input, layer, windows.map(windows_of)) {
+                found.push(Difference { node: id, layer: at, about: "before it".into(), file, here, help });
+                return;
+            }
             // Only the window and the adjacent borders are compared; an unknown layer before a window without padding may be a
             // border.
             let unknown = file.is_empty() && matches!(begin, End::Unknown | End::Unstated);
@@ -239,10 +235,9 @@ impl Bound<'_> {
             net.drain(..net.len() - borders(&net));
             file.drain(..file.len() - borders(&file));
         }
-        if let Some((own, of_file)) = windows {
-            net.push(Written::Convolution(own));
-            // Different strides have been reported already.
-            file.push(Written::Convolution(Sliding { stride: own.stride, dilation: own.dilation, ..of_file }));
+        if let Some([own, of_file]) = windows.map(windows_of) {
+            net.push(own);
+            file.push(of_file);
         }
         let Some(mismatch) = size.and_then(|node| difference(&file, &net, self.size(node))) else { return };
         let about = if mismatch.of_window { "padding" } else { "before it" }.to_string();
@@ -278,7 +273,12 @@ impl Bound<'_> {
         }
         for (&id, at) in self.graph.outputs.iter().zip(of_file) {
             let ((net, start), (file, begin)) = (up_to_node(self.graph, id), up_to_layer(self.model, at));
-            let (End::Merge(node), End::Merge(layer)) = (start, begin) else { continue };
+            let (End::Merge(node), End::Merge(layer)) = (start, begin) else {
+                if let Some((file, here, help)) = self.unmatched(Ok(id), Ok(at), None) {
+                    found.push(Difference { node: id, layer: at, about: "at the output".into(), file, here, help });
+                }
+                continue;
+            };
             let about = || "after it".to_string();
             if let Some((file, here)) = branches.differ(start, begin) {
                 found.push(Difference { node, layer, about: "before it".into(), file, here, help: None });

@@ -1,6 +1,6 @@
 //! Elementwise functions, compared by their values: frameworks use one name for different functions and different names for one.
 
-use super::{LayerConfig, Model};
+use super::{LayerConfig, Model, snake_case};
 use crate::kernels::elementwise::activation::Activation;
 use serde_json::Value;
 use std::fmt;
@@ -55,6 +55,14 @@ impl Function {
         *self == Function::of("", |x| x)
     }
 
+    /// Whether the function is a factor and a shift.
+    pub fn is_affine(&self) -> bool {
+        let Some(values) = self.values else { return false };
+        let scale = (values[values.len() - 1] - values[0]) / (POINTS[POINTS.len() - 1] - POINTS[0]);
+        let shift = values[0] - scale * POINTS[0];
+        *self == Function::of("", |x| scale * x + shift)
+    }
+
     /// Whether the function is monotone, so that it commutes with a maximum.
     pub fn is_monotone(&self) -> bool {
         self.values.is_some_and(|values| values.is_sorted_by(|a, b| *a <= *b + 1e-6))
@@ -79,10 +87,7 @@ impl Function {
                 match map.get("config")? {
                     Value::String(name) => Function::named(name, model),
                     Value::Object(config) => {
-                        let (name, outer) = (String::new(), String::new());
-                        let (config, inputs, outputs) = (config.clone(), None, Vec::new());
-                        let layer = LayerConfig { name, model: outer, class: class.into(), config, inputs, outputs };
-                        Function::of_layer(&layer, model)
+                        Function::of_layer(&LayerConfig::new("", "", class, config.clone()), model)
                     }
                     _ => None,
                 }
@@ -131,6 +136,14 @@ impl Function {
                 Some(axis) if axis.as_i64() == Some(-1) => Function::softmax(),
                 Some(_) => return None,
             },
+            "Rescaling" => {
+                let (scale, offset) = (number(&["scale"], 1.0)?, number(&["offset"], 0.0)?);
+                Function::of(format!("{scale} x + {offset}"), |x| scale * x + offset)
+            }
+            // An operation of `keras.ops`.
+            "Relu" | "Relu6" | "Sigmoid" | "Tanh" | "Silu" | "HardSilu" | "HardSigmoid" | "Softplus" | "Softsign" => {
+                return Function::named(&snake_case(&layer.class), model);
+            }
             _ => return None,
         })
     }

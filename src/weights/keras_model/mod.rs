@@ -9,11 +9,15 @@ pub mod configuration;
 mod function;
 mod groups;
 pub(super) mod model;
+mod of_file;
+mod of_net;
 mod places;
 mod read;
-mod sides;
+mod sequences;
 #[cfg(test)]
 mod tests;
+mod unmatched;
+mod walk;
 mod with_model;
 
 pub(super) use bound::Bound;
@@ -21,6 +25,6 @@ pub(super) use compare::check;
 pub use configuration::Configuration;
 pub(super) use groups::names_of_groups;
 pub(crate) use groups::snake_case;
-pub use model::{LayerConfig, Model};
+pub use model::{LayerConfig, Model, ONLY_IN_TRAINING};
 pub use places::{Place, place, places};
 pub(super) use with_model::with_model;

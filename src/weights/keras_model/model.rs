@@ -3,6 +3,43 @@
 use serde_json::{Map, Value};
 use std::collections::HashMap;
 
+/// Classes of layers that give their input outside of training.
+pub const ONLY_IN_TRAINING: [&str; 33] = [
+    "Dropout",
+    "SpatialDropout1D",
+    "SpatialDropout2D",
+    "SpatialDropout3D",
+    "AlphaDropout",
+    "GaussianDropout",
+    "GaussianNoise",
+    "ActivityRegularization",
+    "StochasticDepth",
+    "RandomFlip",
+    "RandomRotation",
+    "RandomZoom",
+    "RandomTranslation",
+    "RandomContrast",
+    "RandomBrightness",
+    "RandomHeight",
+    "RandomWidth",
+    "RandomCrop",
+    "RandomColorJitter",
+    "RandomErasing",
+    "RandomGaussianBlur",
+    "RandomGrayscale",
+    "RandomHue",
+    "RandomInvert",
+    "RandomPerspective",
+    "RandomPosterization",
+    "RandomSaturation",
+    "RandomSharpness",
+    "RandomShear",
+    "RandAugment",
+    "AugMix",
+    "MixUp",
+    "CutMix",
+];
+
 /// A model as the file describes it: the layers of all nested models in one list.
 #[derive(Debug, Default)]
 pub struct Model {
@@ -23,6 +60,8 @@ pub struct LayerConfig {
     pub class: String,
     /// The constructor's arguments.
     pub config: Map<String, Value>,
+    /// How many times it is called; 0 if the file does not state it.
+    pub calls: usize,
     /// The layers whose outputs it takes; `None` if the file does not state them or the layer is called several times.
     pub inputs: Option<Vec<usize>>,
     /// The layers that take its output.
@@ -35,6 +74,12 @@ impl Model {
         self.index.get(name).copied().flatten()
     }
 
+    /// The name of a layer in the model; a separable convolution is two layers here.
+    pub(super) fn whole(&self, layer: usize) -> &str {
+        let name = self.layers[layer].name.as_str();
+        name.strip_suffix("/depthwise").or_else(|| name.strip_suffix("/pointwise")).unwrap_or(name)
+    }
+
     /// The class of the layer that is named `name` in the weights.
     pub fn class_of(&self, name: &str) -> Option<&str> {
         self.find(name).map(|at| self.layers[at].class.as_str())
@@ -42,6 +87,12 @@ impl Model {
 }
 
 impl LayerConfig {
+    /// A layer that nothing calls yet.
+    pub(super) fn new(name: &str, model: &str, class: &str, config: Map<String, Value>) -> Self {
+        let (name, model, class) = (name.into(), model.into(), class.into());
+        LayerConfig { name, model, class, config, calls: 0, inputs: None, outputs: Vec::new() }
+    }
+
     /// The first of these arguments that it has: the names of arguments differ between versions of Keras.
     pub fn get(&self, keys: &[&str]) -> Option<&Value> {
         keys.iter().find_map(|key| self.config.get(*key)).filter(|value| !value.is_null())

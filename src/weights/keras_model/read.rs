@@ -83,8 +83,13 @@ impl Model {
         }
         if !sequential {
             for (begin, layer) in begins {
+                if let Some([call]) = layer["inbound_nodes"].as_array().map(Vec::as_slice) {
+                    let config = &mut self.layers[begin].config;
+                    flags(call, &mut |flag| _ = config.entry(flag).or_insert(json!(true)));
+                }
                 let calls =
                     layer["inbound_nodes"].as_array().map(|calls| calls.iter().map(sources).collect::<Vec<_>>());
+                self.layers[begin].calls = calls.as_ref().map_or(0, Vec::len);
                 self.layers[begin].inputs = match calls.as_deref() {
                     Some([]) => Some(Vec::new()),
                     Some([call]) => call.iter().map(|name| ends.get(name).copied()).collect(),
@@ -149,9 +154,23 @@ impl Model {
     }
 
     fn add(&mut self, name: &str, outer: &str, class: &str, config: Map<String, Value>) -> usize {
-        let (name, model, class) = (name.to_string(), outer.to_string(), class.to_string());
-        self.layers.push(LayerConfig { name, model, class, config, inputs: None, outputs: Vec::new() });
+        self.layers.push(LayerConfig::new(name, outer, class, config));
         self.layers.len() - 1
+    }
+}
+
+/// Arguments of a call that are true, such as `use_causal_mask`: `{"args": […], "kwargs": {…}}`, or of older versions a list of
+/// `[layer, call, tensor, {…}]`.
+fn flags(call: &Value, put: &mut impl FnMut(&str)) {
+    let arguments = match call {
+        Value::Object(call) => vec![call.get("kwargs")],
+        Value::Array(inputs) => inputs.iter().map(|input| input.get(3)).collect(),
+        _ => return,
+    };
+    for (key, value) in arguments.into_iter().flatten().filter_map(Value::as_object).flatten() {
+        if value == &Value::Bool(true) {
+            put(key);
+        }
     }
 }
 

@@ -18,6 +18,7 @@ mod training;
 
 use super::config::Layer;
 use crate::import::unsupported::Unsupported;
+use crate::weights::keras_model::ONLY_IN_TRAINING;
 use context::{Converted, int, number};
 
 pub(super) use context::{Argument, Context, Given, Known, Part};
@@ -96,12 +97,6 @@ static LAYERS: &[Class] = classes! {
     "CenterCrop" => preprocessing::center_crop,
     "Dropout" => training::dropout,
     "GaussianNoise" => training::noise,
-    "SpatialDropout1D" | "SpatialDropout2D" | "SpatialDropout3D" | "AlphaDropout" | "GaussianDropout"
-        | "ActivityRegularization" | "StochasticDepth" | "RandomFlip" | "RandomRotation" | "RandomZoom"
-        | "RandomTranslation" | "RandomContrast" | "RandomBrightness" | "RandomHeight" | "RandomWidth" | "RandomCrop"
-        | "RandomColorJitter" | "RandomErasing" | "RandomGaussianBlur" | "RandomGrayscale" | "RandomHue" | "RandomInvert"
-        | "RandomPerspective" | "RandomPosterization" | "RandomSaturation" | "RandomSharpness" | "RandomShear"
-        | "RandAugment" | "AugMix" | "MixUp" | "CutMix" => training::left_out,
     "Identity" => |_, _, given| given.one(),
 };
 
@@ -168,7 +163,11 @@ const TAKE_PIXELS: [&str; 20] = [
 pub(super) fn layer<'v>(cx: &mut Context<'v>, layer: &Layer<'v>, mut given: Given<'v>, shared: bool) -> Vec<Known> {
     cx.shared = shared || cx.within_shared;
     let table = if layer.is_operation() { OPERATIONS } else { LAYERS };
-    let class = table.iter().find(|class| class.name == layer.class && layer.package().is_none_or(is_of_keras));
+    const LEFT_OUT: &[Class] = &[Class { name: "left out", convert: training::left_out }];
+    let is_of_keras = layer.package().is_none_or(is_of_keras);
+    let class = table.iter().find(|class| class.name == layer.class).filter(|_| is_of_keras);
+    let left_out = is_of_keras && !layer.is_operation() && ONLY_IN_TRAINING.contains(&layer.class);
+    let class = class.or(LEFT_OUT.first().filter(|_| left_out));
     let inputs = given.values();
     let result = match class {
         None => Err(unknown(layer)),

@@ -10,7 +10,6 @@ use crate::kernels::conv::im2col::Im2col;
 use crate::kernels::elementwise::activation::Activation;
 use crate::kernels::epilogue::EpilogueArgs;
 use crate::kernels::gemm::Backend;
-use crate::kernels::gemm::small::accumulate;
 use crate::kernels::parallel::disjoint::Scratch;
 use crate::kernels::parallel::image_batches::{Images, bands, pointwise, span};
 use crate::kernels::parallel::thread_pool::ThreadPool;
@@ -410,6 +409,20 @@ fn input_index(out: usize, pad: usize, k: usize, dilation: usize, stride: usize)
 
 /// Output pixels of a register tile, which share their taps.
 const TILE_PIXELS: usize = 4;
+
+/// `acc[p][c] +=` sum over k of `x[p][k] * w[k * ld + c]`
+#[inline(always)]
+fn accumulate<const P: usize, const C: usize>(acc: &mut [[f32; C]; P], x: [&[f32]; P], w: &[f32], ld: usize) {
+    for k in 0..x[0].len() {
+        let row = &w[k * ld..][..C];
+        for p in 0..P {
+            let factor = x[p][k];
+            for c in 0..C {
+                acc[p][c] += factor * row[c];
+            }
+        }
+    }
+}
 
 multiversion! {
     fn write_row(source: Source<'_>, row: &mut [f32], ld: usize, oy: usize) {

@@ -1,26 +1,8 @@
-//! Small matrix products by auto-vectorised register tiles, for kernels whose matrices are too small or too scattered for
-//! packing or BLAS.
+//! Products of a few rows by weights that are read as they lie, without packing or BLAS: each sum stays in a register over the whole
+//! depth, and a row's sums are as wide as the registers allow, so that the weights are read in long contiguous pieces.
 
-use crate::kernels::simd::multiversion::multiversion;
-
-/// `acc[p][c] +=` sum over k of `x[p][k] * w[k * ld + c]`
-#[inline(always)]
-pub(crate) fn accumulate<const P: usize, const C: usize>(
-    acc: &mut [[f32; C]; P],
-    x: [&[f32]; P],
-    w: &[f32],
-    ld: usize,
-) {
-    for k in 0..x[0].len() {
-        let row = &w[k * ld..][..C];
-        for p in 0..P {
-            let factor = x[p][k];
-            for c in 0..C {
-                acc[p][c] += factor * row[c];
-            }
-        }
-    }
-}
+use crate::kernels::simd::isa::Isa;
+use crate::kernels::simd::vector::{SimdOp, Vector};
 
 /// A strided matrix: row i is `data[i * ld..][..len]`.
 #[derive(Clone, Copy, Debug)]
@@ -30,95 +12,141 @@ pub(crate) struct StridedRows<'a> {
     pub len: usize,
 }
 
-impl<'a> StridedRows<'a> {
-    #[inline(always)]
-    fn row(&self, i: usize) -> &'a [f32] {
-        &self.data[i * self.ld..][..self.len]
-    }
-}
+/// Rows of the result that share a pass over the weights.
+const SHARED_ROWS: usize = 4;
+/// The most floats of a vector.
+const MAX_LANES: usize = 16;
 
-multiversion! {
-    /// out += x w: `w` is `(x.len, width)` and `out` `(rows, width)`, both contiguous; `rows` follows from the length of
-    /// `out`.
-    pub(crate) fn add_products(x: StridedRows<'_>, w: &[f32], width: usize, out: &mut [f32]) {
-        let rows = out.len() / width;
-        add_all_rows(x, w, width, out, (rows, width));
-    }
-}
-
-multiversion! {
-    /// As [`add_products`], for so many rows of `out`, so many floats apart. The sums are the same.
-    pub(crate) fn add_strided_products(
-        x: StridedRows<'_>,
-        w: &[f32],
-        width: usize,
-        out: &mut [f32],
-        rows: (usize, usize),
-    ) {
-        add_all_rows(x, w, width, out, rows);
-    }
-}
-
-#[inline(always)]
-fn add_all_rows(x: StridedRows<'_>, w: &[f32], width: usize, out: &mut [f32], (rows, ld): (usize, usize)) {
-    let mut row_index = 0;
-    while row_index < rows {
-        if row_index + 4 <= rows {
-            add_rows::<4>(x, row_index, (w, width), out, ld);
-            row_index += 4;
-        } else {
-            add_rows::<1>(x, row_index, (w, width), out, ld);
-            row_index += 1;
-        }
-    }
-}
-
-/// Rows of `w` per pass: more rows would conflict in the cache, fewer would load and store the sums too often.
-const PASS_K: usize = 8;
-
-#[inline(always)]
-fn add_rows<const P: usize>(
+/// out += x w: `w` is `(x.len, width)`, and `out` has so many rows of `width` floats, so many floats apart.
+///
+/// # Panics
+/// If a slice is too short.
+pub(crate) fn add_products(
+    isa: Isa,
     x: StridedRows<'_>,
-    row_index: usize,
-    (w, width): (&[f32], usize),
+    w: &[f32],
+    width: usize,
     out: &mut [f32],
-    ld: usize,
+    (rows, ld): (usize, usize),
 ) {
-    for k in (0..x.len).step_by(PASS_K) {
-        let depth = PASS_K.min(x.len - k);
-        let rows = std::array::from_fn(|p| &x.row(row_index + p)[k..k + depth]);
-        let (w, out) = (&w[k * width..], &mut out[row_index * ld..]);
-        let mut column = 0;
-        while column < width {
-            if column + 16 <= width {
-                add_tile::<P, 16>(rows, (w, width), out, ld, column);
-                column += 16;
-            } else if column + 4 <= width {
-                add_tile::<P, 4>(rows, (w, width), out, ld, column);
-                column += 4;
-            } else {
-                add_tile::<P, 1>(rows, (w, width), out, ld, column);
-                column += 1;
+    let Some(last) = rows.checked_sub(1) else { return };
+    assert!(x.data.len() >= last * x.ld + x.len && w.len() >= x.len * width && out.len() >= last * ld + width);
+    // SAFETY: all rows are within the slices, and a pool has a set that the machine supports.
+    unsafe { isa.dispatch(Products { x, w: w.as_ptr(), width, out: out.as_mut_ptr(), rows, ld }) };
+}
+
+/// Arguments of [`add_products`], whose slices are long enough.
+struct Products<'a> {
+    x: StridedRows<'a>,
+    w: *const f32,
+    width: usize,
+    out: *mut f32,
+    rows: usize,
+    ld: usize,
+}
+
+impl SimdOp for Products<'_> {
+    #[inline(always)]
+    unsafe fn run<V: Vector>(self) {
+        // AVX-512 has 32 registers; a tile needs one of them for a factor.
+        let is_wide = V::LANES == MAX_LANES;
+        let mut row = 0;
+        while row < self.rows {
+            // SAFETY: the rows are within the operands.
+            unsafe {
+                if row + SHARED_ROWS <= self.rows {
+                    match is_wide {
+                        true => self.columns::<V, SHARED_ROWS, 6, 2>(row),
+                        false => self.columns::<V, SHARED_ROWS, 3, 1>(row),
+                    }
+                    row += SHARED_ROWS;
+                } else {
+                    match is_wide {
+                        true => self.columns::<V, 1, 24, 8>(row),
+                        false => self.columns::<V, 1, 12, 4>(row),
+                    }
+                    row += 1;
+                }
             }
         }
     }
 }
 
-#[inline(always)]
-fn add_tile<const P: usize, const C: usize>(
-    x: [&[f32]; P],
-    (w, width): (&[f32], usize),
-    out: &mut [f32],
-    ld: usize,
-    column: usize,
-) {
-    let mut acc = [[0.0; C]; P];
-    for p in 0..P {
-        acc[p].copy_from_slice(&out[p * ld + column..][..C]);
+impl Products<'_> {
+    /// `R` rows of the result, in tiles of `WIDE`, `NARROW` and single vectors.
+    #[inline(always)]
+    unsafe fn columns<V: Vector, const R: usize, const WIDE: usize, const NARROW: usize>(&self, row: usize) {
+        let mut column = 0;
+        // SAFETY: tiles are within the rows.
+        unsafe {
+            while column + WIDE * V::LANES <= self.width {
+                self.tile::<V, R, WIDE>(row, column);
+                column += WIDE * V::LANES;
+            }
+            while column + NARROW * V::LANES <= self.width {
+                self.tile::<V, R, NARROW>(row, column);
+                column += NARROW * V::LANES;
+            }
+            while column + V::LANES <= self.width {
+                self.tile::<V, R, 1>(row, column);
+                column += V::LANES;
+            }
+            if column < self.width {
+                self.rest::<V, R>(row, column);
+            }
+        }
     }
-    accumulate(&mut acc, x, &w[column..], width);
-    for p in 0..P {
-        out[p * ld + column..][..C].copy_from_slice(&acc[p]);
+
+    #[inline(always)]
+    unsafe fn tile<V: Vector, const R: usize, const N: usize>(&self, row: usize, column: usize) {
+        // SAFETY: the tile is within the result, and its columns within the weights.
+        unsafe {
+            let out = self.out.add(row * self.ld + column);
+            let mut sums = [[V::splat(0.0); N]; R];
+            for (r, sums) in sums.iter_mut().enumerate() {
+                for (n, sum) in sums.iter_mut().enumerate() {
+                    *sum = V::load(out.add(r * self.ld + n * V::LANES));
+                }
+            }
+            let (x, mut w) = (self.x.data.as_ptr().add(row * self.x.ld), self.w.add(column));
+            for k in 0..self.x.len {
+                let factors: [V; R] = std::array::from_fn(|r| V::splat(*x.add(r * self.x.ld + k)));
+                for n in 0..N {
+                    let weights = V::load(w.add(n * V::LANES));
+                    for (sums, factor) in sums.iter_mut().zip(factors) {
+                        sums[n] = factor.mul_add(weights, sums[n]);
+                    }
+                }
+                w = w.wrapping_add(self.width);
+            }
+            for (r, sums) in sums.iter().enumerate() {
+                for (n, sum) in sums.iter().enumerate() {
+                    sum.store(out.add(r * self.ld + n * V::LANES));
+                }
+            }
+        }
+    }
+
+    /// The last columns, fewer than a vector has.
+    #[inline(always)]
+    unsafe fn rest<V: Vector, const R: usize>(&self, row: usize, column: usize) {
+        let count = self.width - column;
+        // SAFETY: the columns are within the result and the weights; the buffer has a vector.
+        unsafe {
+            for r in row..row + R {
+                let out = std::slice::from_raw_parts_mut(self.out.add(r * self.ld + column), count);
+                let mut buffer = [0.0f32; MAX_LANES];
+                buffer[..count].copy_from_slice(out);
+                let mut sum = V::load(buffer.as_ptr());
+                for k in 0..self.x.len {
+                    let weights = std::slice::from_raw_parts(self.w.add(k * self.width + column), count);
+                    buffer[..count].copy_from_slice(weights);
+                    sum = V::splat(self.x.data[r * self.x.ld + k]).mul_add(V::load(buffer.as_ptr()), sum);
+                }
+                sum.store(buffer.as_mut_ptr());
+                out.copy_from_slice(&buffer[..count]);
+            }
+        }
     }
 }
 
@@ -130,16 +158,20 @@ mod tests {
     #[test]
     fn products_are_added_to_the_output() {
         let mut random = Random(25);
-        for (rows, len, width) in [(1, 1, 1), (3, 7, 5), (4, 17, 16), (9, 33, 39), (6, 0, 4)] {
-            let ld = len + 2;
+        for (rows, len, width) in [(1, 1, 1), (3, 7, 5), (4, 17, 16), (9, 33, 39), (6, 0, 4), (5, 20, 401), (0, 3, 4)] {
+            let (ld, out_ld) = (len + 2, width + 3);
             let (x, w) = (random.floats(rows * ld), random.floats(len * width));
-            let before = random.floats(rows * width);
-            let mut out = before.clone();
-            add_products(StridedRows { data: &x, ld, len }, &w, width, &mut out);
-            check_slice(&out, 3e-6, |i| {
-                let term = |k: usize| f64::from(x[i / width * ld + k]) * f64::from(w[k * width + i % width]);
-                f64::from(before[i]) + (0..len).map(term).sum::<f64>()
-            });
+            let before = random.floats(rows * out_ld);
+            for isa in Isa::available() {
+                let mut out = before.clone();
+                add_products(isa, StridedRows { data: &x, ld, len }, &w, width, &mut out, (rows, out_ld));
+                check_slice(&out, 3e-6, |i| {
+                    let (row, column) = (i / out_ld, i % out_ld);
+                    let term = |k: usize| f64::from(x[row * ld + k]) * f64::from(w[k * width + column]);
+                    let terms = if column < width { len } else { 0 };
+                    f64::from(before[i]) + (0..terms).map(term).sum::<f64>()
+                });
+            }
         }
     }
 }

@@ -9,6 +9,7 @@ use super::elementwise::activation::Activation;
 use super::gemm::small::{StridedRows, add_products};
 use super::parallel::image_batches::span;
 use super::parallel::thread_pool::ThreadPool;
+use super::simd::isa::Isa;
 use super::simd::multiversion::multiversion;
 use super::tensor_view::{View, ViewMut};
 use time_loop::Cell;
@@ -132,10 +133,10 @@ impl Cell for Lstm<'_> {
         [self.hidden_init, self.cell_init].into_iter()
     }
 
-    fn step(&self, gates: &mut [f32], hidden: &mut [f32], cells: &mut [f32], _: &mut [f32]) {
+    fn step(&self, isa: Isa, gates: &mut [f32], hidden: &mut [f32], cells: &mut [f32], _: &mut [f32]) {
         let units = self.hidden_init.len();
-        let rows = StridedRows { data: hidden, ld: units, len: units };
-        add_products(rows, self.hidden_weights, 4 * units, gates);
+        let (rows, width) = (StridedRows { data: hidden, ld: units, len: units }, 4 * units);
+        add_products(isa, rows, self.hidden_weights, width, gates, (hidden.len() / units, width));
         let states = hidden.chunks_exact_mut(units).zip(cells.chunks_exact_mut(units));
         for (gates, (hidden, cell)) in gates.chunks_exact_mut(4 * units).zip(states) {
             lstm_step(self, gates, hidden, cell);
@@ -205,11 +206,12 @@ impl Cell for Gru<'_> {
         std::iter::once(self.hidden_init)
     }
 
-    fn step(&self, gates: &mut [f32], hidden: &mut [f32], _: &mut [f32], from_hidden: &mut [f32]) {
+    fn step(&self, isa: Isa, gates: &mut [f32], hidden: &mut [f32], _: &mut [f32], from_hidden: &mut [f32]) {
         let units = self.hidden_init.len();
         let width = 3 * units;
         from_hidden.chunks_exact_mut(width).for_each(|terms| self.start_hidden_terms(terms));
-        add_products(StridedRows { data: hidden, ld: units, len: units }, self.hidden_weights, width, from_hidden);
+        let rows = StridedRows { data: hidden, ld: units, len: units };
+        add_products(isa, rows, self.hidden_weights, width, from_hidden, (hidden.len() / units, width));
         let terms = gates.chunks_exact_mut(width).zip(from_hidden.chunks_exact(width));
         for (hidden, (gates, from_hidden)) in hidden.chunks_exact_mut(units).zip(terms) {
             gru_step(self, gates, from_hidden, hidden);

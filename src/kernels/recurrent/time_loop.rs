@@ -4,10 +4,11 @@
 //! samples go through the block, step by step.
 
 use super::Recurrence;
-use crate::kernels::gemm::small::{StridedRows, add_strided_products};
+use crate::kernels::gemm::small::{StridedRows, add_products};
 use crate::kernels::parallel::disjoint::{Partition, Scratch, share, share_two};
 use crate::kernels::parallel::image_batches::image_partition;
 use crate::kernels::parallel::thread_pool::ThreadPool;
+use crate::kernels::simd::isa::Isa;
 use crate::kernels::tensor_view::{View, ViewMut};
 use crate::size::{product, sum};
 
@@ -33,7 +34,7 @@ pub(super) trait Cell: Sync {
     fn initial(&self) -> impl Iterator<Item = &[f32]>;
 
     /// A time step of some samples: `gates` begins as x W + b; `hidden` and `others` are the vectors of the state, each of all samples.
-    fn step(&self, gates: &mut [f32], hidden: &mut [f32], others: &mut [f32], scratch: &mut [f32]);
+    fn step(&self, isa: Isa, gates: &mut [f32], hidden: &mut [f32], others: &mut [f32], scratch: &mut [f32]);
 }
 
 /// Floats of scratch of [`run`] on `workers` threads.
@@ -95,7 +96,7 @@ pub(super) fn run<C: Cell>(
             for index in 0..count {
                 let step = if backwards { count - 1 - index } else { index };
                 gates.copy_from_slice(&terms[(step * n + start) * width..][..samples * width]);
-                cell.step(gates, hidden, others, &mut scratch[..samples * C::SCRATCH * width]);
+                cell.step(threads.isa(), gates, hidden, others, &mut scratch[..samples * C::SCRATCH * width]);
                 let is_last = done + index + 1 == steps;
                 if !only_final || is_last {
                     let at = if only_final { 0 } else { (first + step) * ld };
@@ -133,17 +134,12 @@ fn multiply_inputs<C: Cell>(
         let steps = out.len() / (n * width);
         if steps > n {
             for sample in 0..n {
-                add_strided_products(
-                    rows(sample, step, x.ld),
-                    weights,
-                    width,
-                    &mut out[sample * width..],
-                    (steps, n * width),
-                );
+                let (rows, out) = (rows(sample, step, x.ld), &mut out[sample * width..]);
+                add_products(threads.isa(), rows, weights, width, out, (steps, n * width));
             }
         } else {
             for (index, out) in out.chunks_exact_mut(n * width).enumerate() {
-                add_strided_products(rows(0, step + index, x.image), weights, width, out, (n, width));
+                add_products(threads.isa(), rows(0, step + index, x.image), weights, width, out, (n, width));
             }
         }
     });

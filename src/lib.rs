@@ -1,4 +1,4 @@
-//! A compiler for neural networks that people write as text.
+//! A compiler for neural networks written as text.
 //!
 //! ```text
 //! bird.net ──parse──▶ Ast ──elaborate──▶ Graph ──bind──▶ Graph + weights ──passes──▶ Graph ──lower──▶ Plan ──▶ bird.netb ──▶ Session
@@ -8,11 +8,12 @@
 //!
 //! Each arrow is one function from one type to the next: [`syntax::parse`], [`elaborate::Spec::graph`], [`weights::bind::bind`],
 //! [`passes::optimize`], [`lower::lower`], [`compile::Build::write`], [`artifact::Artifact::open`], [`runtime::Session::run`].
-//! [`compile::build`] goes the whole road. Each type has a deterministic text form, which `netc build --emit` prints.
+//! [`compile::build`] runs the whole pipeline. Each type has a deterministic text form, which `netc build --emit`
+//! prints.
 //!
-//! A room uses only rooms below it: `cli`, `lsp`, `serve`, `view`, `import`, `export`, `check`, `train`, `compile`, `data`, `runtime`, `artifact`, `lower`, `passes`,
-//! `weights`, `elaborate`, `syntax`, `request`, `ops`, `graph`, `plan`, `kernels`, `diagnostics`, `h5`, `onnx`, `file`, `source`, `tensor`, `element`,
-//! `content` and `size`.
+//! A module uses only modules below it: `cli`, `lsp`, `serve`, `view`, `import`, `export`, `check`, `train`, `compile`,
+//! `data`, `runtime`, `artifact`, `lower`, `passes`, `weights`, `elaborate`, `syntax`, `request`, `ops`, `graph`,
+//! `plan`, `kernels`, `diagnostics`, `h5`, `onnx`, `content`, `file`, `source`, `tensor`, `element` and `size`.
 //!
 //! ```
 //! use netc::{compile, elaborate, runtime::Session};

@@ -2,6 +2,9 @@
 //! inference and in a training step. The step's graph gives PyTorch's gradients in float64; compiled, it is float32, and what rounding
 //! does to a gradient depends on the net. `tests/data/architecture_weights/make.py` wrote the tables.
 
+mod difference;
+
+use difference::difference;
 use ndarray::{ArrayD, IxDyn};
 use netc::compile::{BuildOptions, Values, build, graph};
 use netc::diagnostics::render;
@@ -318,9 +321,10 @@ fn error<'r>(reference: &'r Reference, places: &Places, gradients: &HashMap<Stri
         let distance = (tensor.len() / 6).max(1);
         // Rows of an embedding that the net does not take have no gradient.
         let found = (0..samples.len()).map(|sample| found.get(&(at, sample * distance)).copied().unwrap_or(0.0));
-        let errors = found.zip(samples).map(|(a, b)| (a - b).abs() / largest.max(least));
-        let error = errors.fold((squares[at].sqrt() - norm).abs() / norm.max(least), f64::max);
-        if error.is_nan() || error > worst.0 {
+        let of_samples = difference(found, samples.iter().copied(), |_| largest.max(least));
+        let of_norm = difference([squares[at].sqrt()], [*norm], |norm| norm.max(least));
+        let error = of_samples.max(of_norm);
+        if error > worst.0 {
             worst = (error, &tensor.name);
         }
     }

@@ -307,7 +307,7 @@ fn what_is_too_large_to_draw_is_an_error_and_no_file() {
         assert!(!folder.path().join(file).exists(), "{file}");
     }
     refused(&netc(folder.path(), &["show", net, "--expand", "--svg"]), "E0904", &["too many to draw"]);
-    for arguments in [&["-o", "x.svg"][..], &["-o", "x.html"], &["--expand", "-o", "x.dot"]] {
+    for arguments in [&["-o", "x.svg"][..], &["-o", "x.html"], &["-o", "x.dot"]] {
         done(&netc(folder.path(), &[&["show", net], arguments].concat()));
     }
 }
@@ -432,7 +432,7 @@ fn options_that_contradict_an_artifact_are_refused() {
         refused(&predict(option), "E0909", &[option[0]]);
     }
     refused(&predict(&["--exact", "--fresh"]), "E0909", &["`--fresh` and `--exact` cannot change it"]);
-    refused(&predict(&["--net", "other"]), "E0909", &["has the net `tiny` alone, not `other`"]);
+    refused(&predict(&["--net", "other"]), "E0909", &["contains only the net `tiny`, not `other`"]);
     // What agrees with it is no contradiction.
     done(&predict(&["--net", "tiny", "--allow-untrained"]));
     done(&netc(folder.path(), &["predict", "tiny.net", "photos", "--allow-untrained", "--exact"]));
@@ -440,6 +440,29 @@ fn options_that_contradict_an_artifact_are_refused() {
     for option in [&["--plan"][..], &["--source"], &["--exact"]] {
         refused(&netc(folder.path(), &[&["inspect", "tiny.safetensors"], option].concat()), "E0909", &[option[0]]);
     }
+}
+
+/// An option that would change nothing is refused.
+#[test]
+fn options_without_effect_are_refused() {
+    let folder = folder(&[("tiny.net", TINY)]);
+    fs::create_dir_all(folder.path().join("photos/cat")).expect("a folder");
+    fs::copy("specs/samples/chelsea.png", folder.path().join("photos/cat/1.png")).expect("a photo");
+    let commands: [(&[&str], &str); 9] = [
+        (&["show", "tiny.net", "--expand"], "--expand"),
+        (&["show", "tiny.net", "--depth", "1", "-o", "t.dot"], "--depth"),
+        (&["show", "tiny.net", "--depth", "1", "--format", "json"], "--depth"),
+        (&["build", "tiny.net", "--emit", "graph", "--exact"], "--exact"),
+        (&["build", "tiny.net", "--emit", "ast", "--weights", "tiny=none.h5"], "--weights"),
+        (&["predict", "tiny.net", "photos", "--allow-untrained", "-o", "y.npy", "--top", "2"], "--top"),
+        (&["embed", "tiny.net", "photos", "--allow-untrained", "-o", "y.npy", "--name", "x"], "--name"),
+        (&["eval", "tiny.net", "--x", "x.npy", "--y", "y.npy", "--skip"], "--skip"),
+        (&["eval", "tiny.net", "list.csv", "--y", "label", "--ignore", "255"], "--ignore"),
+    ];
+    for (command, option) in commands {
+        refused(&netc(folder.path(), command), "E0909", &[option, "has no effect"]);
+    }
+    assert!(!folder.path().join("t.dot").exists() && !folder.path().join("y.npy").exists());
 }
 
 /// Nothing is compiled for a file of another program.

@@ -1,6 +1,9 @@
 //! The model configuration in a Keras file is compared with the spec and names its layers; the compiled net computes the same as
 //! Keras. `make.py` and other `make_….py` in `tests/data/keras_models` wrote the files.
 
+mod difference;
+
+use difference::difference;
 use ndarray::{ArrayD, IxDyn};
 use ndarray_npy::ReadNpyExt;
 use netc::compile::{Build, BuildOptions, build};
@@ -40,7 +43,7 @@ fn agrees(build: &Build, name: &str, file: &str) {
     let out = found.as_slice_mut().expect("row-major");
     let artifact = Arc::new(build.in_memory().expect("an artifact"));
     Session::new(artifact, 2).run(x.shape()[0], &[x.as_slice().expect("row-major")], &mut [out]).expect("a run");
-    let worst = found.iter().zip(&y).map(|(a, b)| (a - b).abs() / (1.0 + b.abs())).fold(0.0, f32::max);
+    let worst = difference(found.iter().copied(), y.iter().copied(), |y| 1.0 + y.abs());
     assert!(worst < 2e-5, "{file}: {worst:e}\n{found}\n{y}");
 }
 

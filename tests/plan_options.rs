@@ -1,7 +1,9 @@
 //! Options of a build that change its plan, and the output of `netc bench`.
 
+mod difference;
 mod program;
 
+use difference::difference;
 use ndarray::{Array, Array2, Array4};
 use ndarray_npy::{ReadNpyExt, WriteNpyExt};
 use serde_json::Value;
@@ -48,8 +50,8 @@ fn predict(folder: &Path) -> Array2<f32> {
     Array2::read_npy(File::open(folder.join("y.npy")).expect("a file")).expect("an array")
 }
 
-fn largest_difference(a: &Array2<f32>, b: &Array2<f32>) -> f32 {
-    a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+fn largest_difference(a: &Array2<f32>, b: &Array2<f32>) -> f64 {
+    difference(a.iter().copied(), b.iter().copied(), |_| 1.0)
 }
 
 #[test]
@@ -164,7 +166,7 @@ fn bench_runs_on_an_array_and_tells_all_in_json() {
     assert_eq!(found, wanted);
     let (code, out, messages) = netc(folder, &["bench", "net.netb", "--input", "x.npy", "--batch", "3"]);
     assert_eq!((code, out.as_str()), (Some(1), ""));
-    assert!(messages.contains("E0703") && messages.contains("fewer than the 3 images"), "{messages}");
+    assert!(messages.contains("E0703") && messages.contains("too few images for a batch of 3 images"), "{messages}");
 }
 
 #[test]

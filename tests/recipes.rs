@@ -321,7 +321,7 @@ fn an_evaluation_has_targets_by_output() {
     assert!(in_order.contains("species, x.npy: accuracy") && in_order.contains("box, x.npy: "), "{in_order}");
     assert_eq!(done(&eval(&["--y", "box=b.npy", "--y", "species=y.npy"])), in_order);
     refused(&eval(&["--y", "bax=b.npy", "--y", "species=y.npy"]), "E0704", &["no output `bax`", "did you mean `box`?"]);
-    refused(&eval(&["--y", "box=b.npy"]), "E0704", &["an output before others has no targets"]);
+    refused(&eval(&["--y", "box=b.npy"]), "E0704", &["an output has no targets but a later one has"]);
     refused(&eval(&["--y", "y.npy", "--y", "box=b.npy"]), "E0704", &["name each"]);
 }
 

@@ -53,6 +53,18 @@ fn weights(folder: &TempDir, name: &str) -> ArrayD<f32> {
     array_file::read(&folder.path().join(name), Some("end/weight")).expect("weights")
 }
 
+/// The recipe is that of the whole net, whose weights a cut must not replace.
+#[test]
+fn a_cut_is_not_trained_by_the_recipe_of_its_net() {
+    let folder = project(NET, "epochs = 1");
+    done(&netc(folder.path(), &["train", "m.net"]));
+    let before = fs::read(folder.path().join("m.h5")).expect("weights");
+    for cut in ["m.net[..=hid]", "m.net[..=hid] >> Softmax(2) as other"] {
+        refused(&netc(folder.path(), &["train", cut]), "E0601", &["no recipe for `m_cut`", "a net of the file"]);
+    }
+    assert!(fs::read(folder.path().join("m.h5")).expect("weights") == before);
+}
+
 #[test]
 fn the_best_validation_epoch_is_kept() {
     let trained = |recipe: &str| {

@@ -1,6 +1,9 @@
 //! Layers of sequences with weights that PyTorch, timm and Keras name: what they give is what PyTorch computes.
 //! `tests/data/transformers/make.py` wrote the files.
 
+mod difference;
+
+use difference::difference;
 use ndarray::ArrayD;
 use ndarray_npy::NpzReader;
 use netc::compile::{Build, BuildOptions, build};
@@ -39,7 +42,7 @@ fn check(net: &str, weights: &str, inputs: &[ArrayD<f32>], expected: &ArrayD<f32
     let mut found = vec![f32::NAN; expected.len()];
     Session::new(artifact, 2).run(expected.shape()[0], &inputs, &mut [&mut found]).expect("a run");
     let largest = expected.iter().fold(1.0, |most: f32, value| most.max(value.abs()));
-    let worst = found.iter().zip(expected).map(|(a, b)| (a - b).abs() / largest).fold(0.0, f32::max);
+    let worst = difference(found, expected.iter().copied(), |_| f64::from(largest));
     assert!(worst < 5e-6, "{net} {weights}: off by {worst:e}");
 }
 

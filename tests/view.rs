@@ -109,6 +109,17 @@ fn a_terminal_wraps_inputs_and_cuts_no_name() {
 }
 
 #[test]
+fn a_narrow_terminal_has_narrow_rows() {
+    let (graph, _) = load("squeezenet1_1");
+    for width in [70, 80, 100] {
+        let table = view::table(&graph, &[], view::TableOptions { width: Some(width), depth: None });
+        let rows: Vec<&str> = table.lines().skip(2).take_while(|line| !line.is_empty()).collect();
+        assert!(rows.len() > 60 && rows.iter().all(|row| row.chars().count() <= width), "{table}");
+        assert!(graph.layers().all(|id| table.contains(&graph.node(id).name)), "{table}");
+    }
+}
+
+#[test]
 fn the_documentation_is_below_the_summary() {
     let (graph, docs) = load("vgg16");
     let table = view::table(&graph, &docs, view::TableOptions::default());

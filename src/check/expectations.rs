@@ -68,7 +68,7 @@ impl Nets<'_> {
             let index = spec.project.find(&net.text, net.span.file).ok_or_else(|| {
                 let names = spec.project.names(net.span.file);
                 Diagnostic::new(Code::ExpectationForm, format!("there is no net `{}`", net.text))
-                    .at(net.span, "no net of this name")
+                    .at(net.span, "no net has this name")
                     .suggest_name(net.span, &net.text, suggest::nearest(&net.text, names.iter().map(String::as_str)))
             })?;
             let (graph, _) = spec.graph(index)?;

@@ -290,9 +290,9 @@ fn activation_without_effect(graph: &Graph, id: NodeId, diagnostics: &mut Diagno
         let message = format!("{second} after {first} has no effect");
         diagnostics.push(
             Diagnostic::new(Code::NoEffect, message)
-                .at(node.origin.span, "gives what it gets")
+                .at(node.origin.span, "returns its input unchanged")
                 .and(earlier.origin.span, format!("{first} before it"))
-                .help("remove it, or write the function that is meant"),
+                .help("remove it, or write the intended function"),
         );
     }
 }

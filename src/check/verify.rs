@@ -180,7 +180,7 @@ pub(super) fn check_memory(graph: &Graph, batch: usize) -> Result<()> {
     }
     let message = format!("the reference of {batch} images does not fit in memory");
     let max = if fits(values) { (MAX_VALUES / values.max(1)).min(batch.saturating_sub(1)) } else { 0 };
-    let help = if max > 0 { format!("take a smaller `--batch`, up to {max}") } else { "the net is too large".into() };
+    let help = if max > 0 { format!("choose a smaller `--batch`, up to {max}") } else { "the net is too large".into() };
     Err(Diagnostic::new(Code::Memory, message).help(help).into())
 }
 

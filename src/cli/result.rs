@@ -24,7 +24,7 @@ pub type CommandResult = Result<(), Failed>;
 /// The format of results.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
-    /// For people
+    /// Readable text
     Text,
     /// One JSON document
     Json,

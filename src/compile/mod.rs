@@ -294,10 +294,18 @@ fn untrained(graph: &Graph, report: &Report) -> Diagnostic {
     diagnostic.help("bind weights, train the net with `netc train`, or build it as it is with `--allow-untrained`")
 }
 
+/// The net whose class names are those of a net: the net itself, or the one that it is a cut of, if it ends with the same layer.
+fn classified_as<'a>(spec: &'a Spec, net: &'a Graph) -> &'a str {
+    let last = |graph: &Graph| graph.outputs.first().map(|&id| graph.node(id).name.clone());
+    let is_whole = |name: &&str| graph(spec, Some(name)).is_ok_and(|(whole, _)| last(&whole) == last(net));
+    spec.cut_of.as_deref().filter(is_whole).unwrap_or(&net.name)
+}
+
 /// The class names that a net was trained for, if they fit its output, and their file.
 fn trained_labels(spec: &Spec, graph: &Graph) -> (Option<Vec<String>>, Option<PathBuf>) {
-    let path = spec.sources.resolve(spec.root(), &format!("{}.run/{TRAINED_LABELS}", graph.name));
-    let labels = trained_weights(spec, &graph.name).and_then(|_| crate::data::samples::labels::read(&path).ok());
+    let net = classified_as(spec, graph);
+    let path = spec.sources.resolve(spec.root(), &format!("{net}.run/{TRAINED_LABELS}"));
+    let labels = trained_weights(spec, net).and_then(|_| crate::data::samples::labels::read(&path).ok());
     match labels.filter(|labels| takes_names(graph, labels.len())) {
         Some(labels) => (Some(labels), Some(path)),
         None => (None, None),
@@ -309,13 +317,14 @@ fn trained_labels(spec: &Spec, graph: &Graph) -> (Option<Vec<String>>, Option<Pa
 /// # Errors
 /// If the labels file cannot be read, or the number of names is wrong.
 pub fn labels(spec: &Spec, graph: &Graph) -> Result<(Option<Vec<String>>, Option<PathBuf>)> {
-    let (labels, file, span) = match spec.labels(&graph.name)? {
+    let net = classified_as(spec, graph);
+    let (labels, file, span) = match spec.labels(net)? {
         None => return Ok((None, None)),
         Some(LabelsRequest::List(labels, span)) => (labels, None, span),
         Some(LabelsRequest::File(path, span)) => match crate::data::samples::labels::read(&path) {
             Ok(labels) => (labels, Some(path), span),
             // Training will write this file.
-            Err(_) if !path.exists() && spec.project.recipes.contains_key(&graph.name) => {
+            Err(_) if !path.exists() && spec.project.recipes.contains_key(net) => {
                 return Ok((None, None));
             }
             Err(error) => {

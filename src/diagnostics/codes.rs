@@ -203,7 +203,7 @@ codes! {
         "`netc train --resume` continues a run from its last checkpoint, in the folder NAME.run next to the spec. Recipe, net and data must be those that the run was started with.",
         "$ netc train bird.net --resume   # nothing has been trained yet";
     Busy = "E0606", "the net is being trained already",
-        "Two runs of the same net in the same folder would overwrite each other's checkpoints and weights. Wait for the other run or stop it, or train under another name or in another folder. A run that was killed is no obstacle.",
+        "Two runs of the same net in the same folder would overwrite each other's checkpoints and weights. Wait for the other run or stop it, or train under another name or in another folder. A run that was killed does not count.",
         "$ netc train bird.net   # while another `netc train bird.net` runs";
     Photo = "E0701", "a photo cannot be used",
         "JPEG and PNG files up to 64 megapixels are read. The message says what is wrong with this one.",
@@ -227,7 +227,7 @@ codes! {
         "A prediction contains NaN: the sample or the weights contain it, or a value overflowed on the way. The message names the first such sample and the first layer whose output is not finite. No metrics are computed then: leaving the sample out would make them look better than they are.",
         "$ netc eval bird.netb --x x.npy --y y.npy   # a row of x.npy contains NaN";
     Calibration = "E0708", "an int8 build cannot be calibrated",
-        "`--precision int8` rounds activations to bytes. The ranges that the bytes stand for are measured by running the net in f32 on photos like those that it will see, a few dozen are enough: name a folder of them with `--calibrate`. A net with a recipe is calibrated on the photos that it is trained on.",
+        "`--precision int8` rounds activations to bytes. The ranges that the bytes stand for are measured by running the net in f32 on photos like those that it will see. A few dozen are enough; name their folder with `--calibrate`. A net with a recipe is calibrated on the photos that it is trained on.",
         "$ netc build squeezenet1_1 --precision int8";
     Memory = "E0801", "there is not enough memory",
         "Either `--max-memory`, which limits the arena and the constants, is less than any plan of the net needs, or the system refuses memory (`ulimit -v`, the limit of a container). A smaller batch and fewer threads need less. Unfinished files never replace complete ones.",
@@ -239,8 +239,8 @@ codes! {
         "`netc verify` compares the compiled net with a reference: plain loops in f64 over the graph before any pass. A deviation of more than 1e-4 of the output's range is a bug in netc, or comes from numbers too large for f32.",
         "$ netc verify bird.net";
     Serve = "E0804", "the server cannot start",
-        "`netc serve` listens on `--host` and `--port`: another program may have the port, and ports below 1024 need a privilege. Each model has a name of its own, that of its file. A build without the feature `serve` has no server.",
-        "$ netc serve a/bird.netb b/bird.netb   # two models of one name";
+        "`netc serve` listens on `--host` and `--port`: another program may use the port, and ports below 1024 need privileges. Each model needs a unique name, that of its file. A build without the feature `serve` has no server.",
+        "$ netc serve a/bird.netb b/bird.netb   # two models with the same name";
     NotAnArtifact = "E0901", "the file is not an artifact",
         "`netc build` writes artifacts, with the extension .netb.",
         "$ netc predict bird.net.bak photo.jpg";
@@ -257,25 +257,25 @@ codes! {
         "`netc import` reads models of ONNX and of Keras (`.keras`, `.h5`). The file is cut short, damaged or neither, has inputs whose sizes it leaves open (`--size 224x224` sets height and width), or refers to files outside its folder. A file that Keras' `save_weights` wrote has only the weights: `model.save(\"model.keras\")` writes the layers too.",
         "$ netc import half_a_download.onnx";
     ImportUnsupported = "E0906", "parts of a model cannot be expressed",
-        "Every operator of ONNX or layer of Keras that no layer stands for is listed, with the reason and the nodes, and nothing is written. Code in a Keras file (`Lambda`, layers of your own) is never run. `--until NODE` imports the part before a node or up to a layer: the front of a detector without its decoding, for example.",
+        "Every ONNX operator or Keras layer without a counterpart is listed, with the reason and the nodes, and nothing is written. Code in a Keras file (`Lambda`, layers of your own) is never run. `--until NODE` imports the part before a node or up to a layer: the front of a detector without its decoding, for example.",
         "$ netc import detector.onnx";
     ExportUnsupported = "E0907", "a layer cannot be exported",
-        "The format of the file has nothing that computes this layer. Every such layer is listed, and nothing is written.",
+        "The file format cannot express this layer. Every such layer is listed, and nothing is written.",
         "$ netc export 'Input(8x8x4) >> LRN(alpha=-1)' -o m.onnx";
     Rebuild = "E0908", "an artifact cannot be built again",
-        "An artifact has its weights fused and packed for the kernels, not as the parameters of its layers: `netc export` builds it again, from the spec in it and the files that it was built from. Their digests must be those that the artifact has, so that the export is the same net. The files are looked for from the folder of the artifact.",
+        "An artifact contains weights that are fused and packed for the kernels, not the parameters of its layers: `netc export` builds it again, from the spec in it and the files that it was built from. Their digests must be those in the artifact, so that the export is the same net. Their paths start at the folder of the artifact.",
         "$ netc export bird.netb -o bird.onnx   # vgg16.h5 is elsewhere, or has changed";
     Option = "E0909", "an option does not apply",
-        "An artifact is compiled: `netc build` has chosen its weights, its number format and its algorithms, so that options such as `--precision` and `--weights` apply where a spec is compiled. `netc export` writes the parameters of a net, in f32, before anything is compiled; `--nhwc` and `--preprocess` are of ONNX models.",
+        "An artifact is compiled: `netc build` has chosen its weights, its number format and its algorithms, so that options such as `--precision` and `--weights` apply where a spec is compiled. `netc export` writes the parameters of a net, in f32, before anything is compiled; `--nhwc` and `--preprocess` apply to ONNX models only.",
         "$ netc predict bird.netb photo.jpg --precision bf16";
     SoftmaxTwice = "W1001", "softmax after softmax",
         "A second softmax flattens the probabilities of the first. One of the two is probably a mistake.",
         "Input(4) >> Softmax(3) >> Softmax";
     BiasBeforeNorm = "W1002", "a bias before batch normalisation",
-        "The normalisation subtracts it again: it has no effect. Write `bias=false`.",
+        "The normalisation subtracts the bias again: it has no effect. Write `bias=false`.",
         "Input(28x28x1) >> Conv(3x3, 8) >> BatchNorm";
     UnusedNet = "W1003", "an unused net",
-        "No other net refers to it, nor does the command.",
+        "Neither another net nor the command refers to it.",
         "net bird = Input(4) >> Softmax(2)\nnet head = Softmax(3)";
     FrozenUntrained = "W1004", "random weights are frozen",
         "`frozen` excludes parameters from training, and no file provides values for these: they stay random.",
@@ -305,13 +305,13 @@ codes! {
         "The file contains infinite values or NaN for these layers, and predictions that depend on them will be no better. The training that wrote the file has probably diverged: use an earlier checkpoint, or train again with a smaller step.",
         "$ netc build bird.net   # bird.h5 was written by a run that diverged";
     KerasOrder = "W1013", "Keras may swap layers of different branches",
-        "`load_weights` of Keras matches layers by their order, not by their names, and orders them by their depth in the Keras model. Layers of the same shape in different branches may be swapped silently if that model has a layer more or less in a branch. `by_name=True` matches by name; the names are those of the spec.",
+        "`load_weights` of Keras matches layers by their order, not by their names, and orders them by their depth in the Keras model. Layers of the same shape in different branches may be swapped silently if that model has one layer more or fewer in a branch. `by_name=True` matches by name; the names are those of the spec.",
         "$ netc train two.net --layout keras   # two branches with layers of the same shape";
     NoEffect = "W1014", "an activation without effect",
         "The activation leaves the output of the one before it unchanged: `Relu` after `Relu` or `Exp`, `Clip(0, 1)` after `Sigmoid`. One of the two is probably meant to be another function, or to be elsewhere.",
         "Input(20) >> Relu(8) >> Relu >> Softmax(2)";
     ConfigurationDiffers = "W1015", "the preprocessing of the net is not that of the configuration beside its weights",
-        "A `config.json` beside the weights, as timm writes one, says how photos became their input: mean, standard deviation, and the part of a photo that is used. The net's `Input` does it differently, so that predictions will be worse. Give it the preprocessing that the message shows, or say what is right with `image = …` in the weights block.",
+        "A `config.json` beside the weights, as timm writes one, says how photos became their input: mean, standard deviation, and the part of a photo that is used. The net's `Input` differs, so predictions will be worse. Give it the preprocessing that the message shows, or state the right one with `image = …` in the weights block.",
         "net bird = Input(224x224x3, image=Caffe) >> GlobalPool(avg) >> Softmax(2)\n\nweights bird = \"resnet50/model.safetensors\"";
     MissingCharacters = "W1016", "a PNG lacks characters",
         "PNGs of `netc show` are drawn with fonts that ship with netc, so that they are the same on every machine; these have Latin, Greek and some signs, but no Chinese, Japanese or Korean characters, for example. A .svg or .html file is drawn with the fonts of the machine that shows it.",

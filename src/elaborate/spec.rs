@@ -29,6 +29,8 @@ pub struct Spec {
     pub errors: Diagnostics,
     /// Entries of recipes from the command line, in its order.
     pub settings: Vec<Setting>,
+    /// The net of the file that the command line takes a cut of: `bird` of `bird.net[..fc7]`.
+    pub cut_of: Option<String>,
     /// See [`Spec::expanded`].
     expanded: Cell<usize>,
     /// The steps that were spent on finding out which nets are complete, and the results.
@@ -111,7 +113,7 @@ fn load_cut(path: &Path, cut: &str, read: Reader) -> std::result::Result<Spec, (
     let text = format!("{items}\n\nnet {net} = {name}{cut}\n");
     let mut sources = Sources::default();
     let root = sources.add(SourceFile { text, ..file.clone() });
-    Ok(spec(sources, root, &net, read))
+    Ok(Spec { cut_of: Some(name), ..spec(sources, root, &net, read) })
 }
 
 /// Reads a spec from the text of a file that an editor has open. `read` reads the files that it uses.
@@ -144,6 +146,7 @@ fn spec(mut sources: Sources, root: FileId, stem: &str, read: Reader) -> Spec {
         project,
         errors,
         settings: Vec::new(),
+        cut_of: None,
         expanded: Cell::default(),
         completeness_steps: Cell::default(),
         complete: RefCell::default(),

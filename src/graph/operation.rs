@@ -272,10 +272,10 @@ pub trait Operation: Debug + Send + Sync + Any {
     }
 
     /// The output at inference in f64, by plain loops: the reference for every other implementation.
-    /// The batch is the first axis. An operation of a training step computes what it computes there.
+    /// The batch is the first axis. An operation of a training step is evaluated as in training.
     fn evaluate(&self, inputs: &[&ArrayD<f64>], parameters: &[&ArrayD<f64>]) -> ArrayD<f64>;
 
-    /// Applies to the first [`Operation::changes`] of its parameters what it changes in them, in f64 by plain loops.
+    /// Updates the parameters that it changes, the first [`Operation::changes`] ones, in f64 by plain loops.
     fn evaluate_changes(&self, _inputs: &[&ArrayD<f64>], _parameters: &mut [ArrayD<f64>]) {}
 
     /// The layers that compute it together, in topological order, for valid inputs: the output of the last is the layer's.
@@ -284,7 +284,7 @@ pub trait Operation: Debug + Send + Sync + Any {
         None
     }
 
-    /// The kernel that computes it. It is not asked of a layer that is decomposed.
+    /// The kernel that computes the layer. It is not called for a layer that is decomposed.
     ///
     /// # Errors
     /// Why no plan can compute it.

@@ -64,7 +64,7 @@ pub(super) fn define(
             Err(error) => errors.push(error),
         }
     }
-    // Where only bodies of conditions and loops read inputs, what cannot be expressed is told.
+    // Where only bodies of conditions and loops read inputs, what cannot be expressed is reported.
     let has_bodies = || graph.nodes.iter().any(|node| matches!(node.op.as_str(), "If" | "Loop" | "Scan"));
     if all.is_empty() && !has_bodies() {
         errors.push(Diagnostic::new(Code::ImportModel, format!("{file} has no inputs")));

@@ -152,7 +152,7 @@ impl Write<'_> {
         }
         let mut plain = self.text(source, &net, &parts);
         let mut expected = elaborated(spec, &plain, name).map_err(|errors| {
-            let message = format!("the spec that was made of {file} is wrong, which is a fault of netc");
+            let message = format!("the spec that was made from {file} has errors: this is a bug in netc");
             Diagnostic::new(Code::ImportModel, message).note(errors)
         })?;
         check_outputs(&expected, &source.outputs, &file.to_string())?;
@@ -225,7 +225,7 @@ impl Write<'_> {
             errors.iter().filter(|error| error.severity == Severity::Error).map(|error| error.code).collect();
         let of_axes = codes.iter().find(|code| **code == Code::AxisOrder);
         let code = of_axes.or(codes.first()).copied().unwrap_or(Code::ImportModel);
-        Err(Diagnostic::new(code, format!("the spec that was made of {file} cannot be built")).note(shown).into())
+        Err(Diagnostic::new(code, format!("the spec that was made from {file} cannot be built")).note(shown).into())
     }
 }
 
@@ -305,8 +305,8 @@ fn check_outputs(graph: &NetGraph, outputs: &[Vec<usize>], file: &str) -> std::r
     for (&output, sizes) in graph.outputs.iter().zip(outputs) {
         let found = &graph.node(output).output;
         if found.known().is_some_and(|known| known != *sizes) {
-            let message = format!("the spec that was made of {file} gives {found}, the model {sizes:?}");
-            return Err(Diagnostic::new(Code::ImportModel, message).help("that is a fault of netc").into());
+            let message = format!("the spec that was made from {file} gives {found}, the model {sizes:?}");
+            return Err(Diagnostic::new(Code::ImportModel, message).help("this is a bug in netc").into());
         }
     }
     Ok(())

@@ -63,6 +63,7 @@ pub struct Placement<'g> {
 impl<'g> Placement<'g> {
     /// Finds the nodes that can write directly into a concatenation: outer ones first, so that inner ones become parts of them.
     pub fn new(graph: &'g Graph, kind: impl Fn(NodeId) -> Result<Lowered, String>) -> Self {
+        let consumers = graph.consumers();
         let mut destinations: HashMap<NodeId, Destination> = HashMap::new();
         let mut all_rows = HashMap::new();
         for id in graph.ids().rev().filter(|&id| !graph.node(id).inputs.is_empty()) {
@@ -81,7 +82,10 @@ impl<'g> Placement<'g> {
                         Ok(Lowered::Concatenate { rows: inner }) => inner == rows,
                         _ => false,
                     };
-                if produces {
+                // Others read the part by pixels, whose rows are not these where images are joined along another axis.
+                let is_read = consumers[input.0].len() > 1;
+                let has_gaps = rows > 1 && graph.node(input).output.channels().known() != Some(part);
+                if produces && !(is_read && has_gaps) {
                     destinations.entry(input).or_insert(Destination { concatenation: id, channel_offset, rows });
                 }
                 channel_offset += part;
@@ -93,7 +97,7 @@ impl<'g> Placement<'g> {
             values: HashMap::new(),
             destinations,
             rows: all_rows,
-            consumers: graph.consumers(),
+            consumers,
             inputs: 0,
         }
     }

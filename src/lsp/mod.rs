@@ -40,7 +40,7 @@ use std::error::Error;
 /// An error that ends the server.
 type ServerError = Box<dyn Error + Send + Sync>;
 
-/// Why a request is refused: a message for the user.
+/// Why a request is refused, as a message for the user.
 type Refusal = String;
 
 /// Where the conversation with the editor is.
@@ -89,8 +89,8 @@ pub fn talk(connection: &Connection) -> Result<(), ServerError> {
                         let result = json!({ "capabilities": capabilities(), "serverInfo": server });
                         Response::new_ok(request.id, result)
                     }
-                    (Phase::New, _) => refused(ErrorCode::ServerNotInitialized, "`initialize` comes first"),
-                    (_, Initialize::METHOD) => refused(ErrorCode::InvalidRequest, "it is initialized already"),
+                    (Phase::New, _) => refused(ErrorCode::ServerNotInitialized, "`initialize` must come first"),
+                    (_, Initialize::METHOD) => refused(ErrorCode::InvalidRequest, "the server is already initialized"),
                     (Phase::Open, Shutdown::METHOD) => {
                         phase = Phase::Closed;
                         Response::new_ok(request.id, ())

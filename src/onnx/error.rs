@@ -16,7 +16,7 @@ pub enum OnnxError {
     TooLarge { place: String, what: String },
     #[error("{place} is refused: {what}")]
     Refused { place: String, what: String },
-    #[error("{place} does not hold numbers but {found}")]
+    #[error("{place} contains {found} instead of numbers")]
     NotNumbers { place: String, found: String },
 }
 

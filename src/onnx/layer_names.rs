@@ -67,6 +67,8 @@ impl LayerNames {
                 .unwrap_or(name),
             false => name,
         };
+        // Paths of PyTorch's nodes begin with a slash, names of layers do not.
+        let name = Some(name.trim_start_matches('/')).filter(|name| !name.is_empty()).unwrap_or("layer");
         let name: String = name.chars().take(MAX_NAME).map(|c| if c.is_control() { '_' } else { c }).collect();
         let count = self.taken.entry(name.clone()).or_default();
         *count += 1;

@@ -61,7 +61,7 @@ pub(super) fn read<R: Read + Seek>(wire: &mut Wire<R>) -> Result<Model, OnnxErro
     })?;
     match graphs {
         1 if model.opsets.is_empty() => {
-            Err(OnnxError::corrupt("the model", "it does not say of which version its operators are"))
+            Err(OnnxError::corrupt("the model", "it does not state the version of its operators"))
         }
         1 => Ok(model),
         0 => Err(OnnxError::corrupt("the model", "it has no graph")),
@@ -291,7 +291,7 @@ fn tensor<R: Read + Seek>(wire: &mut Wire<R>, range: Range<u64>) -> Result<Tenso
     })?;
     let name = if tensor.name.is_empty() { "a tensor".to_string() } else { tensor.name.clone() };
     if segments {
-        return Err(OnnxError::corrupt(&name, "it is one of several segments, which no file of today has"));
+        return Err(OnnxError::corrupt(&name, "it is one of several segments, which are not supported"));
     }
     if sides.len() > MAX_RANK {
         return Err(OnnxError::too_large(&name, format!("it has {} axes", sides.len())));
@@ -312,7 +312,7 @@ fn tensor<R: Read + Seek>(wire: &mut Wire<R>, range: Range<u64>) -> Result<Tenso
 fn storage_elsewhere(name: &str, entries: &[(String, String)]) -> Result<Storage, OnnxError> {
     let value = |key: &str| entries.iter().find(|(known, _)| known == key).map(|(_, value)| value.as_str());
     let number = |key: &str| {
-        let wrong = || OnnxError::corrupt(name, format!("its `{key}` in the other file is no number"));
+        let wrong = || OnnxError::corrupt(name, format!("its `{key}` in the other file is not a number"));
         value(key).map(|text| text.trim().parse::<u64>().map_err(|_| wrong())).transpose()
     };
     let file = value("location").ok_or_else(|| OnnxError::corrupt(name, "it is in another file that is not named"))?;

@@ -2,10 +2,11 @@
 //!
 //! A model is a protocol buffer (`onnx.proto3`, of which `messages` lists the fields that are read). It is read without taking its
 //! weights into memory: `wire` walks over the file and notes where the bytes of a tensor are. Every length is compared with the
-//! bytes that are there before memory is taken, and what is kept is limited in all.
+//! bytes that are there before memory is allocated, and the total that is kept is limited.
 //!
-//! Two rooms read it: `weights` binds an ONNX file as a layout of weights, `import` writes the spec of one. Both name its layers by
-//! [`parameters`], so that a spec that was imported binds to its file. `export` writes models, by [`mod@write`].
+//! Two modules use it: `weights` binds an ONNX file as a layout of weights, `import` writes the spec of one. Both name
+//! its layers by [`parameters`], so that a spec that was imported binds to its file. `export` writes models, by
+//! [`mod@write`].
 
 pub mod arithmetic;
 mod casts;

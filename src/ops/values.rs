@@ -53,10 +53,10 @@ fn of_image() -> String {
     format!(
         "How a photo becomes an input: `Input(224x224x3, image=Image(…))`.\n\n\
          {}\n\n\
-         The shorter side is resized to `resize` (`squash` instead of a number ignores the aspect ratio; `interpolation=bicubic` in\n\
-         place of bilinear, both with antialiasing), the centre is cropped to\n\
-         the input's size (`center_even` starts at an even pixel if the border is odd, as in torchvision),\n\
-         channels are put in `order`, and values become (x * scale - mean) / std, x from 0 to 255.\n\
+         The shorter side is resized to `resize` (`squash` instead of a number ignores the aspect ratio; \
+         `interpolation=bicubic` instead of bilinear, both with antialiasing), the centre is cropped to the input's \
+         size (`center_even` starts at an even pixel if the border is odd, as in torchvision), channels are put in \
+         `order`, and values become (x * scale - mean) / std, x from 0 to 255.\n\
          Presets: {}.",
         Preprocessing::caffe(),
         Preprocessing::PRESETS.join(", ")

@@ -79,7 +79,7 @@ impl Job {
     }
 }
 
-/// What is told of each batch.
+/// What is reported for each batch.
 pub type Observer = Box<dyn Fn(&BatchReport) + Send>;
 
 /// A batch that has been computed.
@@ -131,7 +131,7 @@ impl Queue {
         Some(slots)
     }
 
-    /// Images that have room now: those that are decoded, wait or are computed.
+    /// Images in the queue now: those that are being decoded, waiting or being computed.
     pub fn taken(&self) -> usize {
         self.room - self.slots.available_permits()
     }

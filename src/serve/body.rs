@@ -87,7 +87,7 @@ pub async fn read(room: &BodyRoom, limits: &Limits, headers: &HeaderMap, body: B
                 return Err(too_large());
             }
             if !taken.grow(chunk.len()) {
-                return Err(Refusal::busy("the server has no room for the body now"));
+                return Err(Refusal::busy("the server has no memory for the body at the moment"));
             }
             bytes.extend_from_slice(&chunk);
         }
@@ -95,7 +95,7 @@ pub async fn read(room: &BodyRoom, limits: &Limits, headers: &HeaderMap, body: B
     };
     let seconds = limits.body_time.as_secs_f64();
     let bytes = timeout(limits.body_time, read).await.map_err(|_| {
-        Refusal::new(StatusCode::REQUEST_TIMEOUT, format!("the body has not arrived within {seconds} s"))
+        Refusal::new(StatusCode::REQUEST_TIMEOUT, format!("the body did not arrive within {seconds} s"))
     })??;
     Ok(ReadBody { bytes: bytes.into(), taken })
 }

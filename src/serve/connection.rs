@@ -78,7 +78,7 @@ pub async fn accept(
                 if let Ok(permit) = Arc::clone(&turned_away).try_acquire_owned() {
                     tokio::spawn(async move {
                         let _permit = permit;
-                        let refusal = Refusal::busy(format!("the server has its {count} connections"));
+                        let refusal = Refusal::busy(format!("the server has reached its limit of {count} connections"));
                         refuse(Box::pin(stream), &refusal, &limits).await;
                     });
                 }
@@ -131,7 +131,7 @@ async fn serve(stream: TcpStream, router: Router, limits: &Limits, mut told: wat
         _ if is_stopping => _ = stream.shutdown().await,
         Err(error) if error.is_timeout() && !parts.read_buf.is_empty() => {
             let seconds = limits.header_time.as_secs_f64();
-            let reason = format!("the head of the request has not arrived within {seconds} s");
+            let reason = format!("the headers of the request did not arrive within {seconds} s");
             refuse(stream, &Refusal::new(StatusCode::REQUEST_TIMEOUT, reason), limits).await;
         }
         _ => close(stream).await,

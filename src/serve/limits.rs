@@ -8,19 +8,19 @@ const BODIES: usize = 8;
 /// The limits that the command line sets; the defaults are these.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// The size of a request's body in bytes.
+    /// Maximum size of a request's body in bytes.
     pub body_bytes: usize,
-    /// Photos, or rows of the tensors, in a request.
+    /// Maximum number of photos, or rows of tensors, in a request.
     pub images: usize,
-    /// Images that wait or are computed, of each model.
+    /// Maximum number of images of each model that are queued or being computed.
     pub queue: usize,
     /// Connections.
     pub connections: usize,
-    /// The time for the head of a request, and that a kept connection may be idle.
+    /// Time limit for the headers of a request, and for an idle connection.
     pub header_time: Duration,
-    /// The time for the body of a request, and that a response may not progress.
+    /// Time limit for the body of a request, and for a stalled response.
     pub body_time: Duration,
-    /// The time to finish what runs when the server is told to stop.
+    /// The time to answer pending requests when the server stops.
     pub stop_time: Duration,
 }
 
@@ -41,13 +41,13 @@ impl Limits {
     }
 }
 
-/// The size of a request's head in bytes.
+/// Maximum size of a request's headers in bytes.
 pub const MAX_HEAD_BYTES: usize = 64 << 10;
 /// What a client may still send after it was refused, in bytes, so that it gets to read why.
 pub const MAX_DISCARDED_BYTES: usize = 64 << 20;
 /// The time for that.
 pub const DISCARD_TIME: Duration = Duration::from_secs(5);
-/// Clients beyond the limit of connections that are told so at the same time; more are cut off without a word.
+/// Clients beyond the limit of connections that get an error at the same time; others are closed without one.
 pub const MAX_TURNED_AWAY: usize = 64;
 /// Images in a batch that is computed at once; [`crate::runtime::Session`] gets memory for as many.
 pub const DEFAULT_BATCH: usize = 8;

@@ -46,7 +46,7 @@ impl Metrics {
             registry.register(Box::new(gauge.clone()))?;
             Ok::<_, prometheus::Error>(gauge)
         };
-        let sizes = HistogramOpts::new("netc_batch_images", "Images in a computed batch.").buckets(IMAGES.to_vec());
+        let sizes = HistogramOpts::new("netc_batch_images", "Number of images in a batch.").buckets(IMAGES.to_vec());
         let metrics = Metrics {
             requests: IntCounterVec::new(
                 Opts::new("netc_requests_total", "Answered requests."),
@@ -54,18 +54,18 @@ impl Metrics {
             )?,
             request_time: times(
                 "netc_request_seconds",
-                "Time from the head of a request to its response.",
+                "Time from the headers of a request to its response.",
                 &["route"],
             )?,
             batch_size: HistogramVec::new(sizes, &["model"])?,
             batch_time: times("netc_batch_seconds", "Time to compute a batch.", &["model"])?,
-            wait_time: times("netc_queue_seconds", "The longest wait in the queue among a batch.", &["model"])?,
+            wait_time: times("netc_queue_seconds", "Longest wait in the queue of the images of a batch.", &["model"])?,
             queue: IntGaugeVec::new(
-                Opts::new("netc_queue_images", "Images that are decoded, wait or are computed."),
+                Opts::new("netc_queue_images", "Images that are being decoded, queued or being computed."),
                 &["model"],
             )?,
             connections: gauge("netc_connections", "Open connections.")?,
-            turned_away: IntCounter::new("netc_connections_refused_total", "Connections beyond the limit.")?,
+            turned_away: IntCounter::new("netc_connections_refused_total", "Connections refused at the limit.")?,
             body_bytes: gauge("netc_body_bytes", "Bytes of request bodies in memory.")?,
             registry: registry.clone(),
         };

@@ -1,4 +1,4 @@
-//! The page for people: one file with its style and script, which load nothing from elsewhere.
+//! The web page: one file with its style and script, which load nothing from elsewhere.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;

@@ -34,7 +34,7 @@ impl Refusal {
 
     /// A bug.
     pub fn internal() -> Self {
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "an internal error; the server's log has more")
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal error: see the server's log")
     }
 
     /// The body of the response.

@@ -20,10 +20,17 @@ type Column = (&'static str, bool);
 const COLUMNS: [Column; 6] =
     [("#", true), ("name", false), ("layer", false), ("output", false), ("parameters", true), ("multiply-adds", true)];
 
+/// The columns that a narrow terminal does without, the first one first.
+const DISPENSABLE: [usize; 3] = [5, 4, 0];
+/// The column of layers with their settings, which are cut short before names and sizes are.
+const LAYER: usize = 2;
+/// The least that remains of a layer.
+const NARROWEST_LAYER: usize = 12;
+
 /// The form of a table.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TableOptions {
-    /// The width of the terminal, at which inputs are wrapped; names are never truncated.
+    /// The width of the terminal: inputs are wrapped, columns left out and settings cut short to fit it; names never are.
     pub width: Option<usize>,
     /// The depth of scopes to which layers are listed; deeper ones are one row for each scope.
     pub depth: Option<usize>,
@@ -35,7 +42,7 @@ pub fn table(graph: &Graph, docs: &[String], options: TableOptions) -> String {
     let costs: Vec<_> = costs(graph).split_off(graph.open_inputs);
     let layers: Vec<NodeId> = graph.layers().collect();
     let groups = groups(graph, &layers, depth);
-    let rows: Vec<[String; 6]> = groups
+    let mut rows: Vec<[String; 6]> = groups
         .iter()
         .map(|(scope, range)| match scope {
             Some(scope) => folded_cells(graph, scope, &layers[range.clone()], &costs[range.clone()]),
@@ -48,13 +55,27 @@ pub fn table(graph: &Graph, docs: &[String], options: TableOptions) -> String {
     let frozen = marks.iter().any(|mark| !mark.is_empty());
     let has_inputs_column = inputs.iter().any(|inputs| !inputs.is_empty());
 
-    let widths: Vec<usize> = (0..COLUMNS.len())
+    let mut widths: Vec<usize> = (0..COLUMNS.len())
         .map(|column| rows.iter().map(|row| row[column].width()).max().unwrap_or(0).max(COLUMNS[column].0.width()))
         .collect();
-    let mut left = widths.iter().map(|width| width + 2).sum::<usize>();
-    if frozen {
-        left += "frozen".len() + 2;
+    let mark_width = if frozen { "frozen".len() + 2 } else { 0 };
+    let mut shown: Vec<usize> = (0..COLUMNS.len()).collect();
+    let taken =
+        |shown: &[usize], widths: &[usize]| shown.iter().map(|&column| widths[column] + 2).sum::<usize>() + mark_width;
+    // No space follows the last column.
+    let least_inputs = if has_inputs_column { NARROWEST_INPUTS } else { 0 };
+    let available = width.unwrap_or(usize::MAX).saturating_add(if has_inputs_column { 0 } else { 2 });
+    for column in DISPENSABLE {
+        if taken(&shown, &widths) + least_inputs > available {
+            shown.retain(|&other| other != column);
+        }
     }
+    let excess = (taken(&shown, &widths) + least_inputs).saturating_sub(available);
+    if excess > 0 {
+        widths[LAYER] = widths[LAYER].saturating_sub(excess).max(NARROWEST_LAYER).min(widths[LAYER]);
+        rows.iter_mut().for_each(|row| shorten(&mut row[LAYER], widths[LAYER]));
+    }
+    let left = taken(&shown, &widths);
     let inputs_width = width.map(|width| width.saturating_sub(left).max(NARROWEST_INPUTS));
 
     let mut out = graph.summary();
@@ -66,7 +87,8 @@ pub fn table(graph: &Graph, docs: &[String], options: TableOptions) -> String {
     out.push('\n');
     let mut line = |cells: &[&str], mark: &str, inputs: &[String]| {
         let mut text = String::new();
-        for ((cell, (_, right)), width) in cells.iter().zip(COLUMNS).zip(&widths) {
+        for &column in &shown {
+            let (cell, (_, right), width) = (cells[column], COLUMNS[column], widths[column]);
             let space = " ".repeat(width.saturating_sub(cell.width()));
             let _ = if right { write!(text, "{space}{cell}  ") } else { write!(text, "{cell}{space}  ") };
         }
@@ -99,6 +121,15 @@ pub fn table(graph: &Graph, docs: &[String], options: TableOptions) -> String {
         out.push('\n');
     }
     out
+}
+
+/// Cuts a text to a width, with an ellipsis.
+fn shorten(text: &mut String, width: usize) {
+    if text.width() > width {
+        let end = text.char_indices().map(|(at, _)| at).take_while(|&at| text[..at].width() < width).last();
+        text.truncate(end.unwrap_or(0));
+        text.push('…');
+    }
 }
 
 /// The layers in rows: each alone, or with the others of its scope at this depth, which then is named. Layers without a scope

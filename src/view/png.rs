@@ -28,7 +28,7 @@ pub enum PngError {
 #[derive(Debug)]
 pub struct Png {
     pub bytes: Vec<u8>,
-    /// The characters that the shipped fonts lack: a box stands for each.
+    /// The characters that the shipped fonts lack: each is drawn as a box.
     pub lacking: BTreeSet<char>,
 }
 

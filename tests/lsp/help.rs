@@ -211,7 +211,7 @@ fn hover_describes_keys_choices_and_values() {
         ("images", "one folder"),
         ("unreadable", "cannot be read"),
         ("skip", "cannot be read"),
-        ("optimizer", "An entry of recipes"),
+        ("optimizer", "A key of recipes"),
         ("Adam", "Kingma"),
         ("balanced", "inverse proportion"),
         ("parameters(a", "the number of a net's parameters"),

@@ -190,9 +190,9 @@ fn wrong_requests_are_told_what_is_wrong() {
         ("rows", x(json!([]), json!([])), "takes [n, 4]"),
         ("rows", x(json!([0, 4]), json!([])), "no images"),
         ("rows", x(json!([1, 4]), json!([1, 2, 3])), "has 3 values, its shape 4"),
-        ("rows", x(json!([1, 4]), json!(["a", "b", "c", "d"])), "texts in place of numbers"),
-        ("rows", x(json!([1, 4]), json!([1, 2, 3, 1e39])), "beyond FP32"),
-        ("rows", x(json!([1, 4]), json!([1, 2, 3, null])), "expected a list of numbers or texts"),
+        ("rows", x(json!([1, 4]), json!(["a", "b", "c", "d"])), "strings instead of numbers"),
+        ("rows", x(json!([1, 4]), json!([1, 2, 3, 1e39])), "out of the range of FP32"),
+        ("rows", x(json!([1, 4]), json!([1, 2, 3, null])), "expected a list of numbers or strings"),
         ("rows", x(json!([-1, 4]), json!([1, 2, 3, 4])), "the JSON"),
         ("rows", x(json!([u64::MAX, 4]), json!([1])), "at most 16"),
         ("rows", input("x", json!([1, 4]), "FP16", json!([1, 2, 3, 4])), "is FP16, but the model takes FP32"),
@@ -227,7 +227,7 @@ fn wrong_requests_are_told_what_is_wrong() {
         .refused(400, "not a length");
     let tensor = |size: usize| json!({ "inputs": [{ "name": "x", "shape": [1, 4], "datatype": "FP32", "parameters": { "binary_data_size": size } }] });
     binary(&server, "rows", &tensor(17), &[0; 16]).refused(400, "but 16 are left");
-    binary(&server, "rows", &tensor(15), &[0; 15]).refused(400, "no FP32 values");
+    binary(&server, "rows", &tensor(15), &[0; 15]).refused(400, "not FP32 values");
     binary(&server, "rows", &tensor(16), &[0; 20]).refused(400, "4 bytes after the last");
     // Infinite values: as they are in binary, an error in JSON.
     let infinite: Vec<u8> = [f32::NAN, 1.0, 2.0, 3.0].iter().flat_map(|value| value.to_le_bytes()).collect();

@@ -44,11 +44,11 @@ fn slow_clients_are_cut_off() {
     let head = format!("POST {INFER} HTTP/1.1\r\nhost: test\r\ncontent-length: 100\r\n");
     let mut within_head = connect(server.address);
     within_head.write_all(head.as_bytes()).expect("sent");
-    read(&mut within_head).expect("a response").refused(408, "head of the request");
+    read(&mut within_head).expect("a response").refused(408, "headers of the request");
     let mut within_body = connect(server.address);
     within_body.write_all(format!("{head}\r\n{{").as_bytes()).expect("sent");
     let response = read(&mut within_body).expect("a response");
-    response.refused(408, "body has not arrived");
+    response.refused(408, "body did not arrive");
     assert_eq!(response.header("connection"), Some("close"));
     // One that sends a byte from time to time is slow too.
     let mut trickling = connect(server.address);
@@ -59,7 +59,7 @@ fn slow_clients_are_cut_off() {
             thread::sleep(Duration::from_millis(50))
         }
     });
-    read(&mut trickling).expect("a response").refused(408, "body has not arrived");
+    read(&mut trickling).expect("a response").refused(408, "body did not arrive");
     drop(trickling);
     // One that says nothing is closed without a response.
     assert!(read(&mut connect(server.address)).is_none());

@@ -12,6 +12,8 @@ pub const ALL: &[Table] = &[CONCATENATIONS, VIEWS_AND_SLICES, MERGES, ENDS, CHAI
 pub const CONCATENATIONS: Table = &[
     "Input(8x8x4) >> (Conv(1x1, 4) | Conv(3x3, 4, padding=same)) >> Concatenate",
     "Input(8x8x4) >> Relu >> (Identity | Identity) >> Concatenate",
+    "Input(2x3x4) >> (Identity | Tanh) >> Concatenate(axis=2) >> (Identity | Tanh) >> Concatenate(axis=2)",
+    "Input(4x3x2) >> (Relu | Tanh) >> Concatenate(axis=2) >> (Identity | Conv(1x1, 2)) >> Concatenate(axis=2) >> Conv(2x2, 3)",
     "Input(8x8x4) >> (Identity | Identity) >> Concatenate",
     "Input(8x8x4) >> Conv(3x3, 4) >> (Identity | Identity) >> Concatenate",
     "Input(8x8x4) >> Conv(3x3, 4) >> (Identity | Identity) >> Concatenate >> Conv(1x1, 3)",

@@ -16,7 +16,7 @@ pub struct BuildArgs {
     /// The net of the spec
     #[arg(long, value_name = "NAME")]
     pub net: Option<String>,
-    /// A weights file in place of the spec's
+    /// A weights file to use instead of the spec's
     #[arg(long, value_name = "NET=FILE", value_parser = net_and_file)]
     pub weights: Vec<(String, PathBuf)>,
     /// Compile even if parameters come from no file (they are initialised randomly)
@@ -34,7 +34,7 @@ pub struct BuildArgs {
     /// The number format of weights and products; default: f32
     #[arg(long, value_enum)]
     pub precision: Option<Precision>,
-    /// The photos by which `--precision int8` measures the ranges of activations: a folder, at any depth
+    /// Photos on which `--precision int8` measures the ranges of activations: a folder, searched at any depth
     #[arg(long, value_name = "FOLDER")]
     pub calibrate: Option<PathBuf>,
 }
@@ -88,6 +88,22 @@ pub fn net_and_file(text: &str) -> Result<(String, PathBuf), String> {
     }
 }
 
+/// Refuses options that would change nothing.
+///
+/// # Errors
+/// If there are any.
+pub fn check_effect(given: &[String], why: &str) -> Result<(), Diagnostic> {
+    match given {
+        [] => Ok(()),
+        _ => Err(Diagnostic::new(Code::Option, format!("{} has no effect: {why}", names(given))).help("leave it out")),
+    }
+}
+
+/// The options of a list that were given.
+pub fn given<const N: usize>(options: [(&str, bool); N]) -> Vec<String> {
+    options.into_iter().filter(|(_, is_given)| *is_given).map(|(name, _)| name.to_string()).collect()
+}
+
 impl BuildArgs {
     /// The options that were given and decide where weights come from, as on the command line.
     fn of_weights(&self) -> Vec<String> {
@@ -120,7 +136,7 @@ impl BuildArgs {
         let (net, path) = (&manifest.net, in_shell(path));
         let source = format!("`netc inspect {path} --source` prints the spec that it was built from");
         if let Some(other) = self.net.as_ref().filter(|other| *other != net) {
-            let message = format!("{path} has the net `{net}` alone, not `{other}`");
+            let message = format!("{path} contains only the net `{net}`, not `{other}`");
             return Err(Diagnostic::new(Code::Option, message).help(source));
         }
         let given = self.given();
@@ -130,7 +146,7 @@ impl BuildArgs {
         let message = format!("{path} is compiled already: {} cannot change it", names(&given));
         Err(Diagnostic::new(Code::Option, message)
             .note("its weights, its number format and its algorithms were chosen when it was built")
-            .help(format!("build it anew: `netc build SPEC {} -o {path}`", given.join(" ")))
+            .help(format!("build it again: `netc build SPEC {} -o {path}`", given.join(" ")))
             .help(source))
     }
 

@@ -36,6 +36,11 @@ enum Pin {
 }
 
 impl Threads {
+    /// Whether it was given.
+    pub fn is_given(&self) -> bool {
+        self.threads.is_some()
+    }
+
     pub fn count(&self) -> usize {
         self.threads.unwrap_or_else(thread_count::available)
     }

@@ -36,8 +36,9 @@ pub enum Command {
     Build(build::Args),
     /// Classify photos, or run a net on arrays
     ///
-    /// Photos are named one by one, by folders at any depth, or come from stdin. A single sigmoid gives both classes; outputs
-    /// without probabilities are printed as numbers. With arrays: `netc predict m.netb x.npy -o y.npy`.
+    /// Photos are named one by one, by folders at any depth, or come from stdin. A single sigmoid output gives both
+    /// classes; outputs without probabilities are printed as numbers. With arrays: `netc predict m.netb x.npy -o
+    /// y.npy`.
     Predict(predict::Args),
     /// Answer requests for predictions over HTTP
     ///
@@ -93,9 +94,9 @@ pub enum Command {
     Lsp(lsp::Args),
     /// Explain a diagnostic's code, such as E0301
     Explain(explain::Args),
-    /// Describe a layer, an entry of recipes, a shipped net or a command
+    /// Describe a layer, a key of recipes, a shipped net or a command
     ///
-    /// A name of Keras or PyTorch, such as Conv2D or weight_decay, is answered with what to write.
+    /// For a name of Keras or PyTorch, such as Conv2D or weight_decay, it prints what to write instead.
     Help(help::Args),
     /// Check the expectations of specs, and compare their stages with snapshots
     ///
@@ -110,7 +111,7 @@ pub enum Command {
     Diff(diff::Args),
     /// Print a shell's completion script
     ///
-    /// In bash it completes names of shipped nets, too.
+    /// The bash script also completes the names of shipped nets.
     Completions(completions::Args),
     /// Write the manual pages of all commands
     Man(man::Args),
@@ -154,7 +155,7 @@ pub fn unknown(name: &str, program: &clap::Command) -> Diagnostic {
         Some(ours) => Some(suggest::question(ours)),
         None => suggest::did_you_mean(name, known),
     };
-    let file = name.ends_with(".net").then(|| format!("say what to do with it: `netc check {}`", in_shell(name)));
+    let file = name.ends_with(".net").then(|| format!("put a command before it: `netc check {}`", in_shell(name)));
     Diagnostic::new(Code::UnknownName, format!("there is no command `{name}`"))
         .maybe_help(file.or_else(suggestion))
         .help("`netc help` lists the commands")

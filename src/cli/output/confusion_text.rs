@@ -50,7 +50,7 @@ fn matrix(report: &ClassificationReport) -> String {
 fn pairs(report: &ClassificationReport) -> String {
     let pairs = report.confused_pairs();
     if pairs.is_empty() {
-        return "\nNo class was taken for another.\n".to_string();
+        return "\nNothing was confused.\n".to_string();
     }
     let mut text = String::from("\nMost often confused:\n");
     let labels = labels(report);
@@ -58,7 +58,7 @@ fn pairs(report: &ClassificationReport) -> String {
         let (truth, predicted) = (&labels[pair.truth], &labels[pair.predicted]);
         let _ = writeln!(
             text,
-            "  {} of {} `{truth}` taken for `{predicted}`",
+            "  {} of {} `{truth}` predicted as `{predicted}`",
             pair.count, report.per_class[pair.truth].support
         );
     }

@@ -44,7 +44,7 @@ pub fn significant(value: f64) -> String {
     }
 }
 
-/// A duration for people: `3 ms`, `12.3 s`.
+/// A readable duration: `3 ms`, `12.3 s`.
 fn time(seconds: f64) -> String {
     if seconds < 1.0 { format!("{:.0} ms", seconds * 1e3) } else { format!("{seconds:.1} s") }
 }

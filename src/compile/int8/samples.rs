@@ -88,7 +88,7 @@ impl Samples {
         let (inputs, preprocessing) = (graph.inputs(), preprocessing(graph));
         let size = |input| graph.node(input).output.known();
         let ([input], [Some(preprocessing)]) = (&inputs[..], &preprocessing[..]) else {
-            let message = format!("`{}` takes no photos, by which it could be calibrated", graph.name);
+            let message = format!("`{}` takes no photos that it could be calibrated on", graph.name);
             return Err(Diagnostic::new(Code::Calibration, message)
                 .help("write `Input(…, image=…)` in the spec")
                 .into());

@@ -16,6 +16,10 @@ use std::path::Path;
 pub use super::array_write::{Format, format_of_ending, write, write_hdf5, write_npy, write_npz};
 
 /// The array `name` in the file at `path`; without a name, its only one. The format is detected from the content.
+///
+/// # Errors
+/// A file that cannot be read, is damaged or is not an array; a name that the file does not have, or none where it
+/// has several arrays; an array that does not fit in memory.
 pub fn read(path: &Path, name: Option<&str>) -> Result<ArrayD<f32>, ArrayError> {
     at(path, || match (format(path)?, name) {
         (Format::Npy, None) => npy_file(path),
@@ -28,6 +32,9 @@ pub fn read(path: &Path, name: Option<&str>) -> Result<ArrayD<f32>, ArrayError> 
 /// The array `name` (without a name, the only one) as a table of its rows; `None` if it is a scalar. An array of more than
 /// `kept` bytes whose rows are contiguous in the file, that is in a `.npy` file in C order or in HDF5 as f32 without chunks, is
 /// read row by row on demand. Other arrays are read completely.
+///
+/// # Errors
+/// As [`read`].
 pub fn table(path: &Path, name: Option<&str>, kept: u64) -> Result<Option<Table>, ArrayError> {
     let found = at(path, || match (format(path)?, name) {
         (Format::Npy, None) => npy_rows(path, kept),
@@ -74,6 +81,9 @@ pub fn shape(path: &Path, name: Option<&str>) -> Result<Vec<usize>, ArrayError> 
 }
 
 /// The arrays in the file at `path`, in file order, without their values.
+///
+/// # Errors
+/// A file that cannot be read, is damaged or contains no arrays.
 pub fn list(path: &Path) -> Result<Vec<ArrayInfo>, ArrayError> {
     at(path, || match format(path)? {
         Format::Npy => {
@@ -87,16 +97,25 @@ pub fn list(path: &Path) -> Result<Vec<ArrayInfo>, ArrayError> {
 
 /// The array of a `.npy` file: booleans, integers and floats of any size and byte order are converted to f32, Fortran
 /// order to C order.
+///
+/// # Errors
+/// A file that cannot be read, is damaged or has another format; an array that does not fit in memory.
 pub fn read_npy(path: &Path) -> Result<ArrayD<f32>, ArrayError> {
     at(path, || check_format(path, Format::Npy).and_then(|()| npy_file(path)))
 }
 
 /// The array `name` of a `.npz` file (stored or deflated, as `savez` and `savez_compressed` write).
+///
+/// # Errors
+/// As [`read_npy`], and if the file has no array of this name.
 pub fn read_npz(path: &Path, name: &str) -> Result<ArrayD<f32>, ArrayError> {
     at(path, || check_format(path, Format::Npz).and_then(|()| Npz::new(open(path)?.0)?.read(Some(name))))
 }
 
 /// The dataset `name` of an HDF5 file, by its path from the root: `x` or `group/x`.
+///
+/// # Errors
+/// As [`read_npy`], and if the file has no dataset of this name.
 pub fn read_hdf5(path: &Path, name: &str) -> Result<ArrayD<f32>, ArrayError> {
     at(path, || check_format(path, Format::Hdf5).and_then(|()| hdf5_arrays::read(path, Some(name))))
 }

@@ -280,6 +280,9 @@ impl FeatureCache {
     }
 
     /// Syncs new rows to disk, so that they survive a power failure (killing the process loses nothing anyway).
+    ///
+    /// # Errors
+    /// I/O errors.
     pub fn flush(&mut self) -> Result<(), FeatureCacheError> {
         match &self.file {
             Some(file) if self.writes => {

@@ -57,6 +57,9 @@ enum Jitter {
 
 impl Augmentation {
     /// Checks the ranges of the settings.
+    ///
+    /// # Errors
+    /// The first setting that is out of its range.
     pub fn check(&self) -> Result<(), AugmentationError> {
         let settings = [
             ("crop", self.crop.unwrap_or(1.0), 0.001, 1.0),

@@ -15,7 +15,9 @@ use std::path::Path;
 /// The EXIF orientation is applied; transparency is dropped and 16 bits are reduced to 8, as in Pillow's `convert("RGB")`.
 /// An Input with one channel gets the luma of ITU-R 601; a gray photo is repeated for three channels. Then `preprocessing`
 /// is applied: resize, crop, channel order and arithmetic.
-/// On an error, `out` is unchanged.
+///
+/// # Errors
+/// A file that cannot be read, is damaged or is not a photo, or sizes that do not fit; `out` is unchanged then.
 pub fn read(
     path: &Path,
     preprocessing: &Preprocessing,
@@ -27,6 +29,9 @@ pub fn read(
 
 /// As [`read`], with augmentation by `draw`: a random crop replaces the resize and crop of the preprocessing; the other changes
 /// are applied to the pixels before the arithmetic.
+///
+/// # Errors
+/// As [`read`].
 pub fn read_changed(
     path: &Path,
     preprocessing: &Preprocessing,
@@ -40,6 +45,9 @@ pub fn read_changed(
 }
 
 /// As [`read`], for a photo in memory, which is called `name` in errors.
+///
+/// # Errors
+/// As [`read`].
 pub fn read_bytes(
     bytes: &[u8],
     name: &str,
@@ -52,6 +60,9 @@ pub fn read_bytes(
 
 /// As [`read`], for decoded pixels (height, width, channels) in row-major order, with 1, 3 or 4 channels: gray, RGB, or RGB
 /// with transparency, which is dropped. They are called `name` in errors.
+///
+/// # Errors
+/// Sizes that do not fit.
 pub fn read_pixels(
     pixels: &[u8],
     (height, width, channels): (usize, usize, usize),

@@ -13,6 +13,9 @@ use std::path::Path;
 const QUALITY: u8 = 82;
 
 /// The photo at `path` as an upright JPEG whose longer side has at most `side` pixels.
+///
+/// # Errors
+/// A file that cannot be read, is damaged or is not a photo.
 pub fn thumbnail(path: &Path, side: u32) -> Result<Vec<u8>, PhotoError> {
     let named = |error| PhotoError { name: path.display().to_string(), error };
     let bytes = photo::load(path).map_err(named)?;

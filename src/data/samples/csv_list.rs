@@ -57,6 +57,9 @@ impl Dataset {
     /// The first row is a header if one of its fields is path, file, image, photo or filename and its first field is not a file.
     /// Labels are class indices if all of them are integers, else class names (classes are sorted by name). Numbers that are
     /// not integers, or several columns of numbers, are numeric targets: [`Targets::Values`].
+    ///
+    /// # Errors
+    /// A file that cannot be read or is not such a list; under [`Policy::Refuse`] also unusable rows.
     pub fn csv(path: &Path, policy: Policy) -> Result<Dataset, DatasetError> {
         read(path, policy, None)
     }

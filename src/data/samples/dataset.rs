@@ -159,6 +159,10 @@ impl Dataset {
     /// `policy` applies to unusable files with the extension of a picture; other files (a licence, notes) are only listed in
     /// `skipped`. Photos are identified by their first bytes; other damage is detected when they are decoded (see
     /// [`Dataset::without`]).
+    ///
+    /// # Errors
+    /// As [`photo_paths::images`], and a class whose name has a control character; under [`Policy::Refuse`] also
+    /// unusable files.
     pub fn images(folder: &Path, policy: Policy) -> Result<Dataset, DatasetError> {
         let found = photo_paths::images(folder)?;
         if policy == Policy::Refuse {
@@ -184,6 +188,9 @@ impl Dataset {
     /// Arrays from files: one (n, …) for each input of the net, and the targets, (n,) or (n, …).
     ///
     /// One column of integers below [`MAX_CLASSES`](super::targets::MAX_CLASSES) is interpreted as classes; [`Dataset::with_values`] undoes that.
+    ///
+    /// # Errors
+    /// Arrays that cannot be read, have different numbers of rows or none, or contain values that are not finite.
     pub fn arrays(inputs: &[ArraySource], targets: &ArraySource) -> Result<Dataset, DatasetError> {
         let values = finite(targets)?;
         let expected = values.len();
@@ -344,8 +351,10 @@ impl Dataset {
         Ok(*hasher.finalize().as_bytes())
     }
 
-    /// The dataset without unusable samples, given by index and reason; under [`Policy::Refuse`], an error that lists them
-    /// if there are any.
+    /// The dataset without unusable samples, given by index and reason.
+    ///
+    /// # Errors
+    /// If no sample is left; under [`Policy::Refuse`], if there are unusable samples.
     pub fn without(mut self, unusable: &[(usize, String)], policy: Policy) -> Result<Dataset, DatasetError> {
         if unusable.is_empty() {
             return Ok(self);
@@ -369,6 +378,9 @@ impl Dataset {
     }
 
     /// The dataset with numeric targets, for a loss of `outputs` values per sample.
+    ///
+    /// # Errors
+    /// If a class is out of range.
     pub fn with_values(mut self, outputs: usize) -> Result<Dataset, DatasetError> {
         self.targets = self.targets.into_numbers(outputs)?;
         Ok(self)

@@ -26,6 +26,9 @@ pub enum LabelsError {
 }
 
 /// The labels of the file at `path`; see [`parse`].
+///
+/// # Errors
+/// A file that cannot be read or is too large, and as [`parse`].
 pub fn read(path: &Path) -> Result<Vec<String>, LabelsError> {
     let bytes = read_regular(path, MAX_BYTES).map_err(|source| match source.kind() {
         io::ErrorKind::FileTooLarge => LabelsError::TooLarge { path: path.to_owned() },
@@ -38,6 +41,9 @@ pub fn read(path: &Path) -> Result<Vec<String>, LabelsError> {
 ///
 /// Blanks around a label are dropped, and so are empty lines at the end. Two classes may have the same name
 /// (ImageNet has two cranes).
+///
+/// # Errors
+/// Bytes that are not UTF-8, an empty line between labels, a control character, or no labels.
 pub fn parse(path: &Path, bytes: &[u8]) -> Result<Vec<String>, LabelsError> {
     let path = || path.to_owned();
     let text = std::str::from_utf8(bytes).map_err(|error| {

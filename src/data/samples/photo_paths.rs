@@ -105,7 +105,9 @@ fn of_skipped(skipped: &[Skipped]) -> String {
 ///
 /// The order of `paths` is kept, and so are duplicates. Hidden files in a folder are ignored; files that cannot be read, or are
 /// neither photos nor arrays, are listed in `skipped`.
-/// Errors: a path that does not exist, or a folder that cannot be read or contains no usable files.
+///
+/// # Errors
+/// A path that does not exist, or a folder that cannot be read or contains no usable files.
 pub fn expand<P: AsRef<Path>>(paths: &[P], walk: Walk) -> Result<Inputs, FolderError> {
     let mut found = Inputs::default();
     for path in paths.iter().map(AsRef::as_ref) {
@@ -129,7 +131,10 @@ pub fn expand<P: AsRef<Path>>(paths: &[P], walk: Walk) -> Result<Inputs, FolderE
 /// folder of their class.
 ///
 /// Hidden files and folders are ignored; files outside the class folders, unreadable ones and those that are not photos
-/// are listed in `skipped`. Errors: no class folders, or a class without photos.
+/// are listed in `skipped`.
+///
+/// # Errors
+/// A folder that cannot be read, no class folders, or a class without photos.
 pub fn images(folder: &Path) -> Result<ImageFolder, FolderError> {
     let mut found = ImageFolder::default();
     for path in entries(folder)? {
@@ -168,7 +173,7 @@ pub fn images(folder: &Path) -> Result<ImageFolder, FolderError> {
     Ok(found)
 }
 
-/// The classes of [`images`], whose photos are not looked at.
+/// The classes of [`images`], whose photos are not opened.
 ///
 /// # Errors
 /// No class folders.
@@ -243,7 +248,10 @@ fn is_hidden(name: &OsStr) -> bool {
     name.as_encoded_bytes().starts_with(b".") || ["Thumbs.db", "desktop.ini", "__MACOSX"].iter().any(|&x| name == x)
 }
 
-/// The kind of a file, or why it cannot be used.
+/// The kind of a file.
+///
+/// # Errors
+/// Why the file cannot be used.
 pub fn kind(path: &Path) -> Result<InputKind, String> {
     let in_words = |error: io::Error| match error.kind() {
         // A link in a folder without its target.

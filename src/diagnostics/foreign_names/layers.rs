@@ -26,12 +26,12 @@ const LAYERS: &[(&[&str], Replacement, &str)] = &[
     (
         &["Conv1D", "Convolution1D"],
         Replacement::Positional("Conv", OF_KERAS),
-        "write `Conv(3, 64)`: over a sequence it slides along the time",
+        "write `Conv(3, 64)`: over a sequence it slides along the time axis",
     ),
     (
         &["Conv1d"],
         Replacement::Positional("Conv", OF_TORCH),
-        "write `Conv(3, 64)`: over a sequence it slides along the time; the input channels are inferred",
+        "write `Conv(3, 64)`: over a sequence it slides along the time axis; the input channels are inferred",
     ),
     (
         &["Conv2D", "Convolution2D"],

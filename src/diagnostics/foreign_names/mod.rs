@@ -220,6 +220,35 @@ const COMMANDS: &[(&[&str], &str)] = &[
     (&["compare"], "diff"),
 ];
 
+/// What other libraries do by calls or arguments, and how it is written here.
+const CONCEPTS: &[(&[&str], &str)] = &[
+    (
+        &["trainable", "requires_grad", "freeze"],
+        "write `frozen(…)` around the layers that are not trained; `unfreeze` in a recipe trains them from an epoch on",
+    ),
+    (
+        &["ImageFolder", "DataLoader", "image_dataset_from_directory", "ImageDataGenerator", "flow_from_directory"],
+        "write `data = images(\"folder\")` in a recipe: the folder has a subfolder of photos for each class",
+    ),
+    (
+        &["save", "save_weights", "load_weights", "load_model", "state_dict", "load_state_dict"],
+        "`netc train` writes the weights and the artifact beside the spec, and `weights NAME = \"FILE\"` binds those of a file",
+    ),
+    (
+        &["TensorBoard", "CSVLogger", "ModelCheckpoint"],
+        "the run's folder has metrics.csv and TensorBoard's events, and `keep = best` keeps the weights of the best epoch",
+    ),
+    (&["kernel_regularizer", "bias_regularizer"], "write `regularizer = l2(0.0005)` in the recipe"),
+    (
+        &["input_shape", "input_dim", "batch_input_shape"],
+        "a net begins with `Input(224x224x3)`; the batch is not written",
+    ),
+    (
+        &["OneCycleLR", "CosineAnnealingWarmRestarts", "LambdaLR"],
+        "`netc help schedule` lists the schedules that there are",
+    ),
+];
+
 /// Losses, optimizers, schedules, metrics and changes of photos of other libraries, and ours.
 const VALUES: &[(&[&str], &str)] = &[
     (&["SGD"], "GradientDescent"),
@@ -269,6 +298,11 @@ const VALUES: &[(&[&str], &str)] = &[
 
 fn look_up<T: Copy>(table: &[(&[&str], T)], word: &str) -> Option<T> {
     same_name(table, word, |(words, _)| words).map(|(_, entry)| *entry)
+}
+
+/// How something is written here that other libraries do by a call or an argument.
+pub fn concept(word: &str) -> Option<&'static str> {
+    look_up(CONCEPTS, word)
 }
 
 /// The command that does what this one does in other tools.

@@ -66,6 +66,8 @@ fn function(cx: &mut Context, node: &Node, function: Function, x: Tensor) -> Con
         (NUMPY, class, config, arguments)
     };
     let (module, class, config, arguments) = match activation {
+        // A negative slope is refused by Keras.
+        Activation::Relu { alpha: -1.0 } => numpy("Absolute", json!({}), Vec::new()),
         Activation::Relu { alpha } => {
             return Ok(cx.layer(node, "LeakyReLU", json!({ "negative_slope": short(alpha) }), &[x], output));
         }

@@ -11,7 +11,7 @@ use std::collections::HashMap;
 pub(super) struct Context<'a> {
     pub graph: &'a Graph,
     pub model: Model,
-    /// What stands for each node.
+    /// The Keras tensor of each node.
     pub tensors: Vec<Option<Tensor>>,
     /// The Keras layers of nodes with parameters, by the first of these.
     owners: HashMap<ParameterId, usize>,
@@ -28,14 +28,14 @@ impl<'a> Context<'a> {
         Context { graph, model: Model::default(), tensors, owners: HashMap::new(), read }
     }
 
-    /// What stands for a node that cannot be written, so that what follows can be looked at.
+    /// A placeholder for a node that cannot be written, so that the nodes after it can be checked.
     pub fn stand_in(&mut self, id: NodeId) -> Tensor {
         let node = self.graph.node(id);
         let call = Call { arguments: Vec::new(), keywords: Vec::new(), output: node.output.clone() };
         self.model.add(&node.name, "InputLayer", LAYERS, json!({}), call)
     }
 
-    /// What stands for a node.
+    /// The Keras tensor of a node.
     pub fn tensor(&self, id: NodeId) -> Option<Tensor> {
         self.tensors[id.0]
     }

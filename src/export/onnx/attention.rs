@@ -22,7 +22,7 @@ fn project(cx: &mut Context<'_>, node: &Node, x: &Value, name: &str, units: usiz
 
 pub(super) fn attention(cx: &mut Context<'_>, node: &Node, layer: &Attention) -> Exported {
     let x = cx.input_in_order(node, 0)?;
-    let [queries, features] = x.sizes[..] else { return Err("its input is no sequence".into()) };
+    let [queries, features] = x.sizes[..] else { return Err("its input is not a sequence".into()) };
     let memory = if node.inputs.len() > 1 { Some(cx.input_in_order(node, 1)?) } else { None };
     let keys = memory.as_ref().map_or(queries, |memory| memory.sizes[0]);
     let split = |cx: &mut Context<'_>, name: &str, parts: usize| {

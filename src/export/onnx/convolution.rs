@@ -172,7 +172,7 @@ pub(super) fn separable(cx: &mut Context<'_>, node: &Node, layer: &SeparableConv
 /// `ConvTranspose`; where the output is larger than what the windows cover, by `output_padding`.
 pub(super) fn transposed(cx: &mut Context<'_>, node: &Node, layer: &TransposedConvolution) -> Exported {
     let x = cx.input_channels_first(node, 0)?;
-    let [height, width, _] = x.sizes[..] else { return Err("its input is no image".into()) };
+    let [height, width, _] = x.sizes[..] else { return Err("its input is not an image".into()) };
     let window = layer.spreading.resolve(height, width).ok_or("its padding crops more than its output")?;
     let (mut pads, mut extra) = ([[0; 2]; 2], [0; 2]);
     // Here the input is the output of the convolution that is transposed.

@@ -167,7 +167,7 @@ fn made<'b>(build: &'b Build, options: &Options) -> Result<Made<'b>, Diagnostics
     let mut errors = Diagnostics::default();
     for id in graph.ids() {
         let node = graph.node(id);
-        // What follows a layer that is refused is not looked at.
+        // Layers after a refused one are not checked.
         if node.inputs.iter().any(|input| cx.values[input.0].is_none()) {
             continue;
         }
@@ -176,7 +176,7 @@ fn made<'b>(build: &'b Build, options: &Options) -> Result<Made<'b>, Diagnostics
             None => LAYERS
                 .iter()
                 .find_map(|express| express(cx, node, id))
-                .unwrap_or_else(|| Err("no operator does this".into())),
+                .unwrap_or_else(|| Err("no operator computes this".into())),
         });
         if let Err(reason) = expressed {
             let name = node.operation.definition().name;

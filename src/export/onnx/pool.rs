@@ -78,7 +78,7 @@ pub(super) fn reduce(cx: &mut Context<'_>, node: &Node, layer: &Reduce) -> Expor
     if let Some(channels) = y.sizes.last_mut().filter(|_| over_channels) {
         *channels = 1;
     }
-    // The places of what is left, counted anew.
+    // The indices of the remaining windows, renumbered.
     let kept: Vec<usize> = (0..x.sizes.len()).filter(|place| !places.contains(place)).collect();
     let anew = |place: &usize| kept.iter().position(|known| known == place);
     let order = x.order.iter().filter_map(anew).collect();

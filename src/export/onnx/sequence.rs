@@ -75,7 +75,7 @@ impl Gates {
 /// `LSTM` and `GRU`, whose sequences have the time before the batch.
 pub(super) fn recurrent(cx: &mut Context<'_>, node: &Node, layer: &Recurrent) -> Exported {
     let x = cx.input(node, 0)?;
-    let [steps, features] = x.sizes[..] else { return Err("its input is no sequence".into()) };
+    let [steps, features] = x.sizes[..] else { return Err("its input is not a sequence".into()) };
     let units = layer.units;
     let (op, gates) = match layer.cell {
         Cell::Lstm { .. } => ("LSTM", Gates { order: LSTM, units }),

@@ -107,7 +107,7 @@ pub(super) fn crop(cx: &mut Context<'_>, node: &Node, layer: &Crop) -> Exported 
 /// `DepthToSpace`, `SpaceToDepth` where ONNX has the order, else axes that are split, moved and joined.
 pub(super) fn rearrange(cx: &mut Context<'_>, node: &Node, layer: &Rearrange) -> Exported {
     let x = cx.input_channels_first(node, 0)?;
-    let [height, width, channels] = x.sizes[..] else { return Err("its input is no image".into()) };
+    let [height, width, channels] = x.sizes[..] else { return Err("its input is not an image".into()) };
     let sizes = node.output.known().ok_or("its sizes are open")?;
     let k = layer.count;
     let block = ("blocksize", Attribute::Int(k as i64));

@@ -16,7 +16,7 @@ pub enum AxisRule {
     /// On an image: convolutions, pools. The input is an image in the file's framework too; the output is an image, or plain
     /// features.
     Image,
-    /// Along a sequence (time, features): convolutions, pools. PyTorch has the features first there, and transposes what comes in
+    /// Along a sequence (time, features): convolutions, pools. PyTorch has the features first there, and transposes its input
     /// another order. The output is a sequence, or plain features.
     AlongTime,
     /// On a sequence whose features PyTorch has first, each value in its place: a batch normalisation. A transpose before it may be

@@ -170,7 +170,7 @@ pub(super) fn clip(cx: &mut Context, node: &Node) -> Converted {
 /// `Pow` with a constant exponent.
 pub(super) fn power(cx: &mut Context, node: &Node) -> Converted {
     let x = cx.input(node, 0)?;
-    let exponent = node.input(1).and_then(|name| cx.constants.scalar(name)).ok_or("its exponent is no number")?;
+    let exponent = node.input(1).and_then(|name| cx.constants.scalar(name)).ok_or("its exponent is not a number")?;
     let call = match exponent {
         2.0 => Call::layer("Square"),
         0.5 => Call::layer("Sqrt"),

@@ -24,7 +24,7 @@ pub(super) fn elementwise(cx: &mut Context, node: &Node, layer: &str) -> Convert
     for (index, name) in node.inputs.iter().enumerate() {
         match cx.value(name) {
             Some(known) => inputs.push(known.clone()),
-            None if cx.masks.contains_key(name) => return Err(format!("its input {name} has truth values")),
+            None if cx.masks.contains_key(name) => return Err(format!("its input {name} contains booleans")),
             None if constant.is_none() => constant = Some(index),
             None => return Err("with several constants".into()),
         }
@@ -265,7 +265,7 @@ fn class_token(cx: &mut Context, node: &Node) -> Converted {
     let x = cx.input(node, 1)?;
     let token = layer.parameter("weight").map_or(0, |token| token.len());
     if x.axes != [1, 2] || x.size(2) != token || cx.axis(&x, node.int("axis", 1))? != 1 {
-        return Err("with a constant that is no step of a sequence".into());
+        return Err("with a constant that is not a step of a sequence".into());
     }
     let item = cx.layers.add(Call::layer("ClassToken").named(Some(&layer.name)), &[x.item]);
     let shape = vec![1, x.size(1) + 1, token];

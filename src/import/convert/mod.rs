@@ -289,7 +289,7 @@ impl<'m> Context<'m> {
             let result = match operator {
                 _ if seen.is_some_and(|keeps_values| !keeps_values) => Ok(()),
                 None => Err(match node.domain.as_str() {
-                    "" => "no layer does this".to_string(),
+                    "" => "no layer computes this".to_string(),
                     domain => format!("an operator of {domain}"),
                 }),
                 Some(_) if blocked => self.limits(node),

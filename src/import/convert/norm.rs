@@ -55,7 +55,7 @@ pub(super) fn instance(cx: &mut Context, node: &Node) -> Converted {
 }
 
 pub(super) fn group(cx: &mut Context, node: &Node) -> Converted {
-    let groups = usize::try_from(node.int("num_groups", 1)).map_err(|_| "its groups are wrong")?;
+    let groups = usize::try_from(node.int("num_groups", 1)).map_err(|_| "its groups are invalid")?;
     grouped(cx, node, groups)
 }
 

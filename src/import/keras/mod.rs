@@ -117,7 +117,7 @@ fn inputs(context: &mut Context, model: &Model, options: &Options, file: &str) -
         let wrong = |what: String| {
             Diagnostic::new(Code::ImportModel, format!("the input `{}` of {file} {what}", plain(place.layer)))
         };
-        let layer = model.find(place.layer).ok_or_else(|| wrong("is no layer of it".into()))?;
+        let layer = model.find(place.layer).ok_or_else(|| wrong("is not one of its layers".into()))?;
         let mut shape = layer.shape().map_err(wrong)?;
         if shape.len() < 2 || shape.len() > 4 {
             return Err(wrong(format!("has {} axes with the batch", shape.len())).into());

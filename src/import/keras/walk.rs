@@ -62,7 +62,7 @@ pub(super) fn walk<'v>(
         }
     }
     if done < calls.len() {
-        return Err("calls layers in a circle".into());
+        return Err("calls layers in a cycle".into());
     }
     outputs
         .iter()
@@ -96,8 +96,7 @@ fn needed(model: &Model, outputs: &[Place<'_>]) -> Result<HashMap<Called, Vec<Ca
 /// The layer and the number of the call that a reference means. Where a layer is called once, that is meant, whatever its number:
 /// some versions count calls in other models too.
 fn key(model: &Model, place: Place<'_>) -> Result<(usize, usize), String> {
-    let at =
-        *model.index.get(place.layer).ok_or_else(|| format!("refers to a layer `{}`, which it lacks", place.layer))?;
+    let at = *model.index.get(place.layer).ok_or_else(|| format!("refers to a missing layer `{}`", place.layer))?;
     let calls = model.layers[at].calls.len().max(1);
     match place.call {
         _ if calls == 1 => Ok((at, 0)),

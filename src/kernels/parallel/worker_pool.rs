@@ -31,7 +31,7 @@ type Work = *const (dyn Fn(usize, usize) + Sync);
 /// A part of a job's tasks, on a cache line of its own.
 #[repr(align(64))]
 struct Part {
-    /// The first task that nobody has begun.
+    /// The first task that no thread has begun.
     next: AtomicUsize,
     end: AtomicUsize,
 }

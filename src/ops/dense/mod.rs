@@ -129,7 +129,7 @@ family! {
         Function::Elementwise(Activation::Sigmoid), gain 1.0, "Input(20) >> Relu(8) >> Sigmoid(1)";
     TANH: "Tanh" [], "Tanh", "The hyperbolic tangent, alone or after a dense layer.", "tanh(x)",
         Function::Elementwise(Activation::Tanh), gain 1.0, "Input(20) >> Tanh(8) >> Dense(1)";
-    ABSOLUTE: "Absolute" ["Abs"], "Absolute", "The distance from zero.", "|x| = max(0, x) - min(0, x)",
+    ABSOLUTE: "Absolute" ["Abs"], "Absolute", "The absolute value.", "|x| = max(0, x) - min(0, x)",
         Function::Elementwise(Activation::Relu { alpha: -1.0 }), gain 1.0, "Input(20) >> Dense(8) >> Absolute";
     RELU6: "Relu6" [], "Relu6", "A rectifier capped at six (MobileNet).", "min(max(0, x), 6)",
         Function::Elementwise(Activation::Relu6), gain 2.0, "Input(32x32x3) >> Conv(3x3, 8) >> Relu6";

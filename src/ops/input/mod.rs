@@ -99,6 +99,9 @@ pub const IMAGE: &[Argument] = &[
 ];
 
 /// Reads a preprocessing: `Caffe`, `Caffe(resize=227)`, `Image(…)`, or `none`.
+///
+/// # Errors
+/// A value of another kind, an unknown preset, or wrong arguments.
 pub fn preprocessing_of(value: &Value) -> Result<Option<Preprocessing>, Diagnostic> {
     let wrong = || {
         let names = Preprocessing::PRESETS.into_iter().chain(["Image(…)"]);

@@ -250,7 +250,7 @@ impl fmt::Display for PreprocessingError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Resize { resize, limit } => write!(f, "`resize={resize}` is not between 1 and {limit} pixels"),
-            Self::NotFinite { key, value } => write!(f, "`{key}` holds {value}, which is no finite number"),
+            Self::NotFinite { key, value } => write!(f, "`{key}` contains {value}, which is not a finite number"),
             Self::ZeroStd => f.write_str("`std` holds 0, by which nothing can be divided"),
         }
     }
@@ -322,7 +322,7 @@ mod tests {
         let zero = Preprocessing { std: [1.0, 0.0, 1.0], ..Preprocessing::torch() };
         assert_eq!(zero.check(), Err(PreprocessingError::ZeroStd));
         let nan = Preprocessing { scale: f32::NAN, ..Preprocessing::unit() };
-        assert_eq!(nan.check().unwrap_err().to_string(), "`scale` holds NaN, which is no finite number");
+        assert_eq!(nan.check().unwrap_err().to_string(), "`scale` contains NaN, which is not a finite number");
     }
 
     /// Artifacts of versions without the entry are read, and are written as they were.

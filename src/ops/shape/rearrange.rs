@@ -75,7 +75,7 @@ pub static SPACE_TO_DEPTH: Definition = Definition {
     aliases: &[],
     kind: "SpaceToDepth",
     category: Category::Shape,
-    summary: "Makes channels of the pixels of each block.",
+    summary: "Rearranges the pixels of each block into channels.",
     arguments: &[BLOCK, ORDER],
     details: "(?, h, w, c) -> (?, h / k, w / k, k * k * c). The pixel at (i, j) of a block becomes the channels from (i * k + j) * c on: TensorFlow's \
         space_to_depth and ONNX's SpaceToDepth. With order=crd channel d of it becomes channel d * k * k + i * k + j: PyTorch's pixel_unshuffle.",
@@ -92,7 +92,7 @@ pub static DEPTH_TO_SPACE: Definition = Definition {
     aliases: &[],
     kind: "DepthToSpace",
     category: Category::Shape,
-    summary: "Makes the pixels of a block of channels: enlarges an image without arithmetic.",
+    summary: "Rearranges channels into the pixels of a block: enlarges an image without arithmetic.",
     arguments: &[BLOCK, ORDER],
     details: "(?, h, w, k * k * c) -> (?, h * k, w * k, c), the inverse of SpaceToDepth. The default order is that of TensorFlow's depth_to_space and of \
         ONNX's DepthToSpace (DCR). PyTorch's pixel_shuffle is `DepthToSpace(k, order=crd)` (Shi et al. 2016, arXiv 1609.05158).",
@@ -191,7 +191,7 @@ impl Operation for Rearrange {
                     Some(size) if size % k != 0 => Err(ShapeError::new(
                         Code::Window,
                         format!("{} cannot be divided into blocks of {k}x{k}", inputs[0]),
-                        format!("{size} is no multiple of {k}"),
+                        format!("{size} is not a multiple of {k}"),
                     )
                     .help("`Pad` or `Crop` before it changes the size")),
                     size => Ok(size.map_or(Size::Open, |size| Size::Known(size / k))),

@@ -133,7 +133,7 @@ fn take_binary<'b>(input: &InputTensor, left: &mut &'b [u8]) -> Result<Option<&'
     }
     match (input.parameters.binary_data_size, &input.data) {
         (None, None) => Err(invalid(format!("`{name}` has neither `data` nor `binary_data_size`"))),
-        (Some(_), Some(_)) => Err(invalid(format!("`{name}` has `data` and `binary_data_size`"))),
+        (Some(_), Some(_)) => Err(invalid(format!("`{name}` has both `data` and `binary_data_size`"))),
         (None, Some(_)) => Ok(None),
         (Some(size), None) => {
             let (taken, rest) = left.split_at_checked(size).ok_or_else(|| {
@@ -163,7 +163,7 @@ fn photos(
     let photos = match (binary, &input.data) {
         (Some(bytes), _) => photo_bytes::split(bytes)?.into_iter().map(<[u8]>::to_vec).collect(),
         (None, Some(TensorData::Texts(texts))) => photo_bytes::decode(texts)?,
-        (None, _) => return Err(invalid(format!("`{}`: BYTES in JSON are texts in Base64", input.name))),
+        (None, _) => return Err(invalid(format!("`{}`: BYTES in JSON are strings in Base64", input.name))),
     };
     match photos.len() == count {
         true => Ok(Images::Photos(photos)),
@@ -245,14 +245,14 @@ fn rows(input: &InputTensor, port: &Port) -> Result<usize, RequestError> {
 fn numbers(input: &InputTensor, binary: Option<&[u8]>, count: usize) -> Result<Vec<f32>, RequestError> {
     let numbers: Vec<f32> = match (binary, &input.data) {
         (Some(bytes), _) if !bytes.len().is_multiple_of(size_of::<f32>()) => {
-            return Err(invalid(format!("`{}` has {} bytes, which are no FP32 values", input.name, bytes.len())));
+            return Err(invalid(format!("`{}` has {} bytes, which are not FP32 values", input.name, bytes.len())));
         }
         (Some(bytes), _) => {
             let values = bytes.chunks_exact(size_of::<f32>());
             values.map(|bytes| f32::from_le_bytes(bytes.try_into().unwrap_or_default())).collect()
         }
         (None, Some(TensorData::Numbers(numbers))) => numbers.clone(),
-        (None, _) => return Err(invalid(format!("`{}` has texts in place of numbers", input.name))),
+        (None, _) => return Err(invalid(format!("`{}` has strings instead of numbers", input.name))),
     };
     match numbers.len() == count {
         true => Ok(numbers),
@@ -275,7 +275,7 @@ fn wanted(message: &Message, manifest: &Manifest) -> Result<Vec<WantedOutput>, R
             return Err(invalid(format!("there is no output `{name}`; the model has {}", names.join(", "))));
         };
         if wanted.iter().any(|output| output.index == index) {
-            return Err(invalid(format!("the output `{name}` is wanted twice")));
+            return Err(invalid(format!("the output `{name}` is requested twice")));
         }
         if parameters.shared_memory_region.is_some() {
             return Err(invalid(format!("`{name}`: shared memory is not supported")));

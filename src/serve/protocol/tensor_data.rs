@@ -19,7 +19,7 @@ impl<'de> Deserialize<'de> for TensorData {
         match (texts.is_empty(), numbers.is_empty()) {
             (true, _) => Ok(TensorData::Numbers(numbers)),
             (false, true) => Ok(TensorData::Texts(texts)),
-            (false, false) => Err(D::Error::custom("`data` has numbers and texts")),
+            (false, false) => Err(D::Error::custom("`data` mixes numbers and strings")),
         }
     }
 }
@@ -46,7 +46,7 @@ impl<'de> Visitor<'de> for Element<'_> {
     type Value = ();
 
     fn expecting(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
-        formatter.write_str("a list of numbers or texts")
+        formatter.write_str("a list of numbers or strings")
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
@@ -58,7 +58,7 @@ impl<'de> Visitor<'de> for Element<'_> {
     fn visit_f64<E: Error>(self, value: f64) -> Result<(), E> {
         let number = value as f32;
         if number.is_infinite() && value.is_finite() {
-            return Err(E::custom(format!("{value} is beyond FP32")));
+            return Err(E::custom(format!("{value} is out of the range of FP32")));
         }
         self.numbers.push(number);
         Ok(())

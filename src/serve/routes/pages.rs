@@ -1,4 +1,4 @@
-//! What people and monitoring look at: the page, what it shows, and the metrics.
+//! The web page and its drawings, and the metrics for monitoring.
 
 use super::protocol::ModelPath;
 use crate::serve::app::App;

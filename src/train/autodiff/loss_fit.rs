@@ -60,7 +60,7 @@ pub(super) fn check(spec: &Spec, net: &Graph, recipe: &Recipe, output: NodeId, l
             (Code::LossMismatch, format!("`{}` gives probabilities, but `{name}` takes embeddings", node.name))
         }
         _ if matches!(loss, Loss::Triplet { .. }) && !values.is_multiple_of(3) => {
-            let message = format!("`{}` gives {values} values, which are no three embeddings of one size", node.name);
+            let message = format!("`{}` gives {values} values, which is not three embeddings of one size", node.name);
             (Code::Untrainable, message)
         }
         _ if loss == Loss::Cosine && values == 1 => {

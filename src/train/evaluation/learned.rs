@@ -42,7 +42,7 @@ pub struct LearningOutput<'a> {
     pub has_names: bool,
 }
 
-/// The forms of targets that are told apart.
+/// The forms of targets that are distinguished.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TargetForm {
     /// A class index for each sample.

@@ -106,7 +106,7 @@ pub struct ClassificationReport {
     pub confusion: Vec<Vec<u64>>,
 }
 
-/// How often the units of one class were taken for another one.
+/// How often the units of one class were predicted as another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConfusedPair {
     /// The indices of the true and of the predicted class.

@@ -217,8 +217,7 @@ impl LearningTask {
             }
             Loss::Contrastive { .. } => {
                 let wrong = first(targets, |value| value == 0.0 || value == 1.0)?;
-                Ok(wrong
-                    .map(|wrong| describe(wrong, "1 for two of a kind and 0 for others", "use `mse` for distances")))
+                Ok(wrong.map(|wrong| describe(wrong, "1 for similar pairs, 0 for others", "use `mse` for distances")))
             }
             Loss::BinaryCrossentropy | Loss::BinaryFocal { .. } | Loss::Dice { .. } => {
                 let wrong = first(targets, |value| (0.0..=1.0).contains(&value))?;
@@ -244,7 +243,7 @@ impl LearningTask {
             }
             Loss::Msle | Loss::Rmsle => {
                 let wrong = first(targets, |value| value >= 0.0)?;
-                Ok(wrong.map(|wrong| describe(wrong, "numbers from 0", "use `mse` or `mae` for negative numbers")))
+                Ok(wrong.map(|wrong| describe(wrong, "numbers >= 0", "use `mse` or `mae` for negative numbers")))
             }
             _ => Ok(None),
         }

@@ -33,7 +33,7 @@ pub fn documentation(name: &str) -> Option<String> {
         let names: Vec<&str> = (key.choices)().iter().map(|choice| choice.name).collect();
         let takes = if names.is_empty() { String::new() } else { format!("Takes {}.\n", suggest::one_of(names)) };
         let (name, summary, default) = (key.name, key.summary, key.default);
-        return Some(format!("{name}\n\nAn entry of recipes: {summary}.\n{takes}Default: {default}.\n"));
+        return Some(format!("{name}\n\nA key of recipes: {summary}.\n{takes}Default: {default}.\n"));
     }
     let of_key = |key: &Key| {
         let choice = (key.choices)().into_iter().find(|choice| choice.name == name)?;

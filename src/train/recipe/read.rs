@@ -25,8 +25,12 @@ pub fn check(spec: &Spec) -> Diagnostics {
 /// The net has none, or an entry has an invalid value; the errors of all entries are reported.
 pub fn of(spec: &Spec, net: &str) -> Result<Recipe> {
     let Some((item, file)) = spec.project.recipes.get(net) else {
-        return Err(Diagnostic::new(Code::Recipe, format!("there is no recipe for `{net}`"))
-            .help(format!("add one: `train {net} {{ data = images(\"folder\") }}`"))
+        let missing = Diagnostic::new(Code::Recipe, format!("there is no recipe for `{net}`"));
+        return Err(missing
+            .help(match &spec.cut_of {
+                Some(whole) => format!("a cut is trained as a net of the file: `net NAME = {whole}[…]`, with a recipe"),
+                None => format!("add one: `train {net} {{ data = images(\"folder\") }}`"),
+            })
             .into());
     };
     let mut errors = Diagnostics::default();

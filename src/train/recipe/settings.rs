@@ -135,8 +135,8 @@ fn set_part(key: &str, value: &mut Value, part: &Ident, to: Value) -> Result<()>
     let known = parts(key, value);
     let names = || known.iter().map(String::as_str);
     let label = match known.is_empty() {
-        true => format!("`{key}` is `{value}`, which has no parts"),
-        false => format!("its parts are {}", suggest::all_of(names())),
+        true => format!("`{key}` is `{value}`, which has no arguments or entries"),
+        false => format!("it has {}", suggest::all_of(names())),
     };
     let diagnostic = Diagnostic::new(Code::Recipe, format!("`{key}` has no `{}` to set", part.text));
     let meant = crate::diagnostics::foreign_names::option(&part.text, &names().collect::<Vec<_>>());

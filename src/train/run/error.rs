@@ -91,7 +91,7 @@ impl TrainError {
             }
             LoopError::NonFiniteInput { .. } => {
                 let error = Diagnostic::new(Code::Dataset, error.to_string()).at(span, "this data, or its validation");
-                error.help("remove the sample, or replace its missing values by numbers").into()
+                error.help("remove the sample, or replace its missing values with numbers").into()
             }
             LoopError::BatchSource(BatchSourceError::Photos(unreadable)) => {
                 let lines: Vec<String> = unreadable.iter().map(UnreadablePhoto::to_string).collect();

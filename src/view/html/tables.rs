@@ -56,7 +56,7 @@ fn matrix(out: &mut String, report: &ClassificationReport) {
             let strong = if share >= STRONG { " class=\"strong\"" } else { "" };
             let _ = write!(
                 out,
-                "<td{strong} style=\"background: rgba(var(--{colour}), {:.2})\" title=\"{label} taken for {}: {count}, {}\">{}</td>",
+                "<td{strong} style=\"background: rgba(var(--{colour}), {:.2})\" title=\"{label} predicted as {}: {count}, {}\">{}</td>",
                 0.08 + 0.92 * share,
                 escape(&column.label),
                 percent(share),
@@ -78,7 +78,7 @@ fn pairs(out: &mut String, report: &ClassificationReport) {
         let unit = report.unit.name();
         let _ = writeln!(
             out,
-            "<table class=\"classes\">\n<thead><tr><th>true class</th><th>taken for</th><th class=\"number\">{unit}</th><th class=\"share\">of its class</th></tr></thead>\n<tbody>"
+            "<table class=\"classes\">\n<thead><tr><th>true class</th><th>predicted as</th><th class=\"number\">{unit}</th><th class=\"share\">of its class</th></tr></thead>\n<tbody>"
         );
         let label = |class: usize| report.per_class.get(class).map_or_else(String::new, |class| escape(&class.label));
         for ConfusedPair { truth, predicted, count } in pairs {

@@ -59,6 +59,9 @@ pub struct Bindings {
 }
 
 /// Binds the parameters of a graph, before any pass, to the requested files.
+///
+/// # Errors
+/// All files that cannot be read or do not fit, with every mismatch.
 pub fn bind(graph: &Graph, requests: &[WeightsRequest]) -> Result<(Bindings, Diagnostics)> {
     let mut errors = Diagnostics::default();
     let count = graph.parameters.len();

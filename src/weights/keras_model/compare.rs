@@ -131,7 +131,7 @@ impl Bound<'_> {
         {
             put("axis", axis.to_string(), "the channels, which are last".into(), None);
         }
-        let permuted = layers_before(self.model, at).into_iter().any(|at| self.model.layers[at].class == "Permute");
+        let permuted = layers_before(self.model, at).into_iter().any(|at| self.model.layers[at].permutes());
         if permuted && !transposes_before(self.graph, id) {
             put("before it", "permuted axes (Permute)".into(), "no `Transpose`".into(), None);
         }
@@ -167,6 +167,7 @@ impl Bound<'_> {
                 .into_iter()
                 .find_map(|(padding, word)| (padding == window.padding).then_some(word))
             && file != here
+            && window.size != [1, 1]
             && !(here == "valid" && is_causal(layer) && before_node(self.graph, id).0.last().is_some_and(is_border))
         {
             put("padding", file.into(), here.into(), None);

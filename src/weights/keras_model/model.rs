@@ -104,6 +104,13 @@ impl LayerConfig {
         matches!(word, Some("channels_first" | "th"))
     }
 
+    /// Whether it gives axes another order.
+    pub(super) fn permutes(&self) -> bool {
+        let dims = self.get(&["dims"]).and_then(Value::as_array);
+        let in_order = dims.is_some_and(|dims| dims.is_sorted_by_key(|dim| dim.as_u64().unwrap_or(0)));
+        self.class == "Permute" && !in_order
+    }
+
     /// Its `axis`, if it is a single one; the batch is axis 0.
     pub(super) fn axis(&self) -> Option<i64> {
         match self.get(&["axis"])? {

@@ -17,9 +17,11 @@ use crate::ops::merge::concatenate::Concatenate;
 use crate::ops::pool::reduce::Reduce;
 use crate::ops::pool::{GlobalPool, Pool};
 use crate::ops::shape::pad::{Crop, Pad, Sides};
+use crate::ops::shape::rearrange::Rearrange;
 use crate::ops::shape::resize::{Resize, Upscale};
 use crate::ops::shape::{RESHAPE, Transpose};
 use crate::tensor::TensorType;
+use std::any::Any;
 
 /// The layers without parameters before a node, in execution order, and where the chain begins.
 pub(super) fn before_node(graph: &Graph, id: NodeId) -> (Vec<Written>, End<NodeId>) {
@@ -156,7 +158,8 @@ fn nodes_before(graph: &Graph, id: NodeId) -> Vec<NodeId> {
 
 /// Whether axes are transposed between a node and the preceding merge or layer with parameters.
 pub(super) fn transposes_before(graph: &Graph, id: NodeId) -> bool {
-    nodes_before(graph, id).iter().any(|&at| graph.node(at).operation.as_any().is::<Transpose>())
+    let transposes = |operation: &dyn Any| operation.is::<Transpose>() || operation.is::<Rearrange>();
+    nodes_before(graph, id).iter().any(|&at| transposes(graph.node(at).operation.as_any()))
 }
 
 /// Sizes above 1 after the only `Reshape` between a node and the preceding merge or layer with parameters.

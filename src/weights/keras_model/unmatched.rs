@@ -1,4 +1,4 @@
-//! Layers that nothing on the other side stands for. What an unknown layer computes cannot be compared; but where all else
+//! Layers without counterpart on the other side. What an unknown layer computes cannot be compared; but where all else
 //! between two layers is known and equal, nothing is left that could be its counterpart.
 
 use super::bound::Bound;

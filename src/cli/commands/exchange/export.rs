@@ -19,14 +19,14 @@ pub struct Args {
     spec: String,
     #[command(flatten)]
     build: BuildArgs,
-    /// The file to write; its ending is the format: .safetensors (parameters with PyTorch's names and axis order), .onnx, or .keras (a
-    /// model of Keras 3)
+    /// The file to write; its extension selects the format: .safetensors (parameters with PyTorch's names and axis
+    /// order), .onnx, or .keras (a model of Keras 3)
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
-    /// Write an ONNX model, whatever the ending of the file
+    /// Write an ONNX model, whatever the extension of the file
     #[arg(long)]
     onnx: bool,
-    /// Write a model of Keras 3, whatever the ending of the file
+    /// Write a model of Keras 3, whatever the extension of the file
     #[arg(long, conflicts_with = "onnx")]
     keras: bool,
     #[command(flatten)]
@@ -109,7 +109,7 @@ fn check_options(args: &Args, format: &Format) -> Result<(), Diagnostic> {
     let OnnxArgs { nhwc, preprocess } = args.onnx_args;
     let of_onnx = [("--nhwc", nhwc), ("--preprocess", preprocess)].into_iter().find(|(_, given)| *given);
     if let (Some((option, _)), false) = (of_onnx, format.ending == "onnx") {
-        let message = format!("`{option}` is of ONNX models, but this writes {}", format.what);
+        let message = format!("`{option}` applies to ONNX models, but this writes {}", format.what);
         return Err(Diagnostic::new(Code::Option, message).help("leave it out, or name a file that ends in .onnx"));
     }
     let mut given = args.build.of_compilation();
@@ -139,7 +139,7 @@ fn is_compiled(args: &Args) -> bool {
 
 pub fn run(args: &Args) -> CommandResult {
     let Some(format) = format(args) else {
-        let what = format!("{}: the ending of the file is not a format to export", args.output.display());
+        let what = format!("{}: the extension of the file is not that of a format to export", args.output.display());
         let help = FORMATS.iter().map(|format| format!("`-o NAME.{}` writes {}", format.ending, format.what));
         return Err(messages::fail_with(Diagnostic::new(Code::Output, what).help(help.collect::<Vec<_>>().join(", "))));
     };

@@ -29,7 +29,7 @@ pub struct Args {
 struct Size([usize; 2]);
 
 fn size(text: &str) -> Result<Size, String> {
-    let wrong = || format!("'{text}' is no size such as 224x224");
+    let wrong = || format!("'{text}' is not a size, such as 224x224");
     let (height, width) = text.split_once('x').unwrap_or((text, text));
     let side = |text: &str| text.parse().ok().filter(|side| (1..1 << 20).contains(side)).ok_or_else(wrong);
     Ok(Size([side(height)?, side(width)?]))
@@ -43,7 +43,7 @@ fn check_own(spec: &Path) -> Result<(), Diagnostic> {
     if !spec.is_file() {
         return Ok(());
     }
-    // What cannot be read may be somebody's, too.
+    // A file that cannot be read may belong to the user, too.
     if let Ok(text) = from_disk(spec).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
         && (text.trim().is_empty() || import::is_imported(&text))
     {

@@ -26,7 +26,7 @@ pub struct Args {
     batch: Vec<usize>,
     #[command(flatten)]
     threads: threads_arg::ThreadPlacement,
-    /// Measured runs, after two warm-up runs; 0 measures the first run alone
+    /// Measured runs, after two warm-up runs; 0 measures only the first run
     #[arg(long, default_value_t = 20)]
     runs: usize,
     /// Run on this array (.npy, .npz) instead of synthetic values
@@ -96,8 +96,8 @@ pub fn run(args: &Args) -> CommandResult {
 
 fn too_few_images(args: &Args, size: usize) -> Failed {
     let path = args.input.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
-    let message = format!("{path} has fewer than the {} of a batch", counted(size, "image"));
-    messages::fail_with(Diagnostic::new(Code::Array, message).help("give smaller batches with `--batch`"))
+    let message = format!("{path} has too few images for a batch of {}", counted(size, "image"));
+    messages::fail_with(Diagnostic::new(Code::Array, message).help("choose smaller batches with `--batch`"))
 }
 
 fn print(report: &BenchReport) {

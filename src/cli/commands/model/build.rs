@@ -1,7 +1,7 @@
 //! `netc build`
 
 use crate::check::verify;
-use crate::cli::args::build_args::BuildArgs;
+use crate::cli::args::build_args::{BuildArgs, check_effect};
 use crate::cli::model::{artifact_path, report_build};
 use crate::cli::output::{messages, output_guard};
 use crate::cli::result::CommandResult;
@@ -39,7 +39,7 @@ pub struct Args {
     spec: String,
     #[command(flatten)]
     build: BuildArgs,
-    /// The artifact to write; default: next to the spec, with the ending .netb
+    /// The artifact to write; default: next to the spec, with the extension .netb
     #[arg(short, long, value_name = "FILE", conflicts_with_all = ["emit", "why"])]
     output: Option<PathBuf>,
     /// Print a stage as text instead of writing an artifact
@@ -63,6 +63,10 @@ pub fn run(args: &Args) -> CommandResult {
 }
 
 fn emit(spec: &Spec, stage: Stage, args: &BuildArgs) -> CommandResult {
+    if matches!(stage, Stage::Ast | Stage::Graph) {
+        let why = "the text is that of the spec, before weights are bound and the net is compiled";
+        check_effect(&args.given(), why).map_err(messages::fail_with)?;
+    }
     let options = args.options();
     let graph = || messages::unwrap_or_report(compile::graph(spec, options.net.as_deref()), &spec.sources);
     let text = match stage {

@@ -1,7 +1,7 @@
 //! `netc embed`
 
 use crate::artifact::Artifact;
-use crate::cli::args::build_args::BuildArgs;
+use crate::cli::args::build_args::{BuildArgs, check_effect, given};
 use crate::cli::args::{number, threads_arg};
 use crate::cli::arrays::zeros;
 use crate::cli::model;
@@ -27,6 +27,9 @@ use ndarray::{ArrayD, ArrayViewD, IxDyn};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+/// The name of the features' array.
+const DEFAULT_NAME: &str = "embedded";
+
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// An artifact, or a spec, which is compiled first, such as 'vgg16[..dropout-2]'
@@ -41,9 +44,9 @@ pub struct Args {
     /// .features.h5. A .photos.csv beside it names the photo and class of each row
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// The name of the features' array
-    #[arg(long, default_value = "embedded", value_name = "NAME", value_parser = array_name)]
-    name: String,
+    #[arg(long, value_name = "NAME", value_parser = array_name)]
+    #[arg(help = format!("The name of the features' array [default: {DEFAULT_NAME}]"))]
+    name: Option<String>,
     /// Skip photos that cannot be read
     #[arg(long)]
     skip: bool,
@@ -68,6 +71,10 @@ fn array_name(text: &str) -> Result<String, String> {
 
 pub fn run(args: &Args) -> CommandResult {
     let path = args.output.clone().unwrap_or_else(|| model::output_path(&args.model, "features.h5"));
+    if is_npy(&path) {
+        let name = given([("--name", args.name.is_some())]);
+        check_effect(&name, "a .npy file has one array, without a name").map_err(messages::fail_with)?;
+    }
     let inputs = output_guard::inputs(&args.model, &args.build.weights, &args.photos);
     output_guard::check_arrays(&path, &inputs)?;
     let policy = if args.skip { Policy::Skip } else { Policy::Refuse };
@@ -86,7 +93,7 @@ pub fn run(args: &Args) -> CommandResult {
     let decoding = model::photo_decoding(&NetInputs::of_artifact(&artifact.manifest))?;
     let outputs = artifact.manifest.plan.outputs.len();
     if is_npy(&path) && outputs > 1 {
-        let message = format!("{} has room for one array, and the net has {outputs} outputs", path.display());
+        let message = format!("{} holds only one array, but the net has {outputs} outputs", path.display());
         return Err(messages::fail_with(Diagnostic::new(Code::Output, message).help("write a .h5 or .npz file")));
     }
     let threads = args.threads.count();
@@ -182,7 +189,8 @@ fn write(
     let ports = &artifact.manifest.plan.outputs;
     let of_port = |(port, values): (&Port, Vec<f32>)| {
         let shape: Vec<usize> = std::iter::once(names.len()).chain(port.sizes.iter().copied()).collect();
-        let name = if ports.len() == 1 { args.name.clone() } else { format!("{}/{}", args.name, port.name) };
+        let name = args.name.as_deref().unwrap_or(DEFAULT_NAME);
+        let name = if ports.len() == 1 { name.to_string() } else { format!("{name}/{}", port.name) };
         let array = ArrayD::from_shape_vec(IxDyn(&shape), values);
         array.map(|array| (name, array)).map_err(|cause| error(Code::Output, cause.to_string()))
     };

@@ -1,7 +1,7 @@
 //! `netc inspect`
 
 use crate::artifact::Manifest;
-use crate::cli::args::build_args::{BuildArgs, names};
+use crate::cli::args::build_args::{BuildArgs, given, names};
 use crate::cli::model;
 use crate::cli::output::messages;
 use crate::cli::output::output_guard::FileKind;
@@ -28,7 +28,7 @@ pub struct Args {
     #[arg(long)]
     plan: bool,
     /// Print the spec that the artifact was made from
-    #[arg(long)]
+    #[arg(long, conflicts_with = "plan")]
     source: bool,
 }
 
@@ -73,20 +73,20 @@ pub fn run(args: &Args) -> CommandResult {
 
 /// Checks that no option asks for what a file of weights or arrays does not have.
 fn check_options(args: &Args, content: &str) -> CommandResult {
-    let flags = [("--plan", args.plan), ("--source", args.source)].into_iter().filter(|(_, given)| *given);
-    let given: Vec<String> = flags.map(|(name, _)| name.to_string()).chain(args.build.given()).collect();
+    let options = [("--plan", args.plan), ("--source", args.source), ("--net", args.build.net.is_some())];
+    let given = [given(options), args.build.given()].concat();
     if given.is_empty() {
         return Ok(());
     }
     let message = format!(
-        "{} has {content}, no plan and no source, and nothing to compile: {} cannot be answered",
+        "{} contains {content}, without a plan, a source or anything to compile: {} does not apply",
         args.model,
         names(&given)
     );
     Err(messages::fail_with(Diagnostic::new(Code::Option, message).help("name an artifact or a spec")))
 }
 
-/// What an artifact is, for people: `  labels      ten lines`.
+/// A summary of an artifact: `  labels      ten lines`.
 fn summary(name: &str, manifest: &Manifest) -> String {
     let plan = &manifest.plan;
     let mut out =

@@ -1,7 +1,7 @@
 //! `netc predict`
 
 use crate::artifact::Artifact;
-use crate::cli::args::build_args::BuildArgs;
+use crate::cli::args::build_args::{BuildArgs, check_effect, given};
 use crate::cli::args::{number, threads_arg};
 use crate::cli::arrays::{check_readable, check_shapes, is_array, read_arrays, too_large, write, zeros};
 use crate::cli::model;
@@ -26,6 +26,9 @@ use std::sync::Arc;
 /// The maximum of images with non-finite outputs that are reported one by one.
 const MAX_REPORTED: usize = 20;
 
+/// Classes that are shown for each photo.
+const DEFAULT_TOP: usize = 5;
+
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// An artifact, or a spec, which is compiled first
@@ -40,9 +43,9 @@ pub struct Args {
     output: Option<PathBuf>,
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
-    /// Number of classes (or values) to show for each photo
-    #[arg(long, default_value_t = 5)]
-    top: usize,
+    #[arg(long, value_name = "COUNT")]
+    #[arg(help = format!("Number of classes (or values) to show for each photo [default: {DEFAULT_TOP}]"))]
+    top: Option<usize>,
     /// Images in a batch
     #[arg(long, default_value_t = 8, value_parser = number::batch_size)]
     batch: usize,
@@ -51,6 +54,10 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> CommandResult {
+    if args.output.is_some() && args.format == Format::Text {
+        let why = "the outputs are written as arrays, and no classes are shown";
+        check_effect(&given([("--top", args.top.is_some())]), why).map_err(messages::fail_with)?;
+    }
     if let Some(path) = &args.output {
         output_guard::check_arrays(path, &output_guard::inputs(&args.model, &args.build.weights, &args.inputs))?;
     }
@@ -77,7 +84,7 @@ pub fn run(args: &Args) -> CommandResult {
         write(path, &artifact, predictions.names.len(), &predictions.outputs)?;
     }
     if args.output.is_none() || args.format != Format::Text {
-        prediction_output::print(&artifact.manifest, &predictions, args.format, args.top);
+        prediction_output::print(&artifact.manifest, &predictions, args.format, args.top.unwrap_or(DEFAULT_TOP));
     }
     check_finite(&predictions)
 }
@@ -146,7 +153,7 @@ fn photos(session: &mut Session, artifact: &Artifact, args: &Args, found: Inputs
     }
     if failed {
         // The predictions of the readable photos are still useful; the exit code says that not all could be read.
-        prediction_output::print(&artifact.manifest, &predictions, args.format, args.top);
+        prediction_output::print(&artifact.manifest, &predictions, args.format, args.top.unwrap_or(DEFAULT_TOP));
         check_finite(&predictions)?;
         return Err(Failed::Error);
     }

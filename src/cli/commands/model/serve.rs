@@ -1,6 +1,6 @@
 //! `netc serve`
 
-use crate::cli::args::build_args::{BuildArgs, byte_size};
+use crate::cli::args::build_args::{BuildArgs, byte_size, check_effect, given};
 use crate::cli::args::duration::Time;
 use crate::cli::args::number::batch_size;
 use crate::cli::args::threads_arg;
@@ -22,40 +22,40 @@ pub struct Args {
     /// Artifacts, or specs, which are compiled first; the name of a model is that of its file
     #[arg(required_unless_present = "edit", value_name = "MODEL")]
     models: Vec<String>,
-    /// Edit a spec in the browser, with its diagnostics, layers and drawing as you type; on this machine alone
+    /// Edit a spec in the browser, with its diagnostics, layers and drawing as you type; on this machine only
     #[arg(long, value_name = "SPEC")]
     edit: Option<PathBuf>,
-    /// The address to listen on; others than those of this machine make the server public
+    /// The address to listen on; any other than a loopback address makes the server public
     #[arg(long, default_value = "127.0.0.1")]
     host: String,
     /// The port; 0 takes a free one, which is printed
     #[arg(long, default_value_t = 8080)]
     port: u16,
-    /// Images in a batch
+    /// Maximum number of images in a batch
     #[arg(long, default_value_t = DEFAULT_BATCH, value_parser = batch_size)]
     max_batch: usize,
     /// How long the first image of a batch waits for others, such as 500us, 2ms or 1s
     #[arg(long, value_name = "TIME", default_value_t = Time(DEFAULT_DELAY))]
     max_delay: Time,
-    /// The size of a request's body
+    /// Maximum size of a request's body
     #[arg(long, value_name = "BYTES", default_value_t = LIMITS.body_bytes as u64, value_parser = byte_size)]
     max_body: u64,
-    /// Photos, or rows of the tensors, in a request
+    /// Maximum number of photos, or rows of tensors, in a request
     #[arg(long, value_name = "COUNT", default_value_t = LIMITS.images, value_parser = batch_size)]
     max_images: usize,
-    /// Images of a model that wait or are computed
+    /// Maximum number of images of a model that are queued or being computed
     #[arg(long, value_name = "IMAGES", default_value_t = LIMITS.queue, value_parser = batch_size)]
     queue: usize,
-    /// Connections at a time
+    /// Maximum number of simultaneous connections
     #[arg(long, value_name = "COUNT", default_value_t = LIMITS.connections, value_parser = batch_size)]
     connections: usize,
-    /// The time for the head of a request, and that a connection may be idle
+    /// Time limit for the headers of a request, and for an idle connection
     #[arg(long, value_name = "TIME", default_value_t = Time(LIMITS.header_time))]
     header_timeout: Time,
-    /// The time for the body of a request, and that a response may not progress
+    /// Time limit for the body of a request, and for a stalled response
     #[arg(long, value_name = "TIME", default_value_t = Time(LIMITS.body_time))]
     body_timeout: Time,
-    /// The time to finish what runs after SIGTERM or Ctrl-C; a second one ends it at once
+    /// Time to answer pending requests after SIGTERM or Ctrl-C; a second signal stops the server at once
     #[arg(long, value_name = "TIME", default_value_t = Time(LIMITS.stop_time))]
     stop_timeout: Time,
     #[command(flatten)]
@@ -69,6 +69,11 @@ pub fn run(args: &Args) -> CommandResult {
     let names = names(&args.models)?;
     let listener = bind(&args.host, args.port)?;
     let address = listener.local_addr().map_err(|error| cannot(error.to_string()))?;
+    if args.models.is_empty() {
+        let options = [("--net", args.build.net.is_some()), ("--threads", args.threads.is_given())];
+        let all = [given(options), args.build.given()].concat();
+        check_effect(&all, "a spec that is edited is not compiled").map_err(messages::fail_with)?;
+    }
     let edited = args.edit.clone().map(|path| edited(path, &address)).transpose()?;
     let mut models = Vec::new();
     for (argument, name) in args.models.iter().zip(names) {
@@ -110,7 +115,7 @@ pub fn run(args: &Args) -> CommandResult {
 /// The spec to edit. It is written by whoever reaches the server, so that must be this machine's users alone.
 fn edited(path: PathBuf, address: &SocketAddr) -> Result<EditedSpec, Failed> {
     if !address.ip().is_loopback() {
-        let diagnostic = Diagnostic::new(Code::Serve, format!("a spec is not edited at the public address {address}"));
+        let diagnostic = Diagnostic::new(Code::Serve, format!("a spec is not edited at a public address: {address}"));
         return Err(messages::fail_with(diagnostic.help("leave `--host` out: the editor writes the spec's file")));
     }
     EditedSpec::open(path).map_err(cannot)

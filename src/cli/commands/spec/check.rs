@@ -26,7 +26,7 @@ pub struct Args {
 /// The format of diagnostics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum Format {
-    /// For people
+    /// Readable text
     Text,
     /// One JSON document
     Json,

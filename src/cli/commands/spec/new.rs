@@ -23,9 +23,9 @@ const VALIDATION_FOLDERS: [&str; 4] = ["valid", "validation", "val", "test"];
 
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// The folder to create; the net is named like it
+    /// The folder to create; the net gets its name
     name: PathBuf,
-    /// A folder of photos, with a subfolder for each class, or with `train` and `valid` that have them
+    /// A folder of photos, with a subfolder for each class, or with `train` and `valid` folders of those
     #[arg(long, value_name = "FOLDER")]
     photos: Option<PathBuf>,
 }

@@ -1,5 +1,6 @@
 //! `netc show`
 
+use crate::cli::args::build_args::{check_effect, given};
 use crate::cli::output::{messages, output_guard};
 use crate::cli::result::{CommandResult, Format};
 use crate::compile;
@@ -22,7 +23,7 @@ pub struct Args {
     /// List or draw layers to this depth of scopes; deeper ones are one row or box for each scope
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..))]
     depth: Option<u8>,
-    /// Draw equal blocks one by one, not once with their number
+    /// Draw equal blocks one by one, not once with a count
     #[arg(long)]
     expand: bool,
     /// Draw the net as SVG, to stdout or to the file of -o
@@ -41,6 +42,7 @@ pub fn run(args: &Args) -> CommandResult {
         }
         None => None,
     };
+    check_options(args).map_err(messages::fail_with)?;
     let options = DrawingOptions { expand: args.expand, depth: args.depth.map(usize::from) };
     let spec = messages::load(&args.spec)?;
     let graph = messages::unwrap_or_report(compile::graph_or_fragment(&spec, args.net.as_deref()), &spec.sources)?;
@@ -64,6 +66,21 @@ pub fn run(args: &Args) -> CommandResult {
         }
     }
     Ok(())
+}
+
+/// Checks that the options apply to what is shown.
+///
+/// # Errors
+/// Options of drawings for a table, or of what is folded where nothing is.
+fn check_options(args: &Args) -> Result<(), Diagnostic> {
+    let (depth, expand) = (("--depth", args.depth.is_some()), ("--expand", args.expand));
+    let is_dot = args.output.as_ref().and_then(|path| path.extension()).is_some_and(|end| end == "dot" || end == "gv");
+    match (is_dot, args.output.is_some() || args.svg, args.format) {
+        (true, ..) => check_effect(&given([depth, expand]), "a .dot file has every layer"),
+        (_, false, Format::Json) => check_effect(&given([depth, expand]), "JSON has every layer"),
+        (_, false, Format::Text) => check_effect(&given([expand]), "it is about drawings"),
+        _ => Ok(()),
+    }
 }
 
 /// A drawing as the bytes of a file.
@@ -109,12 +126,12 @@ fn pixels(graph: &Graph, options: DrawingOptions) -> Result<Painted, Diagnostic>
     let help = "a drawing in a .svg or .html file has any size; `--depth 1` makes it smaller";
     let svg = view::drawn(graph, options).map_err(|error| undrawn(&error))?;
     let view::Png { bytes, lacking } = view::png(&svg)
-        .map_err(|error| Diagnostic::new(Code::Output, format!("no PNG is drawn: {error}")).help(help))?;
+        .map_err(|error| Diagnostic::new(Code::Output, format!("a PNG cannot be drawn: {error}")).help(help))?;
     let mut warnings = Diagnostics::default();
     if !lacking.is_empty() {
         let list: Vec<String> = lacking.iter().map(char::to_string).collect();
-        let message = format!("the fonts of PNGs lack {}: a box stands for each", shortened(&list));
-        let help = "a .svg or .html file has all characters, in the fonts of who looks at it";
+        let message = format!("the fonts of PNGs lack {}: each is drawn as a box", shortened(&list));
+        let help = "a .svg or .html file has all characters, in the fonts of the machine that shows it";
         warnings.push(Diagnostic::new(Code::MissingCharacters, message).help(help));
     }
     Ok(Painted { bytes, warnings })
@@ -122,11 +139,11 @@ fn pixels(graph: &Graph, options: DrawingOptions) -> Result<Painted, Diagnostic>
 
 #[cfg(not(feature = "png"))]
 fn pixels(_: &Graph, _: DrawingOptions) -> Result<Painted, Diagnostic> {
-    Err(Diagnostic::new(Code::Output, "this program was built without PNGs (feature `png`)")
+    Err(Diagnostic::new(Code::Output, "this netc was built without PNG output (feature `png`)")
         .help("draw a .svg, .html or .dot file"))
 }
 
 fn unknown_ending(path: &Path) -> Diagnostic {
-    Diagnostic::new(Code::Output, format!("{}: a net is not drawn in this format", path.display()))
-        .help("the ending of the file is the format: .svg, .png, .html or .dot")
+    Diagnostic::new(Code::Output, format!("{}: a net cannot be drawn in this format", path.display()))
+        .help("the extension of the file selects the format: .svg, .png, .html or .dot")
 }

@@ -37,7 +37,7 @@ pub struct Args {
     /// The stages to compare with the snapshots next to the spec
     #[arg(long, value_enum, value_delimiter = ',', default_value = "graph")]
     stage: Vec<StageArg>,
-    /// Write new and different snapshots
+    /// Write new and changed snapshots
     #[arg(long)]
     accept: bool,
     /// Fail if a snapshot is missing; the default if the environment variable CI is set

@@ -1,7 +1,7 @@
 //! `netc eval`
 
 use crate::artifact::Manifest;
-use crate::cli::args::build_args::BuildArgs;
+use crate::cli::args::build_args::{BuildArgs, check_effect, given};
 use crate::cli::args::{number, threads_arg};
 use crate::cli::arrays::is_array;
 use crate::cli::model;
@@ -122,6 +122,12 @@ pub fn run(args: &Args) -> CommandResult {
         let inputs = output_guard::inputs(&args.model, &args.build.weights, &inputs);
         output_guard::check(page, output_guard::FileKind::Page, &inputs)?;
     }
+    let (is_of_photos, is_of_arrays) = (("--skip", args.skip), ("--ignore", args.ignore.is_some()));
+    let checked = match args.arrays() {
+        Some(_) => check_effect(&given([is_of_photos]), "it is about photos that cannot be read"),
+        None => check_effect(&given([is_of_arrays]), "it is about arrays of classes of pixels"),
+    };
+    checked.map_err(messages::fail_with)?;
     // Data that cannot be read are reported before a net is compiled for them.
     let mut data = read(args)?;
     let takes = |inputs: &NetInputs| {
@@ -200,7 +206,7 @@ fn in_order(args: &Args, data: Dataset, manifest: &Manifest) -> Result<Dataset, 
     match order {
         Some(order) => Ok(data.with_targets_in_order(&order)),
         None => {
-            let error = refused("an output before others has no targets, or one has them twice".into());
+            let error = refused("an output has no targets but a later one has, or one has them twice".into());
             Err(messages::fail_with(error.help("give each output its own: `--y OUTPUT=…`")))
         }
     }
@@ -210,7 +216,7 @@ fn in_order(args: &Args, data: Dataset, manifest: &Manifest) -> Result<Dataset, 
 fn read(args: &Args) -> Result<Dataset, Failed> {
     let named = args.targets().filter(|(output, _)| output.is_some()).count();
     if named != 0 && named != args.y.len() {
-        let message = "some of `--y` name their output, and others do not";
+        let message = "some `--y` options name their output, and others do not";
         return Err(messages::fail_with(Diagnostic::new(Code::Inputs, message).help("name each: `--y OUTPUT=…`")));
     }
     if args.is_list() {
@@ -218,7 +224,9 @@ fn read(args: &Args) -> Result<Dataset, Failed> {
     }
     if !args.y.is_empty() && args.x.is_empty() {
         let help = "name the inputs, too: `--x ARRAY`";
-        return Err(messages::fail_with(Diagnostic::new(Code::Inputs, "`--y` names targets of no inputs").help(help)));
+        return Err(messages::fail_with(
+            Diagnostic::new(Code::Inputs, "`--y` names targets without inputs").help(help),
+        ));
     }
     let refused = |error: DatasetError| {
         let missing = args.input_paths().into_iter().find(|path| !path.exists());

@@ -34,7 +34,7 @@ pub struct Args {
     /// The net of the spec
     #[arg(long, value_name = "NAME")]
     net: Option<String>,
-    /// A weights file in place of the spec's
+    /// A weights file to use instead of the spec's
     #[arg(long, value_name = "NET=FILE", value_parser = crate::cli::args::build_args::net_and_file)]
     weights: Vec<(String, PathBuf)>,
     /// Set an entry of the recipe, or an argument of its value: `epochs=3`, `optimizer.step=0.01`

@@ -19,7 +19,7 @@ pub(in crate::import::convert) fn gather(cx: &mut Context, node: &Node) -> Conve
     }
     let x = cx.input(node, 0)?;
     let axis = cx.axis(&x, node.int("axis", 0))?;
-    let unknown = "by indices that are no constants, of a value of the model";
+    let unknown = "by indices that are not constants";
     let places = node.input(1).and_then(|name| cx.constants.integers(name)).ok_or(unknown)?;
     let of = cx.constant(node, 1).map(|indices| indices.shape.clone()).unwrap_or_default();
     let size = x.size(axis) as i64;

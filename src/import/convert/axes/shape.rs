@@ -90,9 +90,9 @@ fn flattened(cx: &mut Context, x: Known, shape: Vec<usize>, axis: Option<usize>)
         let item = cx.layers.add(Call::layer("Flatten"), &[x.item]);
         return Ok(Known { item, axes, shape, images });
     }
-    // The weights of dense layers are looked up as PyTorch would have them.
-    if x.axes.len() > 2 && x.axes.is_sorted() && !one_pixel && cx.front == 0 && !cx.explicit {
-        return Err("it flattens an image whose channels are last".into());
+    // The weights of dense layers are looked up as PyTorch would have them: with the channels first.
+    if x.axes != [2, 1] && !one_pixel && cx.front == 0 && !cx.explicit {
+        return Err("it flattens axes in an order of its own".into());
     }
     let mut order = x.axes.clone();
     order.sort_unstable();
@@ -219,7 +219,7 @@ pub(in crate::import::convert) fn cast_like(cx: &mut Context, node: &Node) -> Co
         Some(constant) => constant.is_float(),
         None => cx.value(name).is_some(),
     });
-    if is_float { cx.give(node, x) } else { Err("to a type that is no floating-point number".into()) }
+    if is_float { cx.give(node, x) } else { Err("to a type that is not floating-point".into()) }
 }
 
 /// `Cast` to floating point.
@@ -229,7 +229,7 @@ pub(in crate::import::convert) fn cast(cx: &mut Context, node: &Node) -> Convert
         to if FLOATS.contains(&to) => cx.give(node, x),
         // Of indices, which layers take as numbers.
         6 | 7 if cx.is_index(node.output()) => cx.give(node, x),
-        _ => Err("to a type that is no floating-point number".into()),
+        _ => Err("to a type that is not floating-point".into()),
     }
 }
 

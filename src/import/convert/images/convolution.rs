@@ -17,7 +17,7 @@ pub(in crate::import::convert) fn convolution(cx: &mut Context, node: &Node) -> 
         _ => return Err(axes(weight.shape.len())),
     };
     let groups =
-        usize::try_from(node.int("group", 1)).ok().filter(|&groups| groups > 0).ok_or("its groups are wrong")?;
+        usize::try_from(node.int("group", 1)).ok().filter(|&groups| groups > 0).ok_or("its groups are invalid")?;
     let x = cx.input(node, 0)?;
     if x.axes == [1] && x.shape.len() == 4 && [height, width, groups] == [1; 3] && depth == x.size(1) {
         let known = dense::add(cx, layer, x, filters)?;
@@ -73,7 +73,7 @@ pub(in crate::import::convert) fn transposed(cx: &mut Context, node: &Node) -> C
     if channels != x.size(1) {
         return Err(format!("its weight {:?} does not fit its input {:?}", weight.shape, x.shape));
     }
-    let groups = usize::try_from(node.int("group", 1)).map_err(|_| "its groups are wrong")?;
+    let groups = usize::try_from(node.int("group", 1)).map_err(|_| "its groups are invalid")?;
     let sizes = if line { [1, x.size(2)] } else { [x.size(2), x.size(3)] };
     // Of a line the axis of its one row is left as it is.
     let wanted = |axis: usize| match (node.ints("output_shape"), node.text("auto_pad")) {
@@ -99,7 +99,7 @@ pub(in crate::import::convert) fn transposed(cx: &mut Context, node: &Node) -> C
         let out = (size + extra[axis]).checked_sub(before + after).filter(|&out| out > 0);
         given[axis] = out.ok_or("its padding is larger than its output")?;
     }
-    let filters = depth.checked_mul(groups).ok_or("its groups are wrong")?;
+    let filters = depth.checked_mul(groups).ok_or("its groups are invalid")?;
     let [[top, bottom], [left, right]] = window.pads;
     let sides = match top == bottom && left == right {
         true => pair([top, left]),

@@ -10,7 +10,7 @@ use crate::onnx::Node;
 /// `MaxPool`
 pub(in crate::import::convert) fn max(cx: &mut Context, node: &Node) -> Converted {
     if node.outputs.len() > 1 && !node.outputs[1].is_empty() {
-        return Err("it gives the places of its maxima too".into());
+        return Err("it also returns the indices of its maxima".into());
     }
     pool(cx, node, "MaxPool")
 }
@@ -99,7 +99,7 @@ fn windowed(cx: &mut Context, node: &Node, x: Known, kind: Kind) -> Result<Known
 
 /// The pool of (channels, depth, height, width): one of all its images, then one along the depth.
 fn volume(cx: &mut Context, node: &Node, x: Known, kind: Kind) -> Result<Known, String> {
-    let [batch, channels, depth, height, width] = x.shape[..] else { return Err("its input is no volume".into()) };
+    let [batch, channels, depth, height, width] = x.shape[..] else { return Err("its input is not a volume".into()) };
     let (images, along) = Window::of_volume(node)?;
     let x = cx.ordered(x, &[3, 4, 2, 1]);
     let item = cx.reshaped(x.item, &[height, width, depth * channels]);
@@ -145,7 +145,7 @@ fn of_windows(cx: &mut Context, x: Known, mut window: Window, kind: Kind) -> Res
         from = zeros_around(cx, from, &mut window);
         // Zeros are pixels then, so that a last window that begins in them would count.
         if window.output(&from)? != [rows, columns] {
-            return Err("it counts its padding and rounds sizes up".into());
+            return Err("its means include the padding, and it rounds sizes up".into());
         }
     }
     if window.pads.iter().zip(window.size).any(|(pads, size)| pads.iter().any(|&pad| pad > 0 && pad >= size)) {

@@ -8,7 +8,7 @@ use crate::onnx::{Node, Value};
 /// `Resize` and `Upsample`.
 pub(in crate::import::convert) fn resize(cx: &mut Context, node: &Node) -> Converted {
     let x = cx.image(node, 0)?;
-    let [.., height, width] = x.shape[..] else { return Err("its input is no image".into()) };
+    let [.., height, width] = x.shape[..] else { return Err("its input is not an image".into()) };
     let (factors, [rows, columns]) = target(cx, node, &x)?;
     if [rows, columns].iter().any(|side| !(1..1 << 30).contains(side)) {
         return Err(format!("to {rows}x{columns}"));
@@ -177,8 +177,8 @@ pub(in crate::import::convert) fn blocks(cx: &mut Context, node: &Node, layer: &
     let block = usize::try_from(node.int("blocksize", 1))
         .ok()
         .filter(|block| (1..1 << 15).contains(block))
-        .ok_or("its block is wrong")?;
-    let [batch, channels, height, width] = x.shape[..] else { return Err("its input is no image".into()) };
+        .ok_or("its block size is invalid")?;
+    let [batch, channels, height, width] = x.shape[..] else { return Err("its input is not an image".into()) };
     let fits = match layer {
         "DepthToSpace" => channels % (block * block) == 0,
         _ => height % block == 0 && width % block == 0,

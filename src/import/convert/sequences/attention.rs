@@ -222,7 +222,7 @@ fn layer(cx: &mut Context, of: &Heads, output: &Layer) -> Result<usize, String> 
         });
         let bias = item.call.argument("bias") != Some(&Val::Bool(false));
         if !item.call.is(&["Dense"]) || known != Some(name) || bias != has_bias {
-            return Err("an attention whose projections are no layers of one".into());
+            return Err("an attention whose projections are not named as one layer".into());
         }
     }
     let (x, memory) = (queries.1.inputs[0], keys.1.inputs[0]);
@@ -245,7 +245,7 @@ fn layer(cx: &mut Context, of: &Heads, output: &Layer) -> Result<usize, String> 
 /// A dense layer on a view: of each step, or of what the heads of an attention give.
 pub(in crate::import::convert) fn dense(cx: &mut Context, node: &Node, layer_of: &Layer, view: &View) -> Converted {
     let weight = layer_of.parameter("weight").ok_or("it has no weight")?;
-    let &[units, inputs] = &weight.shape[..] else { return Err("its weight is no matrix".into()) };
+    let &[units, inputs] = &weight.shape[..] else { return Err("its weight is not a matrix".into()) };
     if !view.ends_with_features() || view.step.is_some() || inputs != view.features {
         return Err("its input has its features on several axes".into());
     }

@@ -9,7 +9,7 @@ use crate::onnx::Node;
 /// `LSTM` and `GRU` that begin with zeros; both directions are two layers beside each other.
 pub(in crate::import::convert) fn layer(cx: &mut Context, node: &Node, name: &str) -> Converted {
     let layer = cx.parameters()?;
-    let mut sequence = node.input(0).and_then(|name| views::of(cx, name)).ok_or("its input is no sequence")?;
+    let mut sequence = node.input(0).and_then(|name| views::of(cx, name)).ok_or("its input is not a sequence")?;
     // Some of the features are a layer's.
     if !sequence.ends_with_features()
         && let Some(known) = sequence.transposed(&[1, 0, 2]).and_then(|view| views::settled(cx, &view))
@@ -18,8 +18,8 @@ pub(in crate::import::convert) fn layer(cx: &mut Context, node: &Node, name: &st
         let of_layer = View::sequence(Source::Layer(known.item), steps, features);
         sequence = of_layer.transposed(&[1, 0, 2]).unwrap_or(sequence);
     }
-    let Source::Layer(input) = sequence.source else { return Err("its input is no sequence".into()) };
-    let [time, batch, features] = sequence.shape[..] else { return Err("its input is no sequence".into()) };
+    let Source::Layer(input) = sequence.source else { return Err("its input is not a sequence".into()) };
+    let [time, batch, features] = sequence.shape[..] else { return Err("its input is not a sequence".into()) };
     let fits = (time, features) == (sequence.steps, sequence.features) && sequence.ends_with_features();
     if node.int("layout", 0) != 0 || batch != 1 || !fits {
         return Err("its input has its axes in another order".into());
@@ -37,10 +37,10 @@ pub(in crate::import::convert) fn layer(cx: &mut Context, node: &Node, name: &st
     for index in [5, 6] {
         let is_zero = |name| cx.constants.values(name).is_some_and(|values| values.iter().all(|&value| value == 0.0));
         if node.input(index).is_some_and(|name| !is_zero(name)) && (index == 5 || name == "LSTM") {
-            return Err("its first state is not zero".into());
+            return Err("its initial state is not zero".into());
         }
     }
-    let units = usize::try_from(node.int("hidden_size", 0)).map_err(|_| "its size is wrong")?;
+    let units = usize::try_from(node.int("hidden_size", 0)).map_err(|_| "its hidden size is invalid")?;
     let direction = node.text("direction").unwrap_or("forward");
     let mut call = Call::layer(name)
         .with("n_units", Val::Int(units as i64))
@@ -49,7 +49,7 @@ pub(in crate::import::convert) fn layer(cx: &mut Context, node: &Node, name: &st
         .named(Some(&layer.name));
     if name == "GRU" {
         if node.int("linear_before_reset", 0) == 0 {
-            return Err("its reset gate acts before the product with the state".into());
+            return Err("its reset gate is applied before the product with the state".into());
         }
         // Only the bias of the state's hidden part cannot be added to that of the input.
         let biases = node.input(3).map(|name| cx.constants.values(name).unwrap_or_else(|| vec![1.0; 6 * units]));
@@ -63,7 +63,7 @@ pub(in crate::import::convert) fn layer(cx: &mut Context, node: &Node, name: &st
     let output = |index: usize| node.outputs.get(index).filter(|name| !name.is_empty()).cloned();
     let is_read = |cx: &Context, index: usize| output(index).is_some_and(|name| cx.read.contains(&name));
     if is_read(cx, 2) {
-        return Err("it gives its last cell too".into());
+        return Err("it also returns its last cell state".into());
     }
     let item = cx.layers.add(call.clone(), &[input]);
     let both = is_read(cx, 0) && is_read(cx, 1);
@@ -134,7 +134,7 @@ pub(in crate::import::convert) fn embedding(cx: &mut Context, node: &Node) -> Co
     let layer = cx.parameters()?;
     let indices = cx.input(node, 1)?;
     let table = layer.parameter("weight").ok_or("it has no table")?;
-    let &[rows, features] = &table.shape[..] else { return Err("its table is no matrix".into()) };
+    let &[rows, features] = &table.shape[..] else { return Err("its table is not a matrix".into()) };
     let call = Call::layer("Embedding")
         .with("input_size", Val::Int(rows as i64))
         .with("output_size", Val::Int(features as i64))

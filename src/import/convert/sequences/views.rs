@@ -88,9 +88,15 @@ impl View {
 
     /// The view of a value that is a sequence of a layer.
     fn of(known: &Known) -> Option<View> {
-        let is_sequence =
-            known.shape.len() == 3 && known.shape[0] == 1 && known.axes == [1, 2] && known.images.is_empty();
-        is_sequence.then(|| View::sequence(Source::Layer(known.item), known.shape[1], known.shape[2]))
+        let &[1, a, b] = &known.shape[..] else { return None };
+        let source = Source::Layer(known.item);
+        match known.axes[..] {
+            _ if !known.images.is_empty() => None,
+            [1, 2] => Some(View::sequence(source, a, b)),
+            // The channels are first in the model.
+            [2, 1] => View::sequence(source, b, a).transposed(&[0, 2, 1]),
+            _ => None,
+        }
     }
 
     /// The axes with more than one value.

@@ -25,7 +25,7 @@ fn function<'v>(cx: &mut Context<'v>, layer: &Layer<'v>, value: &'v Value, x: Kn
         Value::Object(map) => match map.get("config").and_then(Value::as_str) {
             Some(name) => name,
             None => {
-                let inner = Layer::of_function(layer.name, map).ok_or("its function is not known")?;
+                let inner = Layer::of_function(layer.name, map).ok_or("its function is unknown")?;
                 let given = Given { operands: vec![Argument::Value(x)], ..Given::default() };
                 return match inner.class {
                     "ReLU" => relu(cx, &inner, &given),
@@ -36,7 +36,7 @@ fn function<'v>(cx: &mut Context<'v>, layer: &Layer<'v>, value: &'v Value, x: Kn
                 };
             }
         },
-        _ => return Err("its function is not known".into()),
+        _ => return Err("its function is unknown".into()),
     };
     named(cx, name, x)
 }
@@ -106,7 +106,7 @@ fn named(cx: &mut Context, name: &str, x: Known) -> Converted {
         "mish" => return with_itself(cx, "Multiply", [layer("Softplus"), layer("Tanh")], &x),
         "log_sigmoid" => return chain(cx, [affine(-1.0, 0.0), layer("Softplus"), affine(-1.0, 0.0)], &x),
         "tanh_shrink" => return with_itself(cx, "Subtract", [layer("Tanh")], &x),
-        other => return Err(format!("its function is `{other}`, which no layer is")),
+        other => return Err(format!("its function is `{other}`, which no layer computes")),
     };
     alone(cx, call, &x)
 }
@@ -188,8 +188,8 @@ pub(super) fn gelu<'v>(cx: &mut Context<'v>, layer: &Layer<'v>, given: &Given<'v
 /// The operation `clip`; its bounds may be arguments of the call.
 pub(super) fn clip<'v>(cx: &mut Context<'v>, layer: &Layer<'v>, given: &Given<'v>) -> Converted {
     let bound = |key: &str, place: usize| match given.operands.get(place) {
-        Some(Argument::Constant(value)) => value.as_f64().ok_or("its bounds are no numbers".to_string()),
-        _ => layer.get(&[key]).and_then(Value::as_f64).ok_or("its bounds are no numbers".to_string()),
+        Some(Argument::Constant(value)) => value.as_f64().ok_or("its bounds are not numbers".to_string()),
+        _ => layer.get(&[key]).and_then(Value::as_f64).ok_or("its bounds are not numbers".to_string()),
     };
     let call = Call::layer("Clip").with("min", number(bound("x_min", 1)?)).with("max", number(bound("x_max", 2)?));
     alone(cx, call, &given.one()?)
@@ -198,8 +198,8 @@ pub(super) fn clip<'v>(cx: &mut Context<'v>, layer: &Layer<'v>, given: &Given<'v
 /// The operation `power` with a constant exponent.
 pub(super) fn power<'v>(cx: &mut Context<'v>, _: &Layer<'v>, given: &Given<'v>) -> Converted {
     let [Argument::Value(x), Argument::Constant(exponent)] = &given.operands[..] else {
-        return Err("its exponent is no number".into());
+        return Err("its exponent is not a number".into());
     };
-    let exponent = exponent.as_f64().ok_or("its exponent is no number")?;
+    let exponent = exponent.as_f64().ok_or("its exponent is not a number")?;
     alone(cx, Call::layer("Power").with("p", number(exponent)), x)
 }

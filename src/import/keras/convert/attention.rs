@@ -26,10 +26,10 @@ pub(super) fn multi_head<'v>(cx: &mut Context<'v>, layer: &Layer<'v>, given: &Gi
         ));
     }
     if layer.sizes(&["output_shape"], 1, Some(features))? != [features] {
-        return Err("it gives another number of features".into());
+        return Err("its output has another number of features".into());
     }
     if query.sizes.len() != 2 || layer.integers(&["attention_axes"])?.is_some_and(|axes| axes != [1]) {
-        return Err("it attends along other axes than the time".into());
+        return Err("it attends along other axes than time".into());
     }
     if layer.is("use_gate", false) || layer.get(&["sliding_window"]).is_some() {
         return Err("it has a gate or a sliding window".into());

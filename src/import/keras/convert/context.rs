@@ -279,11 +279,11 @@ impl<'v> Context<'v> {
 
     /// A layer that acts on an image, applied to a sequence that is taken for an image one pixel wide.
     pub(super) fn on_sequence(&mut self, x: &Known, apply: impl FnOnce(&mut Self, &Known) -> Converted) -> Converted {
-        let &[steps, features] = &x.sizes[..] else { return Err(format!("its input {:?} is no sequence", x.sizes)) };
+        let &[steps, features] = &x.sizes[..] else { return Err(format!("its input {:?} is not a sequence", x.sizes)) };
         let reshape = |sizes| Call::layer("Reshape").with("shape", Val::Sizes(sizes));
         let image = self.add(reshape(vec![steps, 1, features]), &[x])?;
         let image = apply(self, &image)?;
-        let &[steps, _, features] = &image.sizes[..] else { return Err("it gives no image".into()) };
+        let &[steps, _, features] = &image.sizes[..] else { return Err("its output is not an image".into()) };
         self.add(reshape(vec![steps, features]), &[&image])
     }
 }

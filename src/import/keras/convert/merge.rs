@@ -19,7 +19,7 @@ fn join(cx: &mut Context, function: &str, operands: &[Argument]) -> Converted {
             Argument::Value(known) => values.push(known.clone()),
             Argument::Constant(value) => match value.as_f64() {
                 Some(value) if constant.is_none() => constant = Some((place, value)),
-                _ => return Err("with a constant that is no number".into()),
+                _ => return Err("with a constant that is not a number".into()),
             },
         }
     }

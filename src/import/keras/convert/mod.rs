@@ -226,7 +226,7 @@ fn unknown(layer: &Layer) -> String {
         }
         "StringLookup" | "IntegerLookup" | "TextVectorization" | "Hashing" | "HashedCrossing" | "Discretization"
         | "CategoryEncoding" => "it prepares data: do that before the model".into(),
-        _ if layer.is_operation() => "no layer does this operation of `keras.ops`".into(),
-        _ => "no layer does this".into(),
+        _ if layer.is_operation() => "no layer computes this operation of `keras.ops`".into(),
+        _ => "no layer computes this".into(),
     }
 }

@@ -97,7 +97,7 @@ pub(super) fn resizing<'v>(cx: &mut Context<'v>, layer: &Layer<'v>, given: &Give
 pub(super) fn center_crop<'v>(cx: &mut Context<'v>, layer: &Layer<'v>, given: &Given<'v>) -> Converted {
     let x = given.one()?;
     let size = [layer.size(&["height"], None)?, layer.size(&["width"], None)?];
-    let &[height, width, _] = &x.sizes[..] else { return Err("its input is no image".into()) };
+    let &[height, width, _] = &x.sizes[..] else { return Err("its input is not an image".into()) };
     let mut sides = Vec::new();
     for (whole, size) in [height, width].into_iter().zip(size) {
         let more = whole.checked_sub(size).ok_or("it enlarges the image first")?;

@@ -92,7 +92,7 @@ pub(super) fn sides<'v>(
 ) -> Converted {
     let x = given.one()?;
     let value = layer.get(&["padding", "cropping"]);
-    let pairs = pairs(value, axes).ok_or_else(|| "its sides are no sizes".to_string())?;
+    let pairs = pairs(value, axes).ok_or_else(|| "its sides are not sizes".to_string())?;
     let number = |side: usize| i64::try_from(side).unwrap_or(i64::MAX);
     if axes == 1 {
         let sides = Val::List(vec![number(pairs[0][0]), number(pairs[0][1]), 0, 0]);
@@ -139,7 +139,7 @@ pub(super) fn up_sampling<'v>(cx: &mut Context<'v>, layer: &Layer<'v>, given: &G
         ("nearest", &[rows, columns]) => up(cx, &x, [rows, columns]),
         ("nearest", &[steps]) => cx.on_sequence(&x, |cx, image| up(cx, image, [steps, 1])),
         ("bilinear", &[rows, columns]) => {
-            let &[height, width, _] = &x.sizes[..] else { return Err("its input is no image".into()) };
+            let &[height, width, _] = &x.sizes[..] else { return Err("its input is not an image".into()) };
             let size = [height.saturating_mul(rows), width.saturating_mul(columns)];
             resize(cx, &x, size, "bilinear")
         }
@@ -163,7 +163,7 @@ pub(super) fn resize(cx: &mut Context, x: &Known, size: [usize; 2], mode: &str) 
 /// `x[..., from:to]`: a range of channels.
 pub(super) fn item<'v>(cx: &mut Context<'v>, _: &Layer<'v>, given: &Given<'v>) -> Converted {
     let [Argument::Value(x), Argument::Constant(key)] = &given.operands[..] else {
-        return Err("its index is no constant".into());
+        return Err("its index is not a constant".into());
     };
     let key = key.as_array().filter(|key| key.len() == x.rank()).ok_or("it takes single elements")?;
     let bound = |value: &Value, name: &str| match &value["config"][name] {

@@ -36,7 +36,7 @@ pub enum Loss {
     Cosine,
     /// 1 - (2 sum y t + smooth) / (sum y + sum t + smooth), over all values of a sample (Keras' `Dice`)
     Dice { smooth: f32 },
-    /// mean of t y^2 + (1 - t) max(0, margin - y)^2, y being a distance, and t 1 for two of a kind and 0 for others
+    /// mean of t y^2 + (1 - t) max(0, margin - y)^2, y being a distance, and t 1 for similar pairs and 0 for others
     /// (Hadsell et al., 2006)
     Contrastive { margin: f32 },
     /// max(0, |a - p| - |a - n| + margin), a, p and n being the thirds of y, with 1e-6 added to each difference (PyTorch's
@@ -128,10 +128,10 @@ impl Loss {
                 "1 - (2 sum y t + smooth) / (sum y + sum t + smooth) over all values of a sample, for masks after `Sigmoid` or `Softmax` (Keras' Dice with the axes of a sample)"
             }
             Self::Contrastive { .. } => {
-                "the mean of t y^2 + (1 - t) max(0, margin - y)^2, y being the distance of two embeddings, t 1 for two of a kind and 0 for others (Hadsell et al., 2006; TensorFlow Addons' ContrastiveLoss)"
+                "the mean of t y^2 + (1 - t) max(0, margin - y)^2, y being the distance of two embeddings, t 1 for similar pairs and 0 for others (Hadsell et al., 2006; TensorFlow Addons' ContrastiveLoss)"
             }
             Self::Triplet { .. } => {
-                "max(0, |a - p| - |a - n| + margin), the output being the embeddings of an anchor, of another of its kind and of one that is not, joined: `(a | p | n) >> Concatenate`; it takes no targets (PyTorch's TripletMarginLoss)"
+                "max(0, |a - p| - |a - n| + margin), the output being the embeddings of anchor, positive and negative, concatenated: `(a | p | n) >> Concatenate`; it takes no targets (PyTorch's TripletMarginLoss)"
             }
         }
     }
@@ -149,12 +149,12 @@ impl Loss {
         matches!(self, Self::Mse | Self::Mae | Self::Rmse | Self::Msle | Self::Rmsle | Self::Huber { .. })
     }
 
-    /// Whether the loss of a pixel is no sum over its values, so that each pixel has a row of its own.
+    /// Whether the loss of a pixel is not a sum over its values, so that each pixel has a row of its own.
     pub fn is_by_pixel(self) -> bool {
         self.is_categorical() || matches!(self, Self::Cosine | Self::Triplet { .. })
     }
 
-    /// Whether the loss of a sample is no mean over its pixels, so that these cannot have weights of their own.
+    /// Whether the loss of a sample is not a mean over its pixels, so that pixels cannot have weights of their own.
     pub fn is_whole(self) -> bool {
         self.is_root() || matches!(self, Self::Dice { .. })
     }

@@ -6,7 +6,7 @@ use crate::graph::{Argument, Value};
 use crate::source::{FileId, Span};
 use crate::train::recipe::definition::Recipe;
 
-/// An entry of a recipe: `name = value`.
+/// A key of a recipe, of an entry `name = value`.
 #[derive(Debug)]
 pub struct Key {
     pub name: &'static str,

@@ -85,7 +85,7 @@ pub(super) fn definition(key: RecipeKey) -> Key {
             read: |entry, recipe| {
                 let seed = match entry.value.kind {
                     ValueKind::Int(seed) if seed >= 0 => Ok(seed as u64),
-                    _ => Err(wrong(entry.key, entry.value, "an integer from 0").into()),
+                    _ => Err(wrong(entry.key, entry.value, "a non-negative integer").into()),
                 };
                 set(&mut recipe.seed, seed)
             },
@@ -146,7 +146,7 @@ pub(super) fn definition(key: RecipeKey) -> Key {
         },
         RecipeKey::Augment => Key {
             name,
-            summary: "random changes of the photos, anew in each epoch; one or a list",
+            summary: "random changes to the photos, drawn anew in each epoch; one or a list",
             default: "no augmentation",
             choices: || AUGMENTATIONS.iter().map(named).collect(),
             read: |entry, recipe| {
@@ -167,7 +167,7 @@ pub(super) fn definition(key: RecipeKey) -> Key {
             name,
             summary: "how much the samples of each class count in the loss: `balanced`, a list, or a map by name",
             default: "equal weights",
-            choices: || vec![word(BALANCED, "in inverse proportion to the samples of each class")],
+            choices: || vec![word(BALANCED, "weights each class in inverse proportion to its number of samples")],
             read: |entry, recipe| set(&mut recipe.class_weights, class_weighting::read(entry.key, entry.value)),
         },
         RecipeKey::LabelSmoothing => Key {
@@ -178,7 +178,7 @@ pub(super) fn definition(key: RecipeKey) -> Key {
             read: |entry, recipe| {
                 set(
                     &mut recipe.label_smoothing,
-                    number(entry, |s| (0.0..1.0).contains(&s), "a number from 0 and below 1").map(|s| s as f32),
+                    number(entry, |s| (0.0..1.0).contains(&s), "a number of at least 0 and below 1").map(|s| s as f32),
                 )
             },
         },
@@ -193,7 +193,7 @@ pub(super) fn definition(key: RecipeKey) -> Key {
         },
         RecipeKey::Rates => Key {
             name,
-            summary: "factors of the learning rate by layer or scope, as `{ \"conv5_1\" = 0.1 }`; the innermost one counts",
+            summary: "factors of the learning rate by layer or scope, as `{ \"conv5_1\" = 0.1 }`; the innermost wins",
             default: "1 for every layer",
             choices: Vec::new,
             read: |entry, recipe| set(&mut recipe.rates, rates(entry)),
@@ -220,7 +220,7 @@ pub(super) fn definition(key: RecipeKey) -> Key {
             read: |entry, recipe| {
                 set(
                     &mut recipe.average,
-                    number(entry, |rate| (0.0..1.0).contains(&rate), "a number from 0 and below 1")
+                    number(entry, |rate| (0.0..1.0).contains(&rate), "a number of at least 0 and below 1")
                         .map(|rate| Some(rate as f32)),
                 )
             },
@@ -257,7 +257,7 @@ fn number(entry: Entry<'_>, fits: impl Fn(f64) -> bool, takes: &str) -> Result<f
 }
 
 fn rates(entry: Entry<'_>) -> Result<Vec<(String, Span, f32)>> {
-    let takes = "a map of layers or scopes to factors from 0: `{ \"conv5_1\" = 0.1 }`";
+    let takes = "a map of layers or scopes to non-negative factors: `{ \"conv5_1\" = 0.1 }`";
     let ValueKind::Map(entries) = &entry.value.kind else { return Err(wrong(entry.key, entry.value, takes).into()) };
     let mut errors = Diagnostics::default();
     let mut rates = Vec::with_capacity(entries.len());

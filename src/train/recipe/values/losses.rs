@@ -51,7 +51,7 @@ const FOCAL: &[Argument] = &[
         "gamma",
         "number from 0",
         Default::Float(2.0),
-        "how much well classified samples count less; 0 is alpha times the crossentropy",
+        "how much less well-classified samples count; 0 is alpha times the crossentropy",
     ),
     argument(
         "alpha",
@@ -63,7 +63,7 @@ const FOCAL: &[Argument] = &[
 const SMOOTH: &[Argument] =
     &[argument("smooth", "number above 0", Default::Float(1e-7), "added to numerator and denominator")];
 const MARGIN: &[Argument] =
-    &[argument("margin", "number above 0", Default::Float(1.0), "the distance from which others have no loss")];
+    &[argument("margin", "number above 0", Default::Float(1.0), "the distance at which other pairs have no loss")];
 
 /// Every loss.
 pub static LOSSES: LazyLock<Vec<Choice<Loss>>> = LazyLock::new(|| {

@@ -43,7 +43,7 @@ impl Metric {
                 "the area under the ROC curve: the probability that a sample of a class has a higher value for it than one of another; the mean over the classes where there are several (scikit-learn's roc_auc_score, ovr)"
             }
             Metric::Iou => {
-                "intersection over union: hits over hits and mistakes of a class, the mean over the classes that occur (Keras' MeanIoU)"
+                "intersection over union: true positives over true positives, false positives and false negatives of a class; the mean over the classes that occur (Keras' MeanIoU)"
             }
             Metric::Mae => "the mean absolute error: the mean of |y - t|",
             Metric::Rmse => "the root of the mean squared error",

@@ -77,7 +77,7 @@ fn share(arguments: &Arguments, name: &str) -> Result<f32, Diagnostic> {
 fn beta(arguments: &Arguments, name: &str) -> Result<f32, Diagnostic> {
     match share(arguments, name)? {
         beta if beta < 1.0 => Ok(beta),
-        _ => Err(arguments.wrong(name, "takes a number from 0 and below 1")),
+        _ => Err(arguments.wrong(name, "takes a number of at least 0 and below 1")),
     }
 }
 
@@ -201,7 +201,7 @@ pub type ScopedRegularizer = (Regularizer, Vec<String>);
 const DECAY_RATE: Argument = number("decay_rate", 0.01, "the weight of the penalty in the loss");
 const EXCLUDE: Argument = Argument {
     name: "exclude",
-    takes: "list of texts",
+    takes: "list of strings",
     default: Default::Absent("[\"bias\"]"),
     doc: "the roles of parameters without penalty",
 };

@@ -189,9 +189,9 @@ fn text(arguments: &Arguments, name: &str) -> std::result::Result<String, Diagno
     match arguments.given(name).map(|value| &value.kind) {
         Some(ValueKind::Text(text)) => Ok(text.clone()),
         Some(ValueKind::Word(word)) => {
-            Err(arguments.wrong(name, "takes a text").help(format!("write it in quotes: `\"{word}\"`")))
+            Err(arguments.wrong(name, "takes a string").help(format!("write it in quotes: `\"{word}\"`")))
         }
-        _ => Err(arguments.wrong(name, "takes a text")),
+        _ => Err(arguments.wrong(name, "takes a string")),
     }
 }
 
@@ -212,7 +212,7 @@ const UNREADABLE: Argument = argument(
 pub(crate) static IMAGES: Choice<UnresolvedSource> = Choice {
     name: "images",
     summary: "a folder with one folder of photos for each class; classes are sorted by name",
-    arguments: &[argument("folder", "text", Default::Required, "the folder"), UNREADABLE],
+    arguments: &[argument("folder", "string", Default::Required, "the folder"), UNREADABLE],
     build: |arguments| Ok(UnresolvedSource::Images(text(arguments, "folder")?, policy(arguments)?)),
 };
 
@@ -220,7 +220,7 @@ pub(crate) static CSV: Choice<UnresolvedSource> = Choice {
     name: "csv",
     summary: "rows of a photo's path and its label or numbers; paths are relative to the file's folder",
     arguments: &[
-        argument("path", "text", Default::Required, "the file"),
+        argument("path", "string", Default::Required, "the file"),
         UNREADABLE,
         argument(
             "y",
@@ -244,11 +244,11 @@ pub(crate) static ARRAYS: Choice<UnresolvedSource> = Choice {
     name: "arrays",
     summary: "arrays with the samples along the first dimension, from .npy, .npz or HDF5; targets are class indices, one-hot rows or numbers; an image of them for nets with an image as output",
     arguments: &[
-        argument("file", "text", Default::Absent("x and y are files"), "the file that holds both"),
-        argument("x", "text or list", Default::Required, "the inputs: names in the file, or files"),
+        argument("file", "string", Default::Absent("x and y are files"), "the file that holds both"),
+        argument("x", "string or list of strings", Default::Required, "the inputs: names in the file, or files"),
         argument(
             "y",
-            "text or map",
+            "string or map",
             Default::Absent("no targets, for a loss without any"),
             "the targets: a name in the file, or a file; with several outputs one for each: `{ species = \"y\", box = \"b\" }`",
         ),
@@ -269,14 +269,14 @@ pub(crate) static ARRAYS: Choice<UnresolvedSource> = Choice {
                     _ => None,
                 };
                 let names: Option<Vec<String>> = list.iter().map(name).collect();
-                names.ok_or_else(|| arguments.wrong("x", "takes a text or a list of texts"))?
+                names.ok_or_else(|| arguments.wrong("x", "takes a string or a list of strings"))?
             }
-            _ => return Err(arguments.wrong("x", "takes a text or a list of texts")),
+            _ => return Err(arguments.wrong("x", "takes a string or a list of strings")),
         };
         let targets = match arguments.given("y").map(|value| &value.kind) {
             None => WrittenTargets::None,
             Some(ValueKind::Map(_)) => {
-                let takes = "takes a text, or texts by output: `{ species = \"y\", box = \"b\" }`";
+                let takes = "takes a string, or strings by output: `{ species = \"y\", box = \"b\" }`";
                 let named = by_output(arguments, "y", takes, as_text)?;
                 WrittenTargets::ByOutput(
                     named.into_iter().map(|(output, name)| (output, (file.clone(), name))).collect(),

@@ -57,9 +57,9 @@ pub struct PreparedRun {
 /// # Errors
 /// The errors of spec, weights and data.
 pub fn prepare_run(spec: &Spec, options: &RunOptions) -> Result<PreparedRun> {
-    // The only recipe is meant, whatever the file is called.
+    // The only recipe is meant, whatever the file is called; but it is not that of a cut.
     let mut recipes = spec.project.recipes.keys();
-    let only = recipes.next().filter(|_| recipes.next().is_none());
+    let only = recipes.next().filter(|_| recipes.next().is_none() && spec.cut_of.is_none());
     let (net, mut warnings) = compile::graph(spec, options.net.as_ref().or(only).map(String::as_str))?;
     let recipe = recipe::of(spec, &net.name)?;
     warnings.extend(recipe_check::check(spec, &net, &recipe));

@@ -86,6 +86,9 @@ fn answers(name: &str, program: &mut clap::Command) -> Vec<String> {
         let last = name.rsplit('.').next().unwrap_or(name);
         answers.extend(foreign(last).or_else(|| in_another_case(last)).map(|text| wrapped(&text)));
     }
+    if answers.is_empty() && Code::ALL.iter().any(|code| code.text().eq_ignore_ascii_case(name)) {
+        answers.push(format!("{name}\n\nA diagnostic: `netc explain {name}` explains it.\n"));
+    }
     if let (true, Some(ours)) = (answers.is_empty(), foreign_names::command(name)) {
         answers.push(format!("{name}\n\nA command of other tools: write `netc {ours}`.\n"));
     }
@@ -96,6 +99,7 @@ fn answers(name: &str, program: &mut clap::Command) -> Vec<String> {
 fn foreign(name: &str) -> Option<String> {
     let advice = foreign_names::layer(name).map(Meaning::Advice);
     match advice
+        .or_else(|| foreign_names::concept(name).map(Meaning::Advice))
         .or_else(|| foreign_names::known_recipe_key(name))
         .or_else(|| foreign_names::known_initializer(name))
         .or_else(|| foreign_names::value(name).map(Meaning::Name))?

@@ -57,7 +57,7 @@ impl<'a> Machine<'a> {
     }
 
     fn text(&self, bytes: &'a [u8]) -> Result<&'a str, StoreError> {
-        std::str::from_utf8(bytes).map_err(|_| self.damaged("a text in its pickle is not UTF-8"))
+        std::str::from_utf8(bytes).map_err(|_| self.damaged("a string in its pickle is not UTF-8"))
     }
 
     fn push(&mut self, value: Value) -> Result<(), StoreError> {
@@ -74,18 +74,18 @@ impl<'a> Machine<'a> {
         let floor = self.marks.last().copied().unwrap_or(0);
         match self.stack.len() > floor {
             true => Ok(self.stack.pop().unwrap_or(Value::Other)),
-            false => Err(self.damaged("its pickle takes a value that it has not built")),
+            false => Err(self.damaged("its pickle pops a value from an empty stack")),
         }
     }
 
     fn top(&self) -> Result<&Value, StoreError> {
-        self.stack.last().ok_or_else(|| self.damaged("its pickle takes a value that it has not built"))
+        self.stack.last().ok_or_else(|| self.damaged("its pickle pops a value from an empty stack"))
     }
 
     /// The values since the last mark.
     fn since_mark(&mut self) -> Result<Vec<Value>, StoreError> {
         let mark =
-            self.marks.pop().ok_or_else(|| self.damaged("its pickle goes back to a mark that it has not set"))?;
+            self.marks.pop().ok_or_else(|| self.damaged("its pickle refers to a mark that is not on the stack"))?;
         Ok(self.stack.split_off(mark))
     }
 
@@ -108,7 +108,7 @@ impl<'a> Machine<'a> {
         let global = Global::named(module, name).ok_or_else(|| StoreError::Refused {
             location: self.location.into(),
             what: format!(
-                "its pickle contains `{module}.{name}`, where only tensors, numbers, texts and containers of them are read; \
+                "its pickle contains `{module}.{name}`, where only tensors, numbers, strings and containers of them are read; \
                  `torch.save(model.state_dict(), \"model.pth\")` writes such a file"
             ),
         })?;
@@ -123,7 +123,7 @@ impl<'a> Machine<'a> {
 
     fn recall(&mut self, key: u32) -> Result<(), StoreError> {
         let value = self.memo.get(&key).cloned();
-        let value = value.ok_or_else(|| self.damaged("its pickle recalls a value that it has not stored"))?;
+        let value = value.ok_or_else(|| self.damaged("its pickle reads a memo entry that it has not stored"))?;
         self.push(value)
     }
 
@@ -265,7 +265,7 @@ impl<'a> Machine<'a> {
                 0x93 => {
                     let (name, module) = (self.pop()?, self.pop()?);
                     let (Value::Text(module), Value::Text(name)) = (module, name) else {
-                        return Err(self.damaged("a name in its pickle is not a text"));
+                        return Err(self.damaged("a name in its pickle is not a string"));
                     };
                     self.global(&module, &name)?;
                 }

@@ -142,7 +142,6 @@ fn what_a_model_flattens_in_an_order_of_its_own_comes_back() {
         "Input(6x4) >> Conv(3, 5) >> LSTM(3, only_return_final=false) >> Flatten >> Dense(2)",
     ] {
         round_trip(&format!("net m = {net}\n"), &Options::default());
-        round_trip(&format!("net m = {net}\n"), &Options { channels_last: true, ..Options::default() });
     }
 }
 

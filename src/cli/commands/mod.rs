@@ -110,7 +110,7 @@ pub enum Command {
     Diff(diff::Args),
     /// Print a shell's completion script
     ///
-    /// In bash it completes names of shipped nets, too.
+    /// It completes codes, layers, nets and the names inside a cut, too.
     Completions(completions::Args),
     /// Write the manual pages of all commands
     Man(man::Args),

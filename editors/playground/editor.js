@@ -46,7 +46,13 @@ const theme = EditorView.theme({
 });
 
 const $ = (id) => document.getElementById(id);
-const state = { version: "", saved: "", checking: null, timer: 0 };
+const state = { version: "", saved: "", saving: Promise.resolve(), refused: "", checked: "", checking: null, timer: 0 };
+
+/// What a check found; a save that was refused comes first, until one succeeds.
+function tell() {
+  $("status").textContent = state.refused || state.checked;
+  $("status").classList.toggle("error", state.refused !== "");
+}
 
 async function ask(path, options) {
   const response = await fetch(path, options);
@@ -107,7 +113,8 @@ async function check() {
     list(answer.diagnostics);
     nets(answer);
     const errors = answer.diagnostics.filter((one) => one.severity === "error").length;
-    $("status").textContent = errors ? `${errors} ${errors === 1 ? "error" : "errors"}` : answer.summary ?? "no net";
+    state.checked = errors ? `${errors} ${errors === 1 ? "error" : "errors"}` : answer.summary ?? "no net";
+    tell();
     // The last drawing stays while there are errors.
     if (answer.svg) {
       $("drawing").innerHTML = answer.svg;
@@ -115,7 +122,9 @@ async function check() {
     }
     $("network").classList.toggle("stale", !answer.svg);
   } catch (error) {
-    if (error.name !== "AbortError") $("status").textContent = error.message;
+    if (error.name === "AbortError") return;
+    state.checked = error.message;
+    tell();
   }
 }
 
@@ -125,16 +134,23 @@ function nets({ nets, net }) {
   select.replaceChildren(...nets.map((name) => new Option(name, name, false, name === net)));
 }
 
-async function save() {
+// One after the other: each has the version that the one before has made.
+function save() {
+  state.saving = state.saving.then(write);
+}
+
+async function write() {
   const text = editor.state.doc.toString();
   try {
     const answer = await ask("/edit/spec", { method: "PUT", body: text, headers: { "If-Match": `"${state.version}"` } });
     state.version = answer.version;
     state.saved = text;
+    state.refused = "";
     changed();
   } catch (error) {
-    $("status").textContent = error.message;
+    state.refused = `Not saved: ${error.message}`;
   }
+  tell();
 }
 
 function changed() {
@@ -174,4 +190,4 @@ ask("/edit/spec").then((spec) => {
   open(spec.text);
   changed();
   check();
-}, (error) => { $("status").textContent = error.message; });
+}, (error) => { state.refused = error.message; tell(); });

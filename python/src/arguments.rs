@@ -49,11 +49,11 @@ pub fn absolute(path: &Path) -> PathBuf {
 }
 
 /// The number of threads: as many as the process may use, unless it is given.
-pub fn threads(count: Option<usize>) -> PyResult<usize> {
-    const MAX: usize = 1024;
+pub fn threads(count: Option<isize>) -> PyResult<usize> {
+    const MAX: isize = 1024;
     match count {
         None => Ok(thread_count::available()),
-        Some(count @ 1..=MAX) => Ok(count),
+        Some(count @ 1..=MAX) => Ok(count.unsigned_abs()),
         Some(count) => Err(PyValueError::new_err(format!("threads={count} is not between 1 and {MAX}"))),
     }
 }

@@ -5,7 +5,8 @@ use netc::diagnostics::{Code, Diagnostic, suggest};
 use netc::plan::{Plan, Port};
 use netc::runtime::batch_arrays;
 use numpy::{
-    PyArrayDyn, PyArrayMethods, PyReadonlyArrayDyn, PyReadwriteArrayDyn, PyUntypedArray, PyUntypedArrayMethods,
+    PyArrayDescrMethods, PyArrayDyn, PyArrayMethods, PyReadonlyArrayDyn, PyReadwriteArrayDyn, PyUntypedArray,
+    PyUntypedArrayMethods,
 };
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
@@ -79,9 +80,10 @@ fn by_name<'py>(named: &Bound<'py, PyDict>, ports: &[Port], what: &str, net: &st
 fn float_array<'py>(x: &Bound<'py, PyAny>, port: &Port) -> PyResult<Bound<'py, PyArrayDyn<f32>>> {
     let py = x.py();
     if let Ok(array) = x.cast::<PyArrayDyn<f32>>() {
-        return match array.try_readonly()?.as_slice() {
-            Ok(_) => Ok(array.clone()),
-            Err(_) => in_order(array.as_any()),
+        // A slice exists for Fortran's order too.
+        return match array.is_c_contiguous() && array.try_readonly()?.as_slice().is_ok() {
+            true => Ok(array.clone()),
+            false => in_order(array.as_any()),
         };
     }
     if let Ok(array) = x.cast::<PyUntypedArray>() {
@@ -94,10 +96,16 @@ fn float_array<'py>(x: &Bound<'py, PyAny>, port: &Port) -> PyResult<Bound<'py, P
         true => numpy.call_method1("asarray", (x, "float32"))?,
         false => numpy.call_method1("asarray", (x,))?,
     };
-    match array.cast::<PyArrayDyn<f32>>() {
-        Ok(_) => in_order(&array),
-        Err(_) => Err(wrong_type(array.cast::<PyUntypedArray>()?, port)),
+    if array.is_instance_of::<PyArrayDyn<f32>>() {
+        return in_order(&array);
     }
+    let array = array.cast::<PyUntypedArray>()?;
+    let is_numbers = array.ndim() > 0 && b"biufc".contains(&array.dtype().kind());
+    if is_numbers {
+        return Err(wrong_type(array, port));
+    }
+    let message = format!("`{}` takes an array of float32, not {}", port.name, x.get_type().name()?);
+    Err(error(py, Diagnostic::new(Code::Array, message)))
 }
 
 /// The array in C order and aligned; a copy if it is not.
@@ -180,7 +188,12 @@ impl<'py> Outputs<'py> {
 /// An array of the caller that an output is written to.
 fn output_array<'py>(array: &Bound<'py, PyAny>, port: &Port, shape: &[usize]) -> PyResult<Bound<'py, PyArrayDyn<f32>>> {
     let found = match (array.cast::<PyArrayDyn<f32>>(), array.cast::<PyUntypedArray>()) {
-        (Ok(array), _) if array.shape() == shape && array.is_c_contiguous() => return Ok(array.clone()),
+        (Ok(array), _) if array.shape() == shape && array.is_c_contiguous() => {
+            match array.try_readonly().is_ok_and(|array| array.as_slice().is_err()) {
+                false => return Ok(array.clone()),
+                true => "an address that is no multiple of a float's size".to_string(),
+            }
+        }
         (Ok(array), _) if array.shape() == shape => "another order".to_string(),
         (Ok(array), _) => format!("the shape {:?}", array.shape()),
         (Err(_), Ok(array)) => format!("the type {}", array.dtype()),

@@ -50,7 +50,7 @@ fn call<'py>(
 ///     If the file cannot be read, is damaged, or was written by another version of the format.
 #[pyfunction]
 #[pyo3(signature = (path, *, threads=None))]
-pub fn load(py: Python<'_>, path: PathBuf, threads: Option<usize>) -> PyResult<Model> {
+pub fn load(py: Python<'_>, path: PathBuf, threads: Option<isize>) -> PyResult<Model> {
     let number = crate::arguments::threads(threads)?;
     let artifact = py.detach(|| Artifact::open(&path)).map_err(|cause| error(py, cause.diagnostic(&path)))?;
     let path = absolute(&path);
@@ -112,7 +112,7 @@ pub fn build(
     net: Option<String>,
     weights: Option<BTreeMap<String, PathBuf>>,
     out: Option<PathBuf>,
-    threads: Option<usize>,
+    threads: Option<isize>,
     allow_untrained: bool,
     exact: bool,
     fresh: bool,
@@ -194,7 +194,7 @@ pub fn verify<'py>(
     net: Option<String>,
     weights: Option<BTreeMap<String, PathBuf>>,
     batch: usize,
-    threads: Option<usize>,
+    threads: Option<isize>,
     exact: bool,
     fresh: bool,
     precision: &str,

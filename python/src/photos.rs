@@ -9,7 +9,7 @@ use netc::runtime::session_pool::SessionPool;
 use netc::runtime::{RunError, Session, zeros};
 use netc::source::Sources;
 use netc::train::batches::net_inputs::NetInputs;
-use numpy::{PyArrayDyn, PyArrayMethods, PyUntypedArray, PyUntypedArrayMethods};
+use numpy::{PyArrayDescrMethods, PyArrayDyn, PyArrayMethods, PyUntypedArray, PyUntypedArrayMethods};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
@@ -39,6 +39,16 @@ impl Photos {
         if let Some(photo) = Photo::new(argument)? {
             return Ok(Photos { list: vec![photo], is_one: true });
         }
+        // Others are sequences too, but of rows or of lines.
+        let is_of_photos = match argument.cast::<PyUntypedArray>() {
+            Ok(array) if argument.is_instance_of::<PyArrayDyn<u8>>() => array.ndim() == 4,
+            // Paths, or nothing.
+            Ok(array) => b"OUS".contains(&array.dtype().kind()) || array.shape() == [0],
+            Err(_) => !argument.hasattr("read")?,
+        };
+        if !is_of_photos {
+            return Err(not_a_photo(argument));
+        }
         let mut list = Vec::new();
         let photos = argument.try_iter().map_err(|_| not_a_photo(argument))?;
         for photo in photos {
@@ -52,7 +62,11 @@ impl Photos {
 fn not_a_photo(object: &Bound<'_, PyAny>) -> PyErr {
     let kind = match object.cast::<PyUntypedArray>() {
         Ok(array) => format!("an array of {} with the shape {:?}", array.dtype(), array.shape()),
-        Err(_) => object.get_type().name().map_or_else(|_| String::new(), |name| name.to_string()),
+        Err(_) => {
+            let name = object.get_type().name().map_or_else(|_| String::new(), |name| name.to_string());
+            let is_file = object.hasattr("read").unwrap_or_default();
+            if is_file { format!("{name}, whose bytes `read()` gives") } else { name }
+        }
     };
     PyTypeError::new_err(format!(
         "a photo is a path, the bytes of a file, a PIL image, or an array of uint8 (h, w) or (h, w, c), not {kind}"

@@ -92,8 +92,9 @@ def test_nothing_is_overwritten_by_mistake(tmp_path):
 
 
 def test_wrong_arguments_are_told():
-    with pytest.raises(ValueError, match="threads=0 is not between 1 and 1024"):
-        netc.build("Input(3) >> Relu", threads=0)
+    for threads in [0, -1]:
+        with pytest.raises(ValueError, match=f"threads={threads} is not between 1 and 1024"):
+            netc.build("Input(3) >> Relu", threads=threads)
     with pytest.raises(ValueError, match="precision='f16'"):
         netc.build("Input(3) >> Relu", precision="f16")
     with pytest.raises(netc.NetcError) as caught:

@@ -54,6 +54,20 @@ def test_pictures_of_pillow_are_read_as_their_files(name):
         assert np.allclose(model.embed(picture), model.embed(PHOTOS / name), atol=1.01 / 255), name
 
 
+def test_pictures_of_more_than_8_bits_are_not_clipped(tmp_path):
+    model = netc.build("Input(8x8x1, image=Unit) >> Flatten")
+    values = np.linspace(0, 65535, 64).astype(np.uint16).reshape(8, 8)
+    Image.fromarray(values).save(tmp_path / "gray16.png")
+    wanted = model.embed(tmp_path / "gray16.png")
+    assert wanted.max() == 1
+    assert np.array_equal(model.embed(Image.fromarray(values)), wanted)
+    upper = (values >> 8).astype(np.uint8)
+    for kind in [np.int32, np.float32]:
+        assert np.array_equal(model.embed(Image.fromarray(upper.astype(kind))), wanted)
+        with pytest.raises(ValueError, match="with values from 0.* to 65535.*: scale them"):
+            model.embed(Image.fromarray(values.astype(kind)))
+
+
 def test_a_batch_is_decoded_in_order(model):
     photos = sorted(CLOTHING.glob("train/*/*"))[:20]
     together = model.embed(photos, batch=8)
@@ -70,6 +84,10 @@ def test_what_is_wrong_with_photos_is_told(model, tmp_path):
     for wrong in [3, [3], np.zeros((2, 2), np.float32), [None], object()]:
         with pytest.raises(TypeError, match="a photo is a path, the bytes of a file, a PIL image, or an array of uint8"):
             model.embed(wrong)
+    with pytest.raises(TypeError, match=r"not an array of float32 with the shape \[5, 6, 3\]"):
+        model.embed(np.zeros((5, 6, 3), np.float32))
+    with open(CAT, "rb") as file, pytest.raises(TypeError, match=r"not BufferedReader, whose bytes `read\(\)` gives"):
+        model.embed(file)
     with pytest.raises(netc.NetcError, match="with 1, 3 or 4 channels, not 2 channels"):
         model.embed(np.zeros((5, 5, 2), np.uint8))
 

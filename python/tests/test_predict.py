@@ -76,6 +76,8 @@ def test_arrays_are_read_in_place_and_copied_only_if_their_order_asks_for_it(mod
     first = np.ascontiguousarray(images.transpose(0, 3, 1, 2))
     assert np.array_equal(model(first.transpose(0, 2, 3, 1)), wanted)
     assert np.array_equal(model(images[::-1]), wanted[::-1])
+    # Contiguous, but in the order of Fortran, as `columns.T` is.
+    assert np.array_equal(model(np.asfortranarray(images)), wanted)
     # Not aligned to the size of a float.
     raw = np.zeros(images.nbytes + 1, np.uint8)
     unaligned = raw[1:].view(np.float32).reshape(images.shape)
@@ -129,6 +131,9 @@ def test_outputs_of_the_caller(model, images):
     ]:
         error = message(model, images, out=wrong)
         assert error.diagnostics[0].message == start and error.diagnostics[0].notes == (has,)
+    raw = np.zeros(out.nbytes + 1, np.uint8)
+    unaligned = raw[1:].view(np.float32).reshape(out.shape)
+    assert "it has an address" in str(message(model, images, out=unaligned))
     out.flags.writeable = False
     assert "cannot be written" in str(message(model, images, out=out))
     relu = netc.build("Input(3) >> Relu")
@@ -141,6 +146,8 @@ def test_wrong_types_and_shapes_are_told(model, images):
         error = message(model, images.astype(kind))
         assert error.code == "E0703"
         assert "for `input-1`, which takes float32" in str(error) and help_has in error.help[0]
+    for wrong, name in [(None, "NoneType"), ("x.npy", "str"), (3, "int")]:
+        assert f"`input-1` takes an array of float32, not {name}" in str(message(model, wrong))
     error = message(model, images[0])
     assert "has the shape [227, 227, 3], but `input-1` takes (n, 227, 227, 3)" in str(error)
     assert "`x[None]` is a batch of one image" in error.help[0]

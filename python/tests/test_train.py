@@ -93,6 +93,28 @@ def test_a_with_block_stops_the_run_at_an_exception(folder):
     assert [epoch.epoch for epoch in netc.train(folder / "small.net", resume=True)] == [2, 3, 4, 5, 6]
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_forked_process_has_no_run(folder):
+    code = """
+import netc, os, signal
+training = netc.train("small.net")
+next(training)
+child = os.fork()
+if child == 0:
+    signal.alarm(60)
+    training.close()
+    try:
+        next(training)
+    except RuntimeError as error:
+        del training
+        os._exit(7 if "forked" in str(error) else 8)
+    os._exit(9)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), next(training).epoch)
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True)
+    assert done.stdout == "7 2\n", done
+
+
 def test_another_thread_can_stop_a_run(folder):
     training = netc.train(folder / "small.net", settings={"epochs": 10**6})
     begun = threading.Event()
@@ -127,10 +149,12 @@ except KeyboardInterrupt:
 
 
 def test_settings_replace_entries_of_the_recipe(folder):
-    settings = {"epochs": 2, "optimizer.step": 0.01, "shuffle": False}
+    settings = {"epochs": 2, "optimizer.step": 0.01, "shuffle": False, "metrics": ["accuracy", "f1"]}
     training = netc.train(folder / "small.net", settings=settings)
     assert training.epochs == 2
-    assert [epoch.step for epoch in training] == [pytest.approx(0.01)] * 2
+    epochs = list(training)
+    assert [epoch.step for epoch in epochs] == [pytest.approx(0.01)] * 2
+    assert {"accuracy", "f1"} <= epochs[0].metrics.keys()
     with pytest.raises(netc.NetcError) as caught:
         netc.train(folder / "small.net", settings={"epoch": 2})
     assert "epochs" in str(caught.value)

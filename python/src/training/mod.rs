@@ -12,7 +12,7 @@ use netc::train::run::save::Layout;
 use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::MutexExt;
-use pyo3::types::{PyBool, PyDict, PyTuple};
+use pyo3::types::{PyBool, PyDict, PyList, PyTuple};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -36,6 +36,8 @@ pub struct Training {
     /// Makes the thread end after the current batch.
     interrupted: Arc<AtomicBool>,
     thread: Mutex<Thread>,
+    /// The process that has the thread; one that was forked from it has not.
+    process: u32,
 }
 
 /// Train a net by the recipe of its spec, ``train NAME { … }``.
@@ -51,7 +53,8 @@ pub struct Training {
 ///     Files of weights in place of the spec's, by net.
 /// settings : dict of str to value, optional
 ///     Entries of the recipe, or arguments of their values, in place of the spec's:
-///     ``{"epochs": 3, "optimizer.step": 0.01, "optimizer": "Adam()"}``. A str is an expression of the language.
+///     ``{"epochs": 3, "optimizer.step": 0.01, "optimizer": "Adam()", "metrics": ["accuracy", "f1"]}``. A str is an expression
+///     of the language.
 /// resume : bool, default False
 ///     Continue from the last checkpoint.
 /// threads : int, optional
@@ -91,7 +94,7 @@ pub fn train(
     weights: Option<BTreeMap<String, PathBuf>>,
     settings: Option<&Bound<'_, PyDict>>,
     resume: bool,
-    threads: Option<usize>,
+    threads: Option<isize>,
     cache: Option<&Bound<'_, PyAny>>,
     layout: &str,
 ) -> PyResult<Training> {
@@ -122,7 +125,7 @@ pub fn train(
     let mut thread = Thread::start(spec, settings, options, &interrupted)?;
     match thread.wait(py, &interrupted)? {
         Some(Event::Prepared(facts, warnings)) => {
-            let training = Training { facts, interrupted, thread: Mutex::new(thread) };
+            let training = Training { facts, interrupted, thread: Mutex::new(thread), process: std::process::id() };
             warnings.warn(py)?;
             Ok(training)
         }
@@ -134,13 +137,21 @@ pub fn train(
 /// Entries of the recipe in the form of the program's `--set`.
 fn settings_of(settings: &Bound<'_, PyDict>) -> PyResult<Vec<String>> {
     let entry = |(key, value): (Bound<'_, PyAny>, Bound<'_, PyAny>)| {
-        let value = match value.cast::<PyBool>() {
-            Ok(value) => value.is_true().to_string(),
-            Err(_) => value.str()?.to_string(),
-        };
-        Ok(format!("{}={value}", key.extract::<String>()?))
+        Ok(format!("{}={}", key.extract::<String>()?, expression(&value)?))
     };
     settings.iter().map(entry).collect()
+}
+
+/// A value in the language of specs.
+fn expression(value: &Bound<'_, PyAny>) -> PyResult<String> {
+    if let Ok(value) = value.cast::<PyBool>() {
+        return Ok(value.is_true().to_string());
+    }
+    if value.is_instance_of::<PyList>() || value.is_instance_of::<PyTuple>() {
+        let values: Vec<String> = value.try_iter()?.map(|value| expression(&value?)).collect::<PyResult<_>>()?;
+        return Ok(format!("[{}]", values.join(", ")));
+    }
+    Ok(value.str()?.to_string())
 }
 
 #[pymethods]
@@ -150,6 +161,11 @@ impl Training {
     }
 
     fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        if self.is_forked() {
+            return Err(PyRuntimeError::new_err(
+                "a run belongs to the process that began it, and this one was forked from it",
+            ));
+        }
         let mut guard = self.lock(py);
         let thread = &mut *guard;
         if !thread.ask() {
@@ -192,6 +208,9 @@ impl Training {
     /// NetcError
     ///     If the checkpoint cannot be written.
     fn close(&self, py: Python<'_>) -> PyResult<()> {
+        if self.is_forked() {
+            return Ok(());
+        }
         // First, for another thread may wait for an epoch.
         self.interrupted.store(true, Ordering::Relaxed);
         let mut guard = self.lock(py);
@@ -310,6 +329,10 @@ impl Training {
 }
 
 impl Training {
+    fn is_forked(&self) -> bool {
+        self.process != std::process::id()
+    }
+
     /// The thread's state; the interpreter is released while another call has it.
     fn lock(&self, py: Python<'_>) -> MutexGuard<'_, Thread> {
         self.thread.lock_py_attached(py).unwrap_or_else(PoisonError::into_inner)
@@ -318,8 +341,12 @@ impl Training {
 
 impl Drop for Training {
     fn drop(&mut self) {
-        // The thread that trains needs no interpreter, so that it can be waited for. Nobody is left to tell an error.
+        let is_forked = self.is_forked();
         let thread = self.thread.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if is_forked {
+            return thread.forget();
+        }
+        // The thread that trains needs no interpreter, so that it can be waited for. Nobody is left to tell an error.
         let _ = thread.stop(&self.interrupted);
     }
 }

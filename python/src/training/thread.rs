@@ -96,6 +96,11 @@ impl Thread {
         failure
     }
 
+    /// Lets go of a thread that this process does not have.
+    pub fn forget(&mut self) {
+        std::mem::forget(self.handle.take());
+    }
+
     /// Waits until the thread has ended.
     pub fn join(&mut self) {
         self.requests = None;

@@ -1,12 +1,12 @@
 //! Parsers for numbers on the command line.
 
-/// A batch size.
+/// A batch size, or another count.
 ///
 /// # Errors
 /// Anything but an integer from 1.
 pub fn batch_size(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(count @ 1..) => Ok(count),
-        _ => Err("expected a number of images, at least 1".into()),
+        _ => Err("expected a whole number, at least 1".into()),
     }
 }

@@ -111,7 +111,7 @@ pub enum Command {
     Diff(diff::Args),
     /// Print a shell's completion script
     ///
-    /// The bash script also completes the names of shipped nets.
+    /// The script completes codes, layers, shipped nets and the names inside a cut, too.
     Completions(completions::Args),
     /// Write the manual pages of all commands
     Man(man::Args),

@@ -53,7 +53,8 @@ impl NetInputs {
             (_, sizes) => {
                 let sizes: Vec<String> = sizes.iter().map(usize::to_string).collect();
                 let sizes = sizes.join("x");
-                let message = format!("`{}` does not say how a photo becomes its input {sizes}", self.net);
+                let message =
+                    format!("`{}` does not say how a photo becomes its input `{}` ({sizes})", self.net, port.name);
                 let help = match port.sizes[..] {
                     [_, _, 1 | 3] => {
                         format!("write `Input({sizes}, image=Caffe)` in the spec; arrays (.npy) are taken as they are")

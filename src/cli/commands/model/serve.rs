@@ -12,6 +12,7 @@ use crate::diagnostics::{Code, Diagnostic, counted};
 use crate::runtime::RunError;
 use crate::serve::limits::{DEFAULT_BATCH, DEFAULT_DELAY};
 use crate::serve::{Batching, EditedSpec, Limits, ModelError, Options, ServeError, Stopped, is_name, serve};
+use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::path::PathBuf;
 
@@ -147,7 +148,11 @@ fn bind(host: &str, port: u16) -> Result<TcpListener, Failed> {
     let bound = addresses.and_then(|addresses| TcpListener::bind(&addresses[..]));
     bound.map_err(|error| {
         let message = format!("it cannot listen on {host}, port {port}: {}", crate::source::plain(&error));
-        messages::fail_with(Diagnostic::new(Code::Serve, message).help("`--port 0` takes a free port"))
+        let diagnostic = Diagnostic::new(Code::Serve, message);
+        messages::fail_with(match error.kind() {
+            ErrorKind::AddrInUse | ErrorKind::PermissionDenied => diagnostic.help("`--port 0` takes a free port"),
+            _ => diagnostic,
+        })
     })
 }
 

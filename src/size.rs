@@ -49,6 +49,12 @@ pub fn is_tensor(sizes: &[usize]) -> bool {
     (1..=MAX_TENSOR_VALUES).contains(&product(sizes.iter().copied()))
 }
 
+/// Sizes as they are written: `224x224x3`.
+#[must_use]
+pub fn sizes_text(sizes: &[usize]) -> String {
+    sizes.iter().map(usize::to_string).collect::<Vec<_>>().join("x")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,6 +7,7 @@ use crate::diagnostics::{Code, Diagnostic, Result};
 use crate::graph::Graph;
 use crate::ops::input::preprocessing::Preprocessing;
 use crate::plan::Port;
+use crate::size::sizes_text;
 
 /// The inputs of a net.
 #[derive(Clone, Debug)]
@@ -51,8 +52,7 @@ impl NetInputs {
                 Ok(Decoding { preprocessing: preprocessing.clone(), size, augmentation: None })
             }
             (_, sizes) => {
-                let sizes: Vec<String> = sizes.iter().map(usize::to_string).collect();
-                let sizes = sizes.join("x");
+                let sizes = sizes_text(sizes);
                 let message =
                     format!("`{}` does not say how a photo becomes its input `{}` ({sizes})", self.net, port.name);
                 let help = match port.sizes[..] {

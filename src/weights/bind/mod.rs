@@ -15,6 +15,7 @@ use super::store::{Entry, Number, Role, Store, StoreError};
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, Result, counted};
 use crate::graph::{Graph, Initializer, Parameter, ParameterId};
 use crate::request::WeightsRequest;
+use crate::size::sizes_text;
 use crate::source::Span;
 use crate::weights::layouts::torch_recurrent;
 use axis_permutation::FileOrder;
@@ -460,7 +461,6 @@ impl Bindings {
             if parameter.is_fixed() {
                 continue;
             }
-            let shape: Vec<String> = parameter.shape.iter().map(usize::to_string).collect();
             let from = match source {
                 Some(Sources { store, tensors }) => {
                     let entries = self.stores[*store].entries();
@@ -476,7 +476,7 @@ impl Bindings {
                     format!("{} (untrained)", parameter.initializer)
                 }
             };
-            self.report.lines.push((parameter.path(), shape.join("x"), from));
+            self.report.lines.push((parameter.path(), sizes_text(&parameter.shape), from));
         }
     }
 }

@@ -9,6 +9,7 @@ use crate::cli::result::{CommandResult, Failed, Format};
 use crate::content::Content;
 use crate::data::arrays::array_file;
 use crate::diagnostics::{Code, Diagnostic, counted};
+use crate::size::sizes_text;
 use crate::source::shown;
 use crate::weights;
 use crate::weights::store::{Entry, Number, StoreError};
@@ -92,12 +93,11 @@ fn summary(name: &str, manifest: &Manifest) -> String {
     let mut out =
         format!("{name}: the net {}, compiled by netc {}\n{}\n\n", manifest.net, manifest.netc, manifest.summary);
     let mut row = |title: &str, text: &str| _ = writeln!(out, "  {title:11} {text}");
-    let sizes = |sizes: &[usize]| sizes.iter().map(usize::to_string).collect::<Vec<_>>().join("x");
     for (port, image) in plan.inputs.iter().zip(&manifest.preprocessing) {
         let image = image.as_ref().map_or_else(String::new, |image| format!(", photos by {image}"));
-        row("input", &format!("{} {}{image}", port.name, sizes(&port.sizes)));
+        row("input", &format!("{} {}{image}", port.name, sizes_text(&port.sizes)));
     }
-    plan.outputs.iter().for_each(|port| row("output", &format!("{} {}", port.name, sizes(&port.sizes))));
+    plan.outputs.iter().for_each(|port| row("output", &format!("{} {}", port.name, sizes_text(&port.sizes))));
     if let Some(labels) = &manifest.labels {
         let labels: Vec<String> = labels.iter().map(|label| shown(label).into_owned()).collect();
         row("labels", &format!("{}: {}", labels.len(), messages::list(&labels)));

@@ -1,6 +1,6 @@
 //! Elementwise functions, compared by their values: frameworks use one name for different functions and different names for one.
 
-use super::{LayerConfig, Model, snake_case};
+use super::super::{LayerConfig, Model, snake_case};
 use crate::kernels::elementwise::activation::Activation;
 use serde_json::Value;
 use std::fmt;

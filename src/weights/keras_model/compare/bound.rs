@@ -1,6 +1,6 @@
 //! What is compared: a net, and the configuration in the file of its weights.
 
-use super::Model;
+use super::super::Model;
 use super::chain::Written;
 use super::walk::End;
 use crate::graph::{Graph, NodeId};
@@ -9,7 +9,7 @@ use crate::source::Span;
 use std::collections::BTreeMap;
 
 /// A net bound to a file with a model configuration.
-pub(in super::super) struct Bound<'a> {
+pub(in crate::weights) struct Bound<'a> {
     pub graph: &'a Graph,
     /// The net whose weights are in the file, and the span of its weights block.
     pub net: &'a str,

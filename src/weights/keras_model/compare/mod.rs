@@ -1,16 +1,18 @@
 //! Compares the configuration in a file with the spec, for the layers that are bound to weights of the file.
 
+mod bound;
+mod branches;
+mod chain;
+mod function;
+mod of_file;
+mod of_net;
+mod sequences;
+mod unmatched;
+mod walk;
+
+pub(in crate::weights) use bound::Bound;
+
 use super::LayerConfig;
-use super::bound::Bound;
-use super::branches::Branches;
-use super::chain::{Mismatch, Written, continues, difference};
-use super::of_file::{
-    after_layer, before_layer, input_of_layer, layers_before, padding, pair, reshaped_before_layer, up_to_layer,
-};
-use super::of_net::{
-    after_node, before_node, input_of_node, reshaped_before_node, transposes_before, up_to_node, window_of_node,
-};
-use super::walk::End;
 use crate::diagnostics::{Code, Diagnostic, Diagnostics};
 use crate::graph::{Graph, NodeId};
 use crate::ops::convolution::transposed_convolution::TransposedConvolution;
@@ -18,14 +20,20 @@ use crate::ops::convolution::window::{Padding, Sliding, short_pair};
 use crate::ops::norm::GroupNorm;
 use crate::ops::norm::layer_norm::LayerNorm;
 use crate::ops::shape::pad::Pad;
+use crate::size::sizes_text;
+use branches::Branches;
+use chain::{Mismatch, Written, continues, difference};
+use of_file::{
+    after_layer, before_layer, input_of_layer, layers_before, padding, pair, reshaped_before_layer, up_to_layer,
+};
+use of_net::{
+    after_node, before_node, input_of_node, reshaped_before_node, transposes_before, up_to_node, window_of_node,
+};
 use serde_json::Value;
+use walk::End;
 
 fn is_border(written: &Written) -> bool {
     matches!(written, Written::Border(_))
-}
-
-fn shape_text(sizes: &[usize]) -> String {
-    sizes.iter().map(usize::to_string).collect::<Vec<_>>().join("x")
 }
 
 /// Whether a convolution sees only the steps before.
@@ -56,7 +64,7 @@ struct Difference {
 }
 
 /// Reports every difference between file and spec that affects results. The same difference in several layers is one error.
-pub(in super::super) fn check(bound: &Bound<'_>, errors: &mut Diagnostics) {
+pub(in crate::weights) fn check(bound: &Bound<'_>, errors: &mut Diagnostics) {
     let mut differences = Vec::new();
     let consumers = bound.graph.consumers();
     let mut branches = Branches::new(bound);
@@ -138,12 +146,12 @@ impl Bound<'_> {
         if let (Some(file), Some(here)) = (reshaped_before_layer(self.model, at), reshaped_before_node(self.graph, id))
             && file != here
         {
-            put("the shape before it", shape_text(&file), shape_text(&here), None);
+            put("the shape before it", sizes_text(&file), sizes_text(&here), None);
         }
         // Later uses of a shared layer have its parameters.
         let parameters = &self.graph.node(id).parameters;
         let uses = || self.graph.ids().filter(|&node| self.graph.node(node).parameters == *parameters).count();
-        if self.graph.name == self.net && layer.calls > uses() {
+        if self.graph.name == self.net && layer.calls > 1 && layer.calls > uses() {
             put("uses", layer.calls.to_string(), uses().to_string(), None);
         }
         let window = window_of_node(self.graph, id);

@@ -1,9 +1,9 @@
 //! The chains before and after a layer of the file.
 
+use super::super::{LayerConfig, Model, ONLY_IN_TRAINING};
 use super::chain::Written;
 use super::function::Function;
 use super::walk::{End, Joining, Link, after, up_to};
-use super::{LayerConfig, Model, ONLY_IN_TRAINING};
 use crate::kernels::movement::resample::Interpolation;
 use crate::ops::convolution::window::{Padding, Sliding};
 use crate::plan::steps::pool::Reduction;

@@ -163,11 +163,11 @@ const TAKE_PIXELS: [&str; 20] = [
 pub(super) fn layer<'v>(cx: &mut Context<'v>, layer: &Layer<'v>, mut given: Given<'v>, shared: bool) -> Vec<Known> {
     cx.shared = shared || cx.within_shared;
     let table = if layer.is_operation() { OPERATIONS } else { LAYERS };
-    const LEFT_OUT: &[Class] = &[Class { name: "left out", convert: training::left_out }];
+    static LEFT_OUT: Class = Class { name: "left out", convert: training::left_out };
     let is_of_keras = layer.package().is_none_or(is_of_keras);
     let class = table.iter().find(|class| class.name == layer.class).filter(|_| is_of_keras);
     let left_out = is_of_keras && !layer.is_operation() && ONLY_IN_TRAINING.contains(&layer.class);
-    let class = class.or(LEFT_OUT.first().filter(|_| left_out));
+    let class = class.or(left_out.then_some(&LEFT_OUT));
     let inputs = given.values();
     let result = match class {
         None => Err(unknown(layer)),

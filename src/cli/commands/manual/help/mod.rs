@@ -86,7 +86,7 @@ fn answers(name: &str, program: &mut clap::Command) -> Vec<String> {
         let last = name.rsplit('.').next().unwrap_or(name);
         answers.extend(foreign(last).or_else(|| in_another_case(last)).map(|text| wrapped(&text)));
     }
-    if answers.is_empty() && Code::ALL.iter().any(|code| code.text().eq_ignore_ascii_case(name)) {
+    if answers.is_empty() && name.parse::<Code>().is_ok() {
         answers.push(format!("{name}\n\nA diagnostic: `netc explain {name}` explains it.\n"));
     }
     if let (true, Some(ours)) = (answers.is_empty(), foreign_names::command(name)) {

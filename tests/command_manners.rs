@@ -266,6 +266,51 @@ fn a_net_is_shown_in_the_form_of_the_file() {
     assert_eq!((&layer["settings"]["padding"], &layer["frozen"]), (&"same".into(), &true.into()), "{layer}");
 }
 
+#[test]
+fn the_steps_of_a_net_are_shown() {
+    let folder = folder(&[]);
+    let net = "Input(8x8x3) >> Conv(3x3, 4) as first >> BatchNorm >> Relu as active >> Flatten >> Softmax(2) as kind";
+    let show =
+        |arguments: &[&str]| done(&netc(folder.path(), &[&["show", net, "--stage", "fused"], arguments].concat()));
+    insta::assert_snapshot!(show(&[]));
+    insta::assert_snapshot!(show(&["--format", "json"]));
+    show(&["-o", "steps.svg"]);
+    let drawing = fs::read_to_string(folder.path().join("steps.svg")).expect("a drawing");
+    assert!(drawing.contains("then relu") && drawing.contains("with batch-norm-1, active"), "{drawing}");
+    assert_eq!(drawing.matches("class=\"layer\"").count(), 4, "{drawing}");
+}
+
+#[test]
+fn a_page_has_the_distributions_of_the_weights_that_are_there() {
+    let folder = folder(&[]);
+    let page = |net: &str| {
+        done(&netc(folder.path(), &["show", net, "-o", "net.html"]));
+        fs::read_to_string(folder.path().join("net.html")).expect("a page")
+    };
+    let bound = page(&format!("{}/specs/squeezenet1_1.net", env!("CARGO_MANIFEST_DIR")));
+    assert_eq!(bound.matches("\"histogram\":").count(), 52, "a weight and a bias of each of 26 convolutions");
+    assert!(!bound.contains("Without histograms"));
+    let unbound = page("squeezenet1_1");
+    assert!(!unbound.contains("\"histogram\":") && unbound.contains("Without histograms of the weights: samples/"));
+    let initial = page("Input(4) >> Softmax(2)");
+    assert!(!initial.contains("\"histogram\":") && !initial.contains("Without histograms"));
+}
+
+#[test]
+fn options_that_do_not_apply_to_the_net_are_refused() {
+    let folder = folder(&[("tiny.net", TINY)]);
+    let refuse = |arguments: &[&str], code: &str, words: &str| {
+        refused(&netc(folder.path(), arguments), code, &[words]);
+    };
+    let rows = "Input(4) >> Softmax(2)";
+    let export = ["export", rows, "--allow-untrained", "-o", "rows.onnx"];
+    refuse(&[&export[..], &["--nhwc"]].concat(), "E0909", "no input or output of the net has a height");
+    refuse(&[&export[..], &["--preprocess"]].concat(), "E0909", "no input of the net says `image=…`");
+    refuse(&["build", "tiny.net", "--emit", "plan", "--fresh"], "E0909", "`--fresh` has no effect");
+    refuse(&["build", "tiny.net", "--emit", "fused", "--calibrate", "."], "E0708", "is not calibrated");
+    done(&netc(folder.path(), &[&export[..], &[]].concat()));
+}
+
 #[cfg(feature = "png")]
 #[test]
 fn a_png_replaces_a_drawing_and_no_photo() {

@@ -5,7 +5,7 @@ use netc::elaborate::project::{shipped, source_files};
 use netc::graph::changes::Change;
 use netc::graph::outline::Outline;
 use netc::graph::{self, Graph, Node, NodeId};
-use netc::view::{self, DrawingOptions};
+use netc::view::{self, DrawingOptions, LayerDetails};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The graph and the documentation of a spec's net.
@@ -59,10 +59,10 @@ fn shipped_nets() -> Vec<&'static str> {
 
 /// The forms of a drawing.
 const FORMS: [DrawingOptions; 4] = [
-    DrawingOptions { expand: false, depth: None },
-    DrawingOptions { expand: true, depth: None },
-    DrawingOptions { expand: false, depth: Some(1) },
-    DrawingOptions { expand: true, depth: Some(2) },
+    DrawingOptions { expand: false, depth: None, steps: false },
+    DrawingOptions { expand: true, depth: None, steps: false },
+    DrawingOptions { expand: false, depth: Some(1), steps: false },
+    DrawingOptions { expand: true, depth: Some(2), steps: false },
 ];
 const EXPANDED: DrawingOptions = FORMS[1];
 
@@ -133,7 +133,7 @@ fn the_documentation_is_below_the_summary() {
 #[test]
 fn json_has_the_documented_shape() {
     let (graph, _) = load(BRANCHY);
-    let json = view::json(&graph);
+    let json = view::json(&graph, None);
     let keys = |value: &serde_json::Value| -> Vec<String> {
         value.as_object().into_iter().flat_map(|object| object.keys().cloned()).collect()
     };
@@ -344,7 +344,7 @@ fn a_table_and_a_graph_have_the_outputs() {
     let table = view::table(&graph, &[], view::TableOptions::default());
     let outputs = "\noutputs: last (?, 5), first (?, 6), body/two (?, 7), first-2 (?, 6)\n";
     assert!(table.contains(outputs), "{table}");
-    assert_eq!(view::json(&graph)["outputs"], serde_json::json!(["last", "first", "body/two", "first-2"]));
+    assert_eq!(view::json(&graph, None)["outputs"], serde_json::json!(["last", "first", "body/two", "first-2"]));
     let dot = view::dot(&graph);
     assert_eq!(dot.matches("-> out").count(), 4, "{dot}");
     assert!(
@@ -397,7 +397,7 @@ fn what_nobody_could_read_is_not_drawn() {
 
 /// The folds of a net, from its page: the layers of each block, and what it is called.
 fn folds(graph: &Graph) -> Vec<(String, Vec<Vec<usize>>)> {
-    let page = view::network(graph, DrawingOptions::default()).expect("a drawing");
+    let page = view::network(graph, DrawingOptions::default(), &LayerDetails::default()).expect("a drawing");
     let data = page.split("id=\"net\">").nth(1).and_then(|rest| rest.split("</script>").next()).expect("data");
     let data: serde_json::Value = serde_json::from_str(&data.replace("<\\/", "</")).expect("JSON");
     let folds = data["folds"].as_array().expect("folds").iter();

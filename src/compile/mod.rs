@@ -148,6 +148,16 @@ fn expand(
     }
 }
 
+/// The graph after the passes, and its plan as a build would make it; neither needs weights.
+///
+/// # Errors
+/// As [`build`], for the plan.
+pub fn fused(graph: Graph, options: &BuildOptions) -> Result<(Graph, Plan)> {
+    let fused = optimize(graph);
+    let plan = planned(&fused, options, None)?.plan;
+    Ok((fused, plan))
+}
+
 /// The text of a graph after the passes.
 pub fn fused_text(graph: Graph) -> String {
     optimize(graph).to_string()
@@ -166,7 +176,16 @@ pub fn plan_text(graph: Graph, exact: bool) -> Result<String> {
 /// # Errors
 /// As [`build`], for the plan.
 pub fn plan(graph: Graph, options: &BuildOptions) -> Result<Plan> {
-    Ok(planned(&optimize(graph), options, None)?.plan)
+    fused(graph, options).map(|(_, plan)| plan)
+}
+
+/// The weights of a graph before the passes: bound to the files of its spec, or to those that training has written.
+///
+/// # Errors
+/// As [`bind::bind`].
+pub fn weights(spec: &Spec, graph: &Graph) -> Result<Bindings> {
+    let requests = spec.weights(graph, &BTreeMap::new(), &all_trained_weights(spec, graph))?;
+    bind::bind(graph, &requests).map(|(bindings, _)| bindings)
 }
 
 /// Lowers a fused graph with the options of a build.
@@ -178,16 +197,25 @@ fn planned(fused: &Graph, options: &BuildOptions, overrides: Option<&AlgorithmOv
     }
 }
 
+/// Checks that photos to calibrate on are used.
+///
+/// # Errors
+/// If a precision that needs none has some.
+pub fn check_calibration(options: &BuildOptions) -> std::result::Result<(), Diagnostic> {
+    if options.precision == Precision::Int8 || options.calibration == CalibrationSource::Nothing {
+        return Ok(());
+    }
+    let message = format!("a build in {} is not calibrated", options.precision.name());
+    let help = "`--precision int8` computes on bytes, whose ranges are measured on these photos";
+    Err(Diagnostic::new(Code::Calibration, message).help(help))
+}
+
 /// Expands, binds, optimises and lowers a net. Returns warnings with it.
 ///
 /// # Errors
 /// All errors of the spec, its weights and labels; a plan above the memory limit; untrained parameters if not allowed.
 pub fn build(spec: &Spec, options: &BuildOptions) -> Result<(Build, Diagnostics)> {
-    if options.precision != Precision::Int8 && options.calibration != CalibrationSource::Nothing {
-        let message = format!("a build in {} is not calibrated", options.precision.name());
-        let help = "`--precision int8` computes on bytes, whose ranges are measured on these photos";
-        return Err(Diagnostic::new(Code::Calibration, message).help(help).into());
-    }
+    check_calibration(options)?;
     let (graph, mut diagnostics) = graph(spec, options.net.as_deref())?;
     let mut errors = Diagnostics::default();
     let trained = if options.fresh { BTreeMap::new() } else { all_trained_weights(spec, &graph) };

@@ -17,19 +17,7 @@ impl Graph {
         if !inputs.is_empty() {
             let _ = write!(line, " of {}", inputs.join(", "));
         }
-        let epilogue = &node.epilogue;
-        if epilogue.residual {
-            line.push_str(", added");
-        }
-        if epilogue.activation != Default::default() {
-            let _ = write!(line, ", then {}", epilogue.activation);
-        }
-        if epilogue.pool {
-            line.push_str(", then max 2x2");
-        }
-        if epilogue.softmax {
-            line.push_str(", then softmax");
-        }
+        line.push_str(&node.epilogue.describe());
         let _ = write!(line, " : {}", node.output);
         if let Precision::Int8 { output } = node.precision {
             let _ = match output {

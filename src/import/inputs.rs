@@ -99,7 +99,13 @@ fn sizes(
         sizes.push(match size {
             // Where it is not the first, the batch has no size of its own.
             _ if axis == batch && batch > 0 => 1,
-            Dim::Known(size @ 1..=0x3fff_ffff) => *size as usize,
+            Dim::Known(size @ 1..=0x3fff_ffff) => match asked.unwrap_or(0) {
+                other if other > 0 && other != *size as usize => {
+                    return Err(wrong(format!("has a fixed {} of {size}", if axis == 2 { "height" } else { "width" }))
+                        .help("leave out `--size`, which sets what a model leaves open"));
+                }
+                _ => *size as usize,
+            },
             _ if axis == batch && front == 0 => 1,
             Dim::Open(_) if asked.is_some_and(|size| size > 0) => asked.unwrap_or(1),
             Dim::Open(_) if rank == 4 && axis > 1 => {

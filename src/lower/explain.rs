@@ -11,9 +11,7 @@ use std::fmt::Write;
 
 /// The step of a name, or the one into which the layer of that name was fused, with the candidates for it.
 pub fn explain(plan: &Plan, name: &str, rounding: Rounding) -> Option<String> {
-    let named = plan.steps.iter().position(|step| step.name == name);
-    let fused_into = || plan.steps.iter().position(|step| step.layers.iter().any(|layer| layer == name));
-    let index = named.or_else(fused_into)?;
+    let index = plan.step_of(name)?;
     let step = &plan.steps[index];
     let mut text = format!("{}  {}\n", step.name, step.kernel.describe());
     if !step.layers.is_empty() {

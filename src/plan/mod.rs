@@ -252,6 +252,12 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// The index of the step that computes a layer, by itself or with the layers fused into it.
+    pub fn step_of(&self, layer: &str) -> Option<usize> {
+        let named = self.steps.iter().position(|step| step.name == layer);
+        named.or_else(|| self.steps.iter().position(|step| step.layers.iter().any(|fused| fused == layer)))
+    }
+
     /// Floats of all constants.
     pub fn constant_floats(&self) -> usize {
         end(&self.constants)

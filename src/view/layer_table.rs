@@ -5,6 +5,7 @@ use super::scopes::{beginning, scoped_names, scopes};
 use crate::diagnostics::counted;
 use crate::diagnostics::numbers::{bytes, thousands};
 use crate::graph::{Graph, NodeId};
+use crate::plan::Plan;
 use serde_json::{Value, json as object};
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -261,7 +262,10 @@ pub fn terminal_width() -> Option<usize> {
 
 /// `{"net", "summary", "outputs": [names], "layers": [{"index", "name", "kind", "settings", "output", "parameters", "macs", "inputs", "frozen"}]}`.
 /// Multiply-adds that depend on an unknown size are null.
-pub fn json(graph: &Graph) -> Value {
+///
+/// With the plan of a graph after the passes each layer also has `"fused"`, the names of the layers fused into it, and `"step"`, the
+/// description of the step that computes it; null if it needs none.
+pub fn json(graph: &Graph, plan: Option<&Plan>) -> Value {
     let layers: Vec<Value> = graph
         .layers()
         .zip(costs(graph).split_off(graph.open_inputs))
@@ -269,7 +273,7 @@ pub fn json(graph: &Graph) -> Value {
             let node = graph.node(id);
             let inputs: Vec<&str> = node.inputs.iter().map(|&input| graph.node(input).name.as_str()).collect();
             let settings: BTreeMap<&str, String> = node.operation.settings().into_iter().collect();
-            object!({
+            let mut layer = object!({
                 "index": id.0 - graph.open_inputs,
                 "name": node.name,
                 "kind": node.operation.kind(),
@@ -279,7 +283,12 @@ pub fn json(graph: &Graph) -> Value {
                 "macs": cost.macs,
                 "inputs": inputs,
                 "frozen": node.frozen,
-            })
+            });
+            if let Some(plan) = plan {
+                layer["fused"] = node.fused_layers.clone().into();
+                layer["step"] = plan.step_of(&node.name).map(|step| plan.steps[step].kernel.describe()).into();
+            }
+            layer
         })
         .collect();
     object!({ "net": graph.name, "summary": graph.summary(), "outputs": graph.output_names(), "layers": layers })

@@ -6,6 +6,7 @@ pub mod diff;
 mod dot;
 pub mod drawing;
 mod graph_layout;
+mod histogram;
 pub mod html;
 pub mod layer_table;
 mod number_format;
@@ -20,7 +21,8 @@ mod svg_text;
 pub use charts::curves::curves;
 pub use dot::dot;
 pub use drawing::{DrawingOptions, TooManyLayers, drawn, svg, svg_with};
-pub use html::network::network;
+pub use histogram::Histogram;
+pub use html::network::{LayerDetails, network};
 pub use html::{MisclassifiedPhoto, ReportKind, report};
 pub use layer_table::{TableOptions, json, table};
 #[cfg(feature = "png")]

@@ -24,7 +24,7 @@ fn cost(graph: &Graph, id: NodeId, seen: &mut BTreeSet<usize>) -> Cost {
     let (mut parameters, mut trainable) = (0, 0);
     for id in &node.parameters {
         let parameter = &graph.parameters[id.0];
-        if parameter.derived.is_some() || parameter.is_fixed() || !seen.insert(id.0) {
+        if parameter.is_fixed() || !seen.insert(id.0) {
             continue;
         }
         parameters += parameter.len() as u64;
@@ -66,12 +66,13 @@ pub(crate) fn short_settings(graph: &Graph, id: NodeId) -> String {
     parts.join(", ")
 }
 
-/// The layer and its short settings: `Convolution 3x3, 64`.
+/// The layer, its short settings and what is fused into it: `Convolution 3x3, 64, then relu`.
 pub(crate) fn short_layer(graph: &Graph, id: NodeId) -> String {
-    let name = graph.node(id).operation.definition().name;
+    let node = graph.node(id);
+    let (name, fused) = (node.operation.definition().name, node.epilogue.describe());
     match short_settings(graph, id) {
-        settings if settings.is_empty() => name.to_string(),
-        settings => format!("{name} {settings}"),
+        settings if settings.is_empty() => format!("{name}{fused}"),
+        settings => format!("{name} {settings}{fused}"),
     }
 }
 

@@ -116,9 +116,9 @@ fn look_at(text: &str) {
 fn view(graph: &Graph) {
     let _ = (
         view::table(graph, &[], view::TableOptions { width: Some(80), depth: Some(1) }),
-        view::json(graph),
+        view::json(graph, None),
         view::svg(graph),
-        view::network(graph, view::DrawingOptions::default()),
+        view::network(graph, view::DrawingOptions::default(), &view::LayerDetails::default()),
         view::dot(graph),
         graph.to_string(),
     );

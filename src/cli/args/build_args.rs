@@ -106,7 +106,7 @@ pub fn given<const N: usize>(options: [(&str, bool); N]) -> Vec<String> {
 
 impl BuildArgs {
     /// The options that were given and decide where weights come from, as on the command line.
-    fn of_weights(&self) -> Vec<String> {
+    pub fn of_weights(&self) -> Vec<String> {
         let files = self.weights.iter().map(|(net, file)| format!("--weights {net}={}", file.display()));
         files.chain(self.fresh.then(|| "--fresh".to_string())).collect()
     }

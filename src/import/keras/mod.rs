@@ -123,6 +123,10 @@ fn inputs(context: &mut Context, model: &Model, options: &Options, file: &str) -
             return Err(wrong(format!("has {} axes with the batch", shape.len())).into());
         }
         shape.remove(0);
+        if let Some((known, other)) = contradiction(&shape, options) {
+            let help = "leave out `--size`, which sets what a model leaves open";
+            return Err(wrong(format!("has a fixed size of {known}, not {other}")).help(help).into());
+        }
         let sizes = sizes(&shape, options).ok_or_else(|| {
             let text: Vec<String> =
                 shape.iter().map(|size| size.map_or("?".into(), |size: usize| size.to_string())).collect();
@@ -142,14 +146,26 @@ fn inputs(context: &mut Context, model: &Model, options: &Options, file: &str) -
     }
 }
 
-/// The sizes of an input without the batch; height and width, or the steps, may be set.
-fn sizes(shape: &[Option<usize>], options: &Options) -> Option<Vec<usize>> {
-    let set = |axis: usize| match (shape.len(), axis, options.size) {
+/// What `--size` says of an axis: height and width, or the steps.
+fn asked(rank: usize, axis: usize, options: &Options) -> Option<usize> {
+    match (rank, axis, options.size) {
         (3, 0 | 1, Some(size)) => Some(size[axis]),
         (1 | 2, 0, Some([steps, _])) => Some(steps),
         _ => None,
-    };
-    shape.iter().enumerate().map(|(axis, size)| size.or_else(|| set(axis))).collect()
+    }
+}
+
+/// The sizes of an input without the batch.
+fn sizes(shape: &[Option<usize>], options: &Options) -> Option<Vec<usize>> {
+    let rank = shape.len();
+    shape.iter().enumerate().map(|(axis, size)| size.or_else(|| asked(rank, axis, options))).collect()
+}
+
+/// A size of the model, and another one that `--size` says.
+fn contradiction(shape: &[Option<usize>], options: &Options) -> Option<(usize, usize)> {
+    let pairs =
+        shape.iter().enumerate().filter_map(|(axis, size)| Some(((*size)?, asked(shape.len(), axis, options)?)));
+    pairs.into_iter().find(|(known, asked)| known != asked)
 }
 
 /// The layers of the file's weights, where nested models have layers of the same name.

@@ -26,6 +26,8 @@ pub struct DrawingOptions {
     pub expand: bool,
     /// The depth of scopes to which layers are drawn; deeper ones are one box for each scope.
     pub depth: Option<usize>,
+    /// Whether the graph is one after the passes, each layer of which has a box of its own: a step.
+    pub steps: bool,
 }
 
 /// Draws a net: layers as boxes, scopes as frames, shapes where they change, equal blocks once with their number. Deterministic.
@@ -51,7 +53,7 @@ pub struct TooManyLayers {
 /// # Errors
 /// A net that is too large to draw.
 pub fn drawn(graph: &Graph, options: DrawingOptions) -> Result<String, TooManyLayers> {
-    let mut boxes = boxes_of(graph, options.depth, options.expand);
+    let mut boxes = boxes_of(graph, options.depth, options.steps, options.expand);
     match arrange(graph, &mut boxes, !options.expand) {
         Some(scene) => Ok(draw(graph, &boxes, &scene)),
         None => Err(TooManyLayers { net: graph.name.clone(), layers: graph.nodes.len() - graph.open_inputs }),

@@ -229,7 +229,11 @@ fn title(graph: &Graph, boxes: &Boxes, id: NodeId) -> String {
     if !inputs.is_empty() {
         let _ = write!(text, "\nof {}", inputs.join(", "));
     }
+    text.push_str(&node.epilogue.describe());
     let _ = write!(text, "\n{}", node.output);
+    if !node.fused_layers.is_empty() {
+        let _ = write!(text, "\nwith {}", node.fused_layers.join(", "));
+    }
     let cost = &boxes.costs[id.0];
     if cost.parameters > 0 {
         let _ = write!(text, "\n{} parameters", thousands(cost.parameters));

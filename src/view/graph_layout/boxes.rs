@@ -99,8 +99,8 @@ pub(crate) const KIND_SIZE: f64 = 11.0;
 /// See [`NAME_SIZE`].
 pub(crate) const SMALL_SIZE: f64 = 10.0;
 
-/// Groups the layers of a graph into boxes; scopes below a depth are one box each.
-pub(crate) fn boxes(graph: &Graph, depth: Option<usize>) -> (Boxes, Vec<Vec<Input>>) {
+/// Groups the layers of a graph into boxes; scopes below a depth are one box each, and with `steps` each layer is one.
+pub(crate) fn boxes(graph: &Graph, depth: Option<usize>, steps: bool) -> (Boxes, Vec<Vec<Input>>) {
     let costs = costs(graph);
     let consumers = graph.consumers();
     let layers: Vec<NodeId> = graph.layers().collect();
@@ -127,7 +127,7 @@ pub(crate) fn boxes(graph: &Graph, depth: Option<usize>) -> (Boxes, Vec<Vec<Inpu
             graph.node(id).inputs.len() == 1 && consumers[before.0].len() == 1 && !graph.outputs.contains(&before)
         });
         match only_input {
-            Some(before) if category.is_pointwise() && can_be_tag(graph, &list[home[before.0]], id) => {
+            Some(before) if !steps && category.is_pointwise() && can_be_tag(graph, &list[home[before.0]], id) => {
                 home[id.0] = home[before.0];
                 let tag = Tag { layer: id, text: short_layer(graph, id), x: 0.0, y: 0.0, width: 0.0 };
                 let one = &mut list[home[id.0]];
@@ -222,7 +222,7 @@ fn describe(graph: &Graph, one: &mut LayerBox, costs: &[Cost], consumers: &[Vec<
     let weight = one.parameters(costs);
     let has_weights = |id: &NodeId| {
         let mut parameters = graph.node(*id).parameters.iter().map(|parameter| &graph.parameters[parameter.0]);
-        parameters.any(|parameter| parameter.derived.is_none() && !parameter.is_fixed())
+        parameters.any(|parameter| !parameter.is_fixed())
     };
     if weight > 0 {
         one.weight = magnitude(weight);

@@ -22,12 +22,23 @@ function zoom(factor, at) {
   place();
 }
 
+// The least scale at which a drawing opens: its smallest text has 10 pixels.
+const READABLE = 0.9;
+
 // The whole width, and for a short net the whole net.
 function fit() {
   const [width, height] = [svg.viewBox.baseVal.width, svg.viewBox.baseVal.height];
   scale = Math.min(1, view.clientWidth / width);
   if (height * scale < view.clientHeight * 2) scale = Math.min(scale, view.clientHeight / height);
   [x, y] = [(view.clientWidth - width * scale) / 2, 0];
+  place();
+}
+
+// A drawing opens with its whole width if its text can be read then, else with the middle of its top.
+function start() {
+  const { width, height } = svg.viewBox.baseVal;
+  scale = Math.max(READABLE, Math.min(1, view.clientWidth / width));
+  [x, y] = [(view.clientWidth - width * scale) / 2, Math.max(0, (view.clientHeight - height * scale) / 2)];
   place();
 }
 
@@ -109,6 +120,44 @@ function row(table, name, text) {
   line.insertCell().textContent = text;
 }
 
+const drawn = (name, attributes) => {
+  const element = document.createElementNS("http://www.w3.org/2000/svg", name);
+  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
+  return element;
+};
+const short = (value) => Number(value.toPrecision(3)).toString();
+
+// The distribution of a parameter's values: bars, and zero as a line.
+function histogram({ role, shape, histogram: { minimum, maximum, mean, deviation, bins, not_finite } }) {
+  const figure = document.createElement("figure");
+  const [width, height] = [280, 64];
+  const picture = drawn("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `Histogram of ${role}` });
+  const most = Math.max(...bins);
+  const step = width / bins.length;
+  bins.forEach((count, index) => {
+    const size = count === 0 ? 0 : Math.max(1, (height - 2) * count / most);
+    const bar = drawn("rect", { x: index * step, y: height - size, width: Math.max(0.5, step - 1), height: size });
+    const [low, high] = [0, 1].map((side) => minimum + (maximum - minimum) * (index + side) / bins.length);
+    const title = drawn("title", {});
+    title.textContent = `${short(low)} to ${short(high)}: ${count.toLocaleString("en")}`;
+    bar.append(title);
+    picture.append(bar);
+  });
+  if (minimum < 0 && maximum > 0) {
+    const zero = width * -minimum / (maximum - minimum);
+    picture.append(drawn("line", { x1: zero, x2: zero, y1: 0, y2: height }));
+  }
+  const ends = Object.assign(document.createElement("div"), { className: "ends" });
+  ends.append(...[minimum, maximum].map((end) => Object.assign(document.createElement("span"), { textContent: short(end) })));
+  const heading = document.createElement("h3");
+  heading.textContent = `${role} ${shape.join(" × ")}`;
+  const caption = document.createElement("figcaption");
+  caption.textContent = `mean ${short(mean)}, deviation ${short(deviation)}`
+    + (not_finite > 0 ? `, ${not_finite.toLocaleString("en")} infinite or NaN` : "");
+  figure.append(heading, picture, ends, caption);
+  return figure;
+}
+
 function choose(element) {
   const index = Number(idOf(element).replace("layer-", ""));
   view.querySelectorAll(".chosen").forEach((other) => other.classList.remove("chosen"));
@@ -125,7 +174,9 @@ function choose(element) {
   row(table, "parameters", layer.parameters.toLocaleString("en"));
   row(table, "multiply-adds", layer.macs === null ? "unknown" : layer.macs.toLocaleString("en"));
   row(table, "frozen", layer.frozen ? "yes" : "");
-  panel.replaceChildren(heading, table);
+  row(table, "fused", (layer.fused || []).join(", "));
+  row(table, "step", layer.step);
+  panel.replaceChildren(heading, table, ...(layer.weights || []).map(histogram));
   const fold = folded ? foldOf(index) : -1;
   if (fold < 0) return;
   const { blocks } = net.folds[fold];
@@ -150,7 +201,7 @@ view.querySelectorAll(".group").forEach((element) => element.addEventListener("c
 }));
 if (button) button.addEventListener("click", () => {
   show(svg.parentElement === all ? folded : all);
-  fit();
+  start();
 });
 
 // Search finds layers in folds too: it goes to them in the drawing with all layers.
@@ -223,4 +274,4 @@ document.getElementById("in").addEventListener("click", keys["+"]);
 document.getElementById("out").addEventListener("click", keys["-"]);
 document.getElementById("fit").addEventListener("click", fit);
 show(folded && button.getAttribute("aria-pressed") === "false" ? folded : all);
-fit();
+start();

@@ -412,6 +412,11 @@ fn retrained_message(request: &WeightsRequest, file: &str) -> String {
 }
 
 impl Bindings {
+    /// Whether the values of a parameter are from a file.
+    pub fn is_bound(&self, id: ParameterId) -> bool {
+        matches!(self.sources.get(id.0), Some(Some(_)))
+    }
+
     /// The values of a parameter that is not computed from others, row-major.
     ///
     /// # Errors

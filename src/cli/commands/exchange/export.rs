@@ -1,7 +1,7 @@
 //! `netc export`
 
 use crate::artifact::is_artifact;
-use crate::cli::args::build_args::{BuildArgs, names};
+use crate::cli::args::build_args::{BuildArgs, check_effect, given, names};
 use crate::cli::model::{open_artifact, report_build};
 use crate::cli::output::{messages, output_guard};
 use crate::cli::result::{CommandResult, Failed};
@@ -10,6 +10,7 @@ use crate::compile::{self, Build, Precision};
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, counted};
 use crate::elaborate::Spec;
 use crate::export;
+use crate::graph::{Graph, NodeId};
 use crate::source::in_shell;
 use std::path::{Path, PathBuf};
 
@@ -132,6 +133,22 @@ fn check_options(args: &Args, format: &Format) -> Result<(), Diagnostic> {
     Err(error)
 }
 
+/// Checks that the options apply to the net.
+///
+/// # Errors
+/// Options of photos for a net without any.
+fn check_effect_on(graph: &Graph, args: &Args) -> Result<(), Diagnostic> {
+    let OnnxArgs { nhwc, preprocess } = args.onnx_args;
+    let is_image = |id: &NodeId| graph.node(*id).output.sizes.len() == 3;
+    if !graph.inputs().iter().chain(&graph.outputs).any(is_image) {
+        check_effect(&given([("--nhwc", nhwc)]), "no input or output of the net has a height, a width and channels")?;
+    }
+    if compile::preprocessing(graph).iter().all(Option::is_none) {
+        check_effect(&given([("--preprocess", preprocess)]), "no input of the net says `image=…`")?;
+    }
+    Ok(())
+}
+
 /// Whether the net is that of an artifact.
 fn is_compiled(args: &Args) -> bool {
     args.spec.ends_with(".netb") || is_artifact(Path::new(&args.spec))
@@ -146,6 +163,7 @@ pub fn run(args: &Args) -> CommandResult {
     check_options(args, format).map_err(messages::fail_with)?;
     output_guard::check(&args.output, output_guard::FileKind::Weights, &[Path::new(&args.spec)])?;
     let (spec, build) = built(args)?;
+    check_effect_on(&build.graph, args).map_err(messages::fail_with)?;
     // Again with the files that it has read.
     let inputs =
         spec.sources.paths().into_iter().chain([Path::new(&args.spec)]).chain(build.files.iter().map(PathBuf::as_path));

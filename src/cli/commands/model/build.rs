@@ -67,7 +67,12 @@ fn emit(spec: &Spec, stage: Stage, args: &BuildArgs) -> CommandResult {
         let why = "the text is that of the spec, before weights are bound and the net is compiled";
         check_effect(&args.given(), why).map_err(messages::fail_with)?;
     }
+    if matches!(stage, Stage::Fused | Stage::Plan) && args.precision != Some(Precision::Int8) {
+        let why = "the net is compiled without its weights";
+        check_effect(&args.of_weights(), why).map_err(messages::fail_with)?;
+    }
     let options = args.options();
+    compile::check_calibration(&options).map_err(messages::fail_with)?;
     let graph = || messages::unwrap_or_report(compile::graph(spec, options.net.as_deref()), &spec.sources);
     let text = match stage {
         Stage::Ast => {

@@ -3,13 +3,25 @@
 use crate::cli::args::build_args::{check_effect, given};
 use crate::cli::output::{messages, output_guard};
 use crate::cli::result::{CommandResult, Format};
-use crate::compile;
+use crate::compile::{self, BuildOptions};
 use crate::diagnostics::{Code, Diagnostic, Diagnostics};
-use crate::graph::Graph;
-use crate::view::{self, DrawingOptions, TableOptions, TooManyLayers, layer_table};
+use crate::elaborate::Spec;
+use crate::graph::{Graph, ParameterId};
+use crate::plan::Plan;
+use crate::view::{self, DrawingOptions, Histogram, LayerDetails, TableOptions, TooManyLayers, layer_table};
 #[cfg(feature = "png")]
 use crate::weights::bind::report::shortened;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+
+/// A stage that can be shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Stage {
+    /// The layers as they are written
+    Graph,
+    /// The layers after the passes, each with those fused into it: the steps that run
+    Fused,
+}
 
 #[derive(clap::Args, Debug)]
 pub struct Args {
@@ -20,6 +32,9 @@ pub struct Args {
     net: Option<String>,
     #[arg(long, value_enum, default_value = "text", conflicts_with_all = ["svg", "output"])]
     format: Format,
+    /// The net as it is written, or its steps after the passes
+    #[arg(long, value_enum, default_value = "graph")]
+    stage: Stage,
     /// List or draw layers to this depth of scopes; deeper ones are one row or box for each scope
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..))]
     depth: Option<u8>,
@@ -43,12 +58,24 @@ pub fn run(args: &Args) -> CommandResult {
         None => None,
     };
     check_options(args).map_err(messages::fail_with)?;
-    let options = DrawingOptions { expand: args.expand, depth: args.depth.map(usize::from) };
+    let depth = args.depth.map(usize::from);
+    let options = DrawingOptions { expand: args.expand, depth, steps: args.stage == Stage::Fused };
     let spec = messages::load(&args.spec)?;
-    let graph = messages::unwrap_or_report(compile::graph_or_fragment(&spec, args.net.as_deref()), &spec.sources)?;
+    let (graph, plan) = match args.stage {
+        Stage::Graph => {
+            (messages::unwrap_or_report(compile::graph_or_fragment(&spec, args.net.as_deref()), &spec.sources)?, None)
+        }
+        Stage::Fused => {
+            let graph = messages::unwrap_or_report(compile::graph(&spec, args.net.as_deref()), &spec.sources)?;
+            let fused = compile::fused(graph, &BuildOptions::default());
+            let (fused, plan) = fused.map_err(|errors| messages::fail(&errors, &spec.sources))?;
+            (fused, Some(plan))
+        }
+    };
     if let Some((path, (kind, paint))) = drawing {
         output_guard::check(path, kind, &spec.sources.paths())?;
-        let Painted { bytes, warnings } = paint(&graph, options).map_err(messages::fail_with)?;
+        let shown = Shown { spec: &spec, graph, plan };
+        let Painted { bytes, warnings } = paint(shown, options).map_err(messages::fail_with)?;
         messages::emit(&warnings, &spec.sources);
         return output_guard::write_file(path, &bytes);
     }
@@ -57,11 +84,11 @@ pub fn run(args: &Args) -> CommandResult {
         return Ok(());
     }
     match args.format {
-        Format::Json => messages::print(format!("{:#}\n", layer_table::json(&graph))),
+        Format::Json => messages::print(format!("{:#}\n", layer_table::json(&graph, plan.as_ref()))),
         Format::Text => {
             let docs =
                 spec.project.nets.iter().find(|net| net.item.name.text == graph.name).map(|net| net.docs.clone());
-            let options = TableOptions { width: layer_table::terminal_width(), depth: args.depth.map(usize::from) };
+            let options = TableOptions { width: layer_table::terminal_width(), depth };
             messages::print(layer_table::table(&graph, &docs.unwrap_or_default(), options));
         }
     }
@@ -83,6 +110,14 @@ fn check_options(args: &Args) -> Result<(), Diagnostic> {
     }
 }
 
+/// What is drawn.
+struct Shown<'a> {
+    spec: &'a Spec,
+    graph: Graph,
+    /// The plan of a graph after the passes.
+    plan: Option<Plan>,
+}
+
 /// A drawing as the bytes of a file.
 struct Painted {
     bytes: Vec<u8>,
@@ -96,24 +131,50 @@ impl From<String> for Painted {
 }
 
 /// The kind of a drawing's file, and what draws it.
-type Painter = (output_guard::FileKind, fn(&Graph, DrawingOptions) -> Result<Painted, Diagnostic>);
+type Painter = (output_guard::FileKind, fn(Shown<'_>, DrawingOptions) -> Result<Painted, Diagnostic>);
 
 /// The painter for the ending of a file name; with `--svg` an SVG in a file of any name but that of another format.
 fn painter(path: &Path, svg: bool) -> Option<Painter> {
     let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default().to_ascii_lowercase();
-    let drawing: Painter = (output_guard::FileKind::Drawing, |graph, options| {
-        view::drawn(graph, options).map(Painted::from).map_err(|error| undrawn(&error))
+    let drawing: Painter = (output_guard::FileKind::Drawing, |shown, options| {
+        view::drawn(&shown.graph, options).map(Painted::from).map_err(|error| undrawn(&error))
     });
     match ending.as_str() {
         "svg" => Some(drawing),
         "png" => Some((output_guard::FileKind::Drawing, pixels)),
-        "dot" | "gv" => Some((output_guard::FileKind::Drawing, |graph, _| Ok(view::dot(graph).into()))),
-        "html" | "htm" => Some((output_guard::FileKind::Page, |graph, options| {
-            view::network(graph, options).map(Painted::from).map_err(|error| undrawn(&error))
-        })),
+        "dot" | "gv" => Some((output_guard::FileKind::Drawing, |shown, _| Ok(view::dot(&shown.graph).into()))),
+        "html" | "htm" => Some((output_guard::FileKind::Page, page)),
         "pdf" | "jpg" | "jpeg" => None,
         _ => svg.then_some(drawing),
     }
+}
+
+fn page(shown: Shown<'_>, options: DrawingOptions) -> Result<Painted, Diagnostic> {
+    let Shown { spec, graph, plan } = shown;
+    // After the passes the parameters are others than those in files.
+    let weights = if plan.is_none() { histograms(spec, &graph) } else { Ok(BTreeMap::new()) };
+    let details = match weights {
+        Ok(weights) => LayerDetails { plan, weights, unread: None },
+        Err(why) => LayerDetails { plan, unread: Some(why), ..LayerDetails::default() },
+    };
+    view::network(&graph, options, &details).map(Painted::from).map_err(|error| undrawn(&error))
+}
+
+/// The distribution of each parameter that is bound to a file.
+///
+/// # Errors
+/// Why the weights cannot be read: they are no more than an addition to a drawing.
+fn histograms(spec: &Spec, graph: &Graph) -> Result<BTreeMap<ParameterId, Histogram>, String> {
+    let bindings = compile::weights(spec, graph).map_err(|errors| {
+        let first = errors.sorted().first().map(|error| error.message.clone());
+        first.unwrap_or_default()
+    })?;
+    let mut histograms = BTreeMap::new();
+    for id in (0..graph.parameters.len()).map(ParameterId).filter(|&id| bindings.is_bound(id)) {
+        let values = bindings.read(graph, id).map_err(|error| error.to_string())?;
+        histograms.extend(Histogram::of(&values).map(|histogram| (id, histogram)));
+    }
+    Ok(histograms)
 }
 
 fn undrawn(error: &TooManyLayers) -> Diagnostic {
@@ -122,9 +183,9 @@ fn undrawn(error: &TooManyLayers) -> Diagnostic {
 }
 
 #[cfg(feature = "png")]
-fn pixels(graph: &Graph, options: DrawingOptions) -> Result<Painted, Diagnostic> {
+fn pixels(shown: Shown<'_>, options: DrawingOptions) -> Result<Painted, Diagnostic> {
     let help = "a drawing in a .svg or .html file has any size; `--depth 1` makes it smaller";
-    let svg = view::drawn(graph, options).map_err(|error| undrawn(&error))?;
+    let svg = view::drawn(&shown.graph, options).map_err(|error| undrawn(&error))?;
     let view::Png { bytes, lacking } = view::png(&svg)
         .map_err(|error| Diagnostic::new(Code::Output, format!("a PNG cannot be drawn: {error}")).help(help))?;
     let mut warnings = Diagnostics::default();
@@ -138,7 +199,7 @@ fn pixels(graph: &Graph, options: DrawingOptions) -> Result<Painted, Diagnostic>
 }
 
 #[cfg(not(feature = "png"))]
-fn pixels(_: &Graph, _: DrawingOptions) -> Result<Painted, Diagnostic> {
+fn pixels(_: Shown<'_>, _: DrawingOptions) -> Result<Painted, Diagnostic> {
     Err(Diagnostic::new(Code::Output, "this netc was built without PNG output (feature `png`)")
         .help("draw a .svg, .html or .dot file"))
 }

@@ -28,8 +28,9 @@ impl CacheFolder {
 
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    #[command(flatten)]
-    folder: CacheFolder,
+    /// The folder of feature caches; default: $NETC_CACHE, else the user's cache folder
+    #[arg(long, value_name = "FOLDER")]
+    cache: Option<PathBuf>,
     /// Delete the listed caches
     #[arg(long)]
     clear: bool,
@@ -38,7 +39,7 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> CommandResult {
-    let Some(folder) = args.folder.folder() else {
+    let Some(folder) = args.cache.clone().or_else(feature_cache::default_folder) else {
         return Err(messages::fail_with(
             Diagnostic::new(Code::Unreadable, "there is no cache folder").help("name one with --cache FOLDER"),
         ));

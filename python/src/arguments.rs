@@ -58,6 +58,14 @@ pub fn threads(count: Option<isize>) -> PyResult<usize> {
     }
 }
 
+/// A number of which there must be one at least.
+pub fn count(name: &str, count: isize) -> PyResult<usize> {
+    match count {
+        1.. => Ok(count.unsigned_abs()),
+        _ => Err(PyValueError::new_err(format!("{name}={count} is not a positive number"))),
+    }
+}
+
 /// The options of a build.
 #[allow(clippy::too_many_arguments)] // Those of the Python functions.
 pub fn build_options(

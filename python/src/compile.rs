@@ -1,6 +1,6 @@
 //! From specs and files to models.
 
-use crate::arguments::{SpecArgument, absolute, build_options};
+use crate::arguments::{SpecArgument, absolute, build_options, count};
 use crate::errors::{Located, error};
 use crate::model::Model;
 use crate::values::value;
@@ -193,7 +193,7 @@ pub fn verify<'py>(
     spec: SpecArgument,
     net: Option<String>,
     weights: Option<BTreeMap<String, PathBuf>>,
-    batch: usize,
+    batch: isize,
     threads: Option<isize>,
     exact: bool,
     fresh: bool,
@@ -201,13 +201,14 @@ pub fn verify<'py>(
     calibrate: Option<PathBuf>,
 ) -> PyResult<Vec<Bound<'py, PyAny>>> {
     let threads = crate::arguments::threads(threads)?;
+    let batch = count("batch", batch)?;
     let options = build_options(net, weights, true, exact, fresh, None, precision, calibrate)?;
     let options = BuildOptions { allow_missing: true, ..options };
     let compare = || {
         let spec = spec.load()?;
         let located = |diagnostics: Diagnostics| Located::new(diagnostics, &spec.sources);
         let (build, _) = recorded_loss::build(&spec, &options).map_err(located)?;
-        let comparison = check::verify::verify(&build, batch.max(1), threads).map_err(located)?;
+        let comparison = check::verify::verify(&build, batch, threads).map_err(located)?;
         comparison.check(options.precision).map_err(|error| Located::new(error.into(), &Sources::default()))?;
         Ok(comparison.outputs)
     };

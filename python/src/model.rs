@@ -1,5 +1,6 @@
 //! A compiled net.
 
+use crate::arguments::count;
 use crate::arrays::{Inputs, Outputs};
 use crate::errors::{Failure, error};
 use crate::photos::{self, Photos};
@@ -92,7 +93,7 @@ impl Model {
 
     /// The values of the first output for photos, `(photos, sizes…)` in row-major order.
     fn run_photos(&self, py: Python<'_>, photos: &Photos, batch: usize) -> PyResult<Vec<f32>> {
-        let run = || photos::run(&self.sessions, &photos.list, batch.max(1));
+        let run = || photos::run(&self.sessions, &photos.list, batch);
         py.detach(run).map_err(|failure| failure.into_error(py))
     }
 }
@@ -158,7 +159,8 @@ impl Model {
     ///     If the net has no classes or no preprocessing for photos, a photo cannot be read (all unreadable ones of a
     ///     batch are listed), or an output is not a number.
     #[pyo3(signature = (photos, /, *, top=5, batch=8))]
-    fn classify<'py>(&self, photos: &Bound<'py, PyAny>, top: usize, batch: usize) -> PyResult<Bound<'py, PyAny>> {
+    fn classify<'py>(&self, photos: &Bound<'py, PyAny>, top: isize, batch: isize) -> PyResult<Bound<'py, PyAny>> {
+        let (top, batch) = (count("top", top)?, count("batch", batch)?);
         let py = photos.py();
         let manifest = self.manifest();
         let port = &manifest.plan.outputs[0];
@@ -206,7 +208,8 @@ impl Model {
     /// NetcError
     ///     As `classify`, but for any output.
     #[pyo3(signature = (photos, /, *, batch=8))]
-    fn embed<'py>(&self, photos: &Bound<'py, PyAny>, batch: usize) -> PyResult<Bound<'py, PyAny>> {
+    fn embed<'py>(&self, photos: &Bound<'py, PyAny>, batch: isize) -> PyResult<Bound<'py, PyAny>> {
+        let batch = count("batch", batch)?;
         let py = photos.py();
         let photos = Photos::new(photos)?;
         let rows = self.run_photos(py, &photos, batch)?;

@@ -45,6 +45,9 @@ def test_a_photo_in_every_form_gives_the_same_bits(model):
     assert np.array_equal(model.embed(np.array([str(CAT)])), several[:1])
     assert model.embed([]).shape == (0, 1000)
     assert [found[0].label for found in model.classify([CAT, CAT], top=1)] == ["tiger cat"] * 2
+    for arguments in [{"top": 0}, {"top": -1}, {"batch": 0}]:
+        with pytest.raises(ValueError, match="is not a positive number"):
+            model.classify(CAT, **arguments)
 
 
 @pytest.mark.parametrize("name", ["gray.png", "palette.png", "alpha.png", "turned.jpg", "turned.png", "gray.jpg", "cmyk.jpg"])

@@ -452,18 +452,9 @@ impl PackedProduct<'_> {
                 let slice = KSlice { rows, panel: panel.add(tap * self.depth * PANEL), depth: self.depth };
                 summation.accumulate(self, &mut acc, &slice, &mut fetch);
             }
-            if self.columns - column >= N * V::LANES {
-                self.store::<V, R, N>(row, column, acc);
-            } else {
-                let mut tile = [[0.0f32; 2 * PANEL]; R];
-                for r in 0..R {
-                    for n in 0..N {
-                        acc[r][n].store(tile[r].as_mut_ptr().add(n * V::LANES));
-                    }
-                }
-                for (r, tile_row) in tile.iter().enumerate() {
-                    self.store_partial_row::<V>(row + r, column, tile_row);
-                }
+            match self.columns - column >= N * V::LANES {
+                true => self.store::<V, R, N, true>(row, column, acc),
+                false => self.store::<V, R, N, false>(row, column, acc),
             }
         }
     }
@@ -500,34 +491,46 @@ impl PackedProduct<'_> {
         }
     }
 
-    /// Applies the epilogue to a full tile and stores it.
+    /// Applies the epilogue to a tile and stores it: all columns if `FULL`, else those within the block, with masks.
     #[inline(always)]
-    unsafe fn store<V: Vector, const R: usize, const N: usize>(&self, row: usize, column: usize, mut acc: [[V; N]; R]) {
-        // SAFETY: all columns of the tile are within the block.
+    unsafe fn store<V: Vector, const R: usize, const N: usize, const FULL: bool>(
+        &self,
+        row: usize,
+        column: usize,
+        mut acc: [[V; N]; R],
+    ) {
+        let mut lanes = [V::LANES; N];
+        for n in 0..N {
+            lanes[n] = (self.columns - column).saturating_sub(n * V::LANES).min(V::LANES);
+        }
+        // SAFETY: rows and lanes are within the block.
         unsafe {
+            let load = |from: *const f32, lanes: usize| if FULL { V::load(from) } else { V::load_partial(from, lanes) };
             let c = self.c.add(row * self.ldc + column);
             if self.accumulate {
                 for r in 0..R {
                     for n in 0..N {
-                        acc[r][n] = acc[r][n].add(V::load(c.add(r * self.ldc + n * V::LANES)));
+                        let from = c.wrapping_add(r * self.ldc + n * V::LANES);
+                        acc[r][n] = acc[r][n].add(load(from, lanes[n]));
                     }
                 }
             }
             if let Some(epilogue) = self.epilogue {
                 if !epilogue.bias.is_null() {
                     for n in 0..N {
-                        let bias = V::load(epilogue.bias.add(self.first_column + column + n * V::LANES));
+                        let from = epilogue.bias.wrapping_add(self.first_column + column + n * V::LANES);
+                        let bias = load(from, lanes[n]);
                         for r in 0..R {
                             acc[r][n] = acc[r][n].add(bias);
                         }
                     }
                 }
                 if !self.residual.is_null() {
-                    let residual = self.residual.add(row * epilogue.residual_ld + column);
+                    let residual = self.residual.wrapping_add(row * epilogue.residual_ld + column);
                     for r in 0..R {
                         for n in 0..N {
-                            let from = residual.add(r * epilogue.residual_ld + n * V::LANES);
-                            acc[r][n] = acc[r][n].add(V::load(from));
+                            let from = residual.wrapping_add(r * epilogue.residual_ld + n * V::LANES);
+                            acc[r][n] = acc[r][n].add(load(from, lanes[n]));
                         }
                     }
                 }
@@ -540,38 +543,9 @@ impl PackedProduct<'_> {
             }
             for r in 0..R {
                 for n in 0..N {
-                    acc[r][n].store(c.add(r * self.ldc + n * V::LANES));
+                    let to = c.wrapping_add(r * self.ldc + n * V::LANES);
+                    if FULL { acc[r][n].store(to) } else { acc[r][n].store_partial(to, lanes[n]) }
                 }
-            }
-        }
-    }
-
-    /// The same for one row of a partial tile, with masked loads and stores.
-    #[inline(always)]
-    unsafe fn store_partial_row<V: Vector>(&self, row: usize, column: usize, acc: &[f32; 2 * PANEL]) {
-        let mut at = 0;
-        // SAFETY: only columns within the block are read and written.
-        unsafe {
-            while at < acc.len() && column + at < self.columns {
-                let lanes = V::LANES.min(self.columns - column - at);
-                let mut sum = V::load(acc.as_ptr().add(at));
-                let c = self.c.add(row * self.ldc + column + at);
-                if self.accumulate {
-                    sum = sum.add(V::load_partial(c, lanes));
-                }
-                if let Some(epilogue) = self.epilogue {
-                    if !epilogue.bias.is_null() {
-                        let bias = epilogue.bias.add(self.first_column + column + at);
-                        sum = sum.add(V::load_partial(bias, lanes));
-                    }
-                    if !self.residual.is_null() {
-                        let residual = self.residual.add(row * epilogue.residual_ld + column + at);
-                        sum = sum.add(V::load_partial(residual, lanes));
-                    }
-                    sum = sum.max(V::splat(epilogue.low)).min(V::splat(epilogue.high));
-                }
-                sum.store_partial(c, lanes);
-                at += V::LANES;
             }
         }
     }

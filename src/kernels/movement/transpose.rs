@@ -1,8 +1,9 @@
 //! Transposition: permutation of axes.
 
-use crate::kernels::parallel::disjoint::{Partition, Scratch, share};
+use crate::kernels::parallel::disjoint::{Partition, Scratch, share_in_parts};
 use crate::kernels::parallel::image_batches::span;
 use crate::kernels::parallel::thread_pool::ThreadPool;
+use crate::kernels::simd::multiversion::multiversion;
 
 /// Max number of axes, with the batch.
 const MAX_AXES: usize = 8;
@@ -63,7 +64,7 @@ pub fn permute(x: &[f32], y: &mut [f32], axes: &[Axis], threads: &ThreadPool) {
         len: task_span(task_size),
         last: task_span(axis.size - (inner - 1) * task_size),
     };
-    share(threads, y, partition, Scratch::none(), &|chunk, out, _| {
+    share_in_parts(threads, y, partition, Scratch::none(), &|chunk, out, _| {
         let first = chunk.inner * task_size;
         let mut task_axes = [Axis::default(); MAX_AXES];
         let task_axes = &mut task_axes[..axes.len() - split];
@@ -101,13 +102,83 @@ fn order_axes(axes: &mut [Axis]) {
 }
 
 fn copy_axes(axes: &[Axis], x: &[f32], y: &mut [f32]) {
+    const ONE: Axis = Axis { size: 1, x_stride: 0, y_stride: 0 };
     match axes {
         [] => y[0] = x[0],
-        [inner] => copy_plane(Axis { size: 1, x_stride: 0, y_stride: 0 }, *inner, x, y),
-        [outer, inner] => copy_plane(*outer, *inner, x, y),
+        [inner] => copy_planes(ONE, ONE, *inner, x, y),
+        [outer, inner] => copy_planes(ONE, *outer, *inner, x, y),
+        [planes, outer, inner] => copy_planes(*planes, *outer, *inner, x, y),
         [first, others @ ..] => {
             for i in 0..first.size {
                 copy_axes(others, &x[i * first.x_stride..], &mut y[i * first.y_stride..]);
+            }
+        }
+    }
+}
+
+/// The most lists that are interleaved by loops of their own: a shuffle of channels has two groups, or three.
+const MAX_LISTS: usize = 4;
+
+/// Copies `planes.size` planes of `outer.size` by `inner.size` floats.
+fn copy_planes(planes: Axis, outer: Axis, inner: Axis, x: &[f32], y: &mut [f32]) {
+    // Lists side by side become one in which they take turns, or the reverse.
+    let interleaves = (outer.x_stride, outer.y_stride, inner.y_stride) == (1, inner.size, 1);
+    let separates = (outer.x_stride, inner.x_stride, inner.y_stride) == (1, outer.size, 1);
+    match () {
+        _ if interleaves && (2..=MAX_LISTS).contains(&inner.size) => interleave(planes, outer, inner, x, y),
+        _ if separates && (2..=MAX_LISTS).contains(&outer.size) => separate(planes, outer, inner, x, y),
+        _ => {
+            for i in 0..planes.size {
+                copy_plane(outer, inner, &x[i * planes.x_stride..], &mut y[i * planes.y_stride..]);
+            }
+        }
+    }
+}
+
+multiversion! {
+    /// y = the `inner.size` lists of each plane of x in turn: `a0 b0 a1 b1` of `a0 a1 b0 b1`.
+    fn interleave(planes: Axis, outer: Axis, inner: Axis, x: &[f32], y: &mut [f32]) {
+        match inner.size {
+            2 => interleave_lists::<2>(planes, outer, inner, x, y),
+            3 => interleave_lists::<3>(planes, outer, inner, x, y),
+            _ => interleave_lists::<4>(planes, outer, inner, x, y),
+        }
+    }
+}
+
+#[inline(always)]
+fn interleave_lists<const LISTS: usize>(planes: Axis, outer: Axis, inner: Axis, x: &[f32], y: &mut [f32]) {
+    for plane in 0..planes.size {
+        let x = &x[plane * planes.x_stride..];
+        let lists: [&[f32]; LISTS] = std::array::from_fn(|list| &x[list * inner.x_stride..][..outer.size]);
+        let y = &mut y[plane * planes.y_stride..][..outer.size * LISTS];
+        for (i, turn) in y.as_chunks_mut::<LISTS>().0.iter_mut().enumerate() {
+            for (value, list) in turn.iter_mut().zip(lists) {
+                *value = list[i];
+            }
+        }
+    }
+}
+
+multiversion! {
+    /// y = the `outer.size` lists that take turns in each plane of x: `a0 a1 b0 b1` of `a0 b0 a1 b1`.
+    fn separate(planes: Axis, outer: Axis, inner: Axis, x: &[f32], y: &mut [f32]) {
+        match outer.size {
+            2 => separate_lists::<2>(planes, outer, inner, x, y),
+            3 => separate_lists::<3>(planes, outer, inner, x, y),
+            _ => separate_lists::<4>(planes, outer, inner, x, y),
+        }
+    }
+}
+
+#[inline(always)]
+fn separate_lists<const LISTS: usize>(planes: Axis, outer: Axis, inner: Axis, x: &[f32], y: &mut [f32]) {
+    for plane in 0..planes.size {
+        let turns = x[plane * planes.x_stride..][..inner.size * LISTS].as_chunks::<LISTS>().0;
+        let y = &mut y[plane * planes.y_stride..];
+        for list in 0..LISTS {
+            for (value, turn) in y[list * outer.y_stride..][..inner.size].iter_mut().zip(turns) {
+                *value = turn[list];
             }
         }
     }
@@ -154,7 +225,7 @@ mod tests {
     #[test]
     fn any_permutation_of_axes() {
         let mut random = Random(20);
-        let shapes: [&[usize]; 9] = [
+        let shapes: [&[usize]; 15] = [
             &[],
             &[5],
             &[3, 17],
@@ -164,6 +235,12 @@ mod tests {
             &[2, 3, 4, 5, 2],
             &[2, 3, 1, 4, 3, 5],
             &[3, 200, 210],
+            &[7, 2, 58],
+            &[5, 3, 11],
+            &[130, 4, 40],
+            &[9, 29, 2],
+            &[6, 37, 3],
+            &[2, 4, 50, 4],
         ];
         for shape in shapes {
             for _ in 0..6 {

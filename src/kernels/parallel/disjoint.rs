@@ -108,10 +108,38 @@ pub(crate) fn share(
     scratch: Scratch<'_>,
     body: &Body<'_, Chunk>,
 ) {
-    let nothing = Partition { outer_stride: 0, inner_stride: 0, len: 0, last: 0, ..partition };
-    share_two(threads, (data, partition), (&mut [], nothing), scratch, &|chunk, floats, _, scratch| {
+    run_chunks(
+        ThreadPool::run,
+        threads,
+        (data, partition),
+        nothing(&partition),
+        scratch,
+        &|chunk, floats, _, scratch| {
+            body(chunk, floats, scratch);
+        },
+    );
+}
+
+/// As [`share`], where each worker begins with the same part of the chunks in every call: see [`ThreadPool::run_in_parts`].
+///
+/// # Panics
+/// As [`share`].
+pub(crate) fn share_in_parts(
+    threads: &ThreadPool,
+    data: &mut [f32],
+    partition: Partition,
+    scratch: Scratch<'_>,
+    body: &Body<'_, Chunk>,
+) {
+    let run = ThreadPool::run_in_parts;
+    run_chunks(run, threads, (data, partition), nothing(&partition), scratch, &|chunk, floats, _, scratch| {
         body(chunk, floats, scratch);
     });
+}
+
+/// As many chunks of no floats.
+fn nothing(partition: &Partition) -> (&'static mut [f32], Partition) {
+    (&mut [], Partition { outer_stride: 0, inner_stride: 0, len: 0, last: 0, ..*partition })
 }
 
 /// As [`share`], with a chunk of each of two slices, whose partitions have as many: `body(chunk, its floats of the first, of the
@@ -120,6 +148,20 @@ pub(crate) fn share(
 /// # Panics
 /// As [`share`], and if one partition has more chunks than the other.
 pub(crate) fn share_two(
+    threads: &ThreadPool,
+    first: (&mut [f32], Partition),
+    second: (&mut [f32], Partition),
+    scratch: Scratch<'_>,
+    body: &BodyOfTwo<'_>,
+) {
+    run_chunks(ThreadPool::run, threads, first, second, scratch, body);
+}
+
+/// [`ThreadPool::run`] or [`ThreadPool::run_in_parts`].
+type Run = fn(&ThreadPool, usize, &(dyn Fn(usize, usize) + Sync));
+
+fn run_chunks(
+    run: Run,
     threads: &ThreadPool,
     (first, of_first): (&mut [f32], Partition),
     (second, of_second): (&mut [f32], Partition),
@@ -140,7 +182,7 @@ pub(crate) fn share_two(
         scratch.data.len()
     );
     let (first, second, scratch) = (Shared::new(first), Shared::new(second), Shared::new(scratch.data));
-    threads.run(of_first.outer * of_first.inner, &|task, worker| {
+    run(threads, of_first.outer * of_first.inner, &|task, worker| {
         let chunk = Chunk { outer: task / of_first.inner, inner: task % of_first.inner };
         let (first_range, second_range) = (of_first.range(chunk), of_second.range(chunk));
         // SAFETY: the slices stay borrowed until `run` returns. Each task runs once, and `fits` has proven that chunks

@@ -2,12 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::disjoint::{Body, Partition, Scratch, share};
+use super::disjoint::{Body, Partition, Scratch, share, share_in_parts};
 use super::thread_pool::ThreadPool;
 use crate::kernels::tensor_view::{View, ViewMut};
 
 /// Min floats of a task, so that its work outweighs the cost of starting it.
-const TASK_FLOATS: usize = 1 << 14;
+const TASK_FLOATS: usize = 1 << 13;
 /// Floats that stay in the L1 cache while several loops go over them.
 const CHUNK_FLOATS: usize = 1 << 12;
 
@@ -62,7 +62,7 @@ pub(crate) fn bands(threads: &ThreadPool, y: ViewMut<'_>, size: Images, scratch:
         let last = span(pixels - (inner - 1) * band_pixels, ld, channels);
         let len = span(band_pixels, ld, channels);
         let partition = Partition { outer: n, outer_stride: stride, inner, inner_stride: band_pixels * ld, len, last };
-        share(threads, y.data, partition, scratch, &|chunk, out, scratch| {
+        share_in_parts(threads, y.data, partition, scratch, &|chunk, out, scratch| {
             let first = chunk.inner * band_pixels;
             let band = Band { image: chunk.outer, first, pixels: band_pixels.min(pixels - first) };
             body(band, out, scratch);

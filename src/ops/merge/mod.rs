@@ -10,6 +10,7 @@ use crate::graph::{
     Argument, Arity, AxisRule, Category, Definition, FusionRole, Int8Lowering, Lowered, Lowering, NodeId, Operation,
     ShapeError, Supports,
 };
+use crate::kernels::elementwise::activation::Activation;
 use crate::kernels::elementwise::combine::Merge;
 use crate::plan::kernel::Kernel;
 use crate::plan::steps::gradient::merge_gradient::{BroadcastGradientStep, MergeGradientStep};
@@ -113,6 +114,22 @@ fn spread(shapes: &[Vec<usize>]) -> Option<usize> {
     }
 }
 
+impl Elementwise {
+    /// The step of an image and one value per channel.
+    fn broadcast(&self, inputs: &[Vec<usize>], activation: Activation) -> Option<BroadcastStep> {
+        let broadcast_index = spread(inputs)?;
+        let image = &inputs[1 - broadcast_index];
+        Some(BroadcastStep {
+            pixels: image[0] * image[1],
+            channels: image[2],
+            broadcast_index,
+            // The kernel takes the image first.
+            merge: if broadcast_index == 0 { self.merge.reversed() } else { self.merge },
+            activation,
+        })
+    }
+}
+
 impl Operation for Elementwise {
     fn definition(&self) -> &'static Definition {
         self.definition
@@ -176,16 +193,11 @@ impl Operation for Elementwise {
     }
 
     fn lower(&self, cx: &Lowering) -> Result<Lowered, String> {
-        if let Some(spread) = spread(&cx.inputs) {
-            let image = &cx.inputs[1 - spread];
-            return Ok(Lowered::Step(Kernel::Broadcast(BroadcastStep {
-                pixels: image[0] * image[1],
-                channels: image[2],
-                broadcast_index: spread,
-                // The kernel takes the image first.
-                merge: if spread == 0 { self.merge.reversed() } else { self.merge },
-                activation: cx.epilogue.activation,
-            })));
+        if let Some(step) = self.broadcast(&cx.inputs, cx.epilogue.activation) {
+            // In place of the image, if that comes first.
+            let in_place = step.broadcast_index == 1;
+            let kernel = Kernel::Broadcast(step);
+            return Ok(if in_place { Lowered::InPlace(kernel) } else { Lowered::Step(kernel) });
         }
         let channels = cx.inputs[0].last().copied().unwrap_or(1);
         let pixels = cx.inputs[0].iter().product::<usize>() / channels.max(1);
@@ -207,14 +219,8 @@ impl Operation for Elementwise {
 
     fn differentiate(&self, cx: &mut Backward<'_>) -> Result<(), String> {
         let (dy, inputs, merge) = (cx.gradient, cx.layer.inputs.clone(), self.merge);
-        match self.lower(&cx.lowering())? {
-            Lowered::Step(Kernel::Broadcast(BroadcastStep {
-                pixels,
-                channels,
-                broadcast_index: spread,
-                merge,
-                ..
-            })) => {
+        match self.broadcast(&cx.lowering().inputs, Activation::default()) {
+            Some(BroadcastStep { pixels, channels, broadcast_index: spread, merge, .. }) => {
                 for index in [1 - spread, spread] {
                     let step = BroadcastGradientStep { pixels, channels, merge, by_values: index == spread };
                     let from = [dy, inputs[1 - spread], inputs[spread]];

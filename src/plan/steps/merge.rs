@@ -75,8 +75,11 @@ pub struct BroadcastStep {
 impl KernelStep for BroadcastStep {
     fn run(&self, call: Call<'_>) -> Result<(), KernelError> {
         let size = Images { n: call.batch, pixels: self.pixels, channels: self.channels };
-        let (image, values) = (call.inputs[1 - self.broadcast_index], call.inputs[self.broadcast_index]);
-        broadcast(Some(image), values, call.output, size, self.merge, self.activation, call.threads);
+        let (image, values) = match call.in_place {
+            true => (None, call.inputs[0]),
+            false => (Some(call.inputs[1 - self.broadcast_index]), call.inputs[self.broadcast_index]),
+        };
+        broadcast(image, values, call.output, size, self.merge, self.activation, call.threads);
         Ok(())
     }
 
@@ -94,6 +97,10 @@ impl KernelStep for BroadcastStep {
 impl CheckedKernel for BroadcastStep {
     fn check(&self) -> Result<(), &'static str> {
         ensure(self.broadcast_index < 2, "the broadcast operand is missing")
+    }
+
+    fn works_in_place(&self) -> bool {
+        self.broadcast_index == 1
     }
 }
 

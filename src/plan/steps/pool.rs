@@ -1,7 +1,7 @@
 //! Pooling over windows and over entire images.
 
 use crate::kernels::parallel::image_batches::Images;
-use crate::kernels::pool::global_pool::{GlobalPool, global_pool};
+use crate::kernels::pool::global_pool::{self, GlobalPool, global_pool};
 use crate::kernels::pool::{average_pool, max_pool};
 use crate::kernels::tensor_view::Window;
 use crate::plan::checked_kernel::{CheckedKernel, ensure};
@@ -107,7 +107,7 @@ pub struct GlobalPoolStep {
 impl KernelStep for GlobalPoolStep {
     fn run(&self, call: Call<'_>) -> Result<(), KernelError> {
         let size = Images { n: call.batch, pixels: self.pixels, channels: self.channels };
-        global_pool(call.inputs[0], call.output, size, self.reduction.global(), call.threads);
+        global_pool(call.inputs[0], call.output, size, self.reduction.global(), call.scratch, call.threads);
         Ok(())
     }
 
@@ -117,6 +117,10 @@ impl KernelStep for GlobalPoolStep {
 
     fn sizes(&self) -> Sizes {
         Sizes { inputs: Inputs::Fixed(vec![(self.pixels, self.channels)]), output: (1, self.channels) }
+    }
+
+    fn scratch_len(&self, batch: usize, _: usize) -> usize {
+        global_pool::scratch_len(Images { n: batch, pixels: self.pixels, channels: self.channels })
     }
 }
 

@@ -1,8 +1,9 @@
 //! Activations and what acts value by value.
 
+use super::context::{Context, Converted, needs, number};
+use super::known::Known;
 use super::merge::{self, factor};
 use super::norm;
-use super::{Context, Converted, Known, needs, number};
 use crate::import::tree::{Call, Val};
 use crate::onnx::Node;
 use crate::onnx::patterns::bounds;

@@ -1,8 +1,9 @@
 //! Dense layers.
 
+use super::context::{Context, Converted};
+use super::known::Known;
 use super::reduce;
 use super::sequences::attention;
-use super::{Context, Converted, Known};
 use crate::import::tree::{Call, Val};
 use crate::onnx::Node;
 use crate::onnx::parameters::Layer;

@@ -1,6 +1,7 @@
 //! Layers that join values.
 
-use super::{Context, Converted, Known, needs, number};
+use super::context::{Context, Converted, Share, needs, number};
+use super::known::Known;
 use crate::import::tree::{Call, Val};
 use crate::onnx::Node;
 use crate::onnx::parameters::SHIFT_EPSILON;
@@ -124,15 +125,6 @@ fn broadcast(cx: &mut Context, layer: &str, a: Known, b: Known) -> Result<Known,
         item = cx.reshaped(item, &whole.sizes());
     }
     Ok(Known { item, ..whole })
-}
-
-/// A branch times its share of a gate.
-#[derive(Clone, Debug)]
-pub(super) struct Share {
-    /// The layer that gives the gate, and which of its values it is.
-    gate: usize,
-    index: i64,
-    branch: Known,
 }
 
 /// A product with a single feature of another value.

@@ -5,72 +5,27 @@
 
 mod activation;
 mod axes;
+mod context;
 mod dense;
 mod images;
+mod known;
 mod merge;
 mod norm;
 mod reduce;
 mod sequences;
 
-use super::axes::Axes;
-use super::layers::Layers;
-use super::tree::{Call, Val};
+pub(super) use context::Context;
+pub(super) use known::Known;
+
+use super::tree::Call;
 use super::unsupported::Unsupported;
-use crate::onnx::constants::{Constant, Constants};
 use crate::onnx::model::{BOOL, FLOATS};
-use crate::onnx::parameters::Layer;
 use crate::onnx::{Graph, Node};
 use axes::{gather, shape, slice};
+use context::Converted;
 use images::{border, convolution, pool, resize};
-use sequences::{attention, recurrent, views};
-use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, HashMap, HashSet};
-
-/// A value of the model that a layer gives.
-#[derive(Clone, Debug)]
-pub(super) struct Known {
-    pub item: usize,
-    /// Its sizes in ONNX's order, the batch first.
-    pub shape: Vec<usize>,
-    /// The axes of ONNX in netc's order, without the batch; those that are missing have the size 1.
-    pub axes: Vec<usize>,
-    /// Of features in which images were flattened: height, width and channels of each, one after another. ONNX has their values
-    /// channel by channel, netc pixel by pixel. Empty where both have the same order.
-    pub images: Vec<[usize; 3]>,
-}
-
-impl Known {
-    /// The size of an axis.
-    pub fn size(&self, axis: usize) -> usize {
-        self.shape.get(axis).copied().unwrap_or(1)
-    }
-
-    /// Its sizes in netc, without the batch.
-    pub fn sizes(&self) -> Vec<usize> {
-        self.axes.iter().map(|&axis| self.size(axis)).collect()
-    }
-
-    /// Whether it is an image in netc whose channels are axis 1 in ONNX.
-    pub fn is_image(&self) -> bool {
-        self.shape.len() == 4 && self.axes == [2, 3, 1]
-    }
-
-    /// The same values with the axes of the model in another order.
-    fn permuted(self, order: &[usize]) -> Known {
-        let place = |axis: &usize| order.iter().position(|from| from == axis).unwrap_or(0);
-        let axes = self.axes.iter().map(place).collect();
-        let shape = order.iter().map(|&axis| self.size(axis)).collect();
-        Known { axes, shape, ..self }
-    }
-
-    /// Its axes with more than one value, in the order of these.
-    fn large<'a>(&'a self, axes: &'a [usize]) -> impl Iterator<Item = usize> + 'a {
-        axes.iter().copied().filter(|&axis| self.size(axis) != 1)
-    }
-}
-
-/// Why a node cannot be expressed, in words that follow "it is" or stand alone.
-type Converted = Result<(), String>;
+use sequences::{attention, recurrent, view, views};
+use std::collections::HashSet;
 
 /// An operator and how it is converted.
 struct Operator {
@@ -198,71 +153,7 @@ const KEEP_SHAPE: [&str; 25] = [
     "ThresholdedRelu",
 ];
 
-/// A model while it is converted.
-pub(super) struct Context<'m> {
-    pub constants: Constants<'m>,
-    pub layers: Layers,
-    pub opset: i64,
-    /// The axes in front of those of the model: 1 where the model has no axis for the batch, else 0.
-    pub front: usize,
-    /// Whether flattened images have the model's order in the spec too.
-    explicit: bool,
-    known: HashMap<String, Known>,
-    /// Sequences whose axes are split or moved, and the scores of attentions.
-    views: HashMap<String, views::View>,
-    scores: HashMap<String, attention::Scores>,
-    masks: HashMap<String, attention::Mask>,
-    /// Branches times their share of a gate, until their sum is known.
-    shares: HashMap<String, merge::Share>,
-    /// Values that nodes or the outputs read.
-    read: HashSet<String>,
-    /// Final states of several recurrent layers beside each other, by their names.
-    beside: HashMap<String, Vec<String>>,
-    /// Recurrent layers of which all states are read as well as the last.
-    whole: HashSet<usize>,
-    /// Layers with parameters, by their nodes, and the second direction of recurrent ones.
-    parameters: BTreeMap<usize, &'m Layer>,
-    backwards: BTreeMap<usize, &'m Layer>,
-    /// Values that nothing gives because a node before could not be expressed.
-    missing: HashSet<String>,
-    pub unsupported: Vec<Unsupported>,
-    /// Values that are read as indices only.
-    indices: HashSet<String>,
-    node: usize,
-}
-
-impl<'m> Context<'m> {
-    pub fn new(constants: Constants<'m>, layers: &'m [Layer], opset: i64, axes: Axes) -> Self {
-        let (mut parameters, mut backwards) = (BTreeMap::new(), BTreeMap::new());
-        for layer in layers {
-            match parameters.entry(layer.node) {
-                Entry::Vacant(place) => drop(place.insert(layer)),
-                Entry::Occupied(_) => drop(backwards.insert(layer.node, layer)),
-            }
-        }
-        Context {
-            constants,
-            layers: Layers::default(),
-            opset,
-            front: axes.front,
-            explicit: axes.explicit,
-            known: HashMap::new(),
-            views: HashMap::new(),
-            scores: HashMap::new(),
-            masks: HashMap::new(),
-            shares: HashMap::new(),
-            read: HashSet::new(),
-            beside: HashMap::new(),
-            whole: HashSet::new(),
-            parameters,
-            backwards,
-            missing: HashSet::new(),
-            unsupported: Vec::new(),
-            indices: HashSet::new(),
-            node: 0,
-        }
-    }
-
+impl Context<'_> {
     /// Converts the nodes that are needed.
     pub fn convert(&mut self, graph: &Graph, needed: &[bool]) {
         let mut swallowed = HashSet::new();
@@ -365,12 +256,6 @@ impl<'m> Context<'m> {
         if found { Ok(()) } else { Err(reason) }
     }
 
-    /// The inputs of a node that are no constants.
-    fn given(&self, node: &Node) -> Vec<Result<Known, String>> {
-        let inputs = (0..node.inputs.len()).filter(|&index| self.constant(node, index).is_none());
-        inputs.map(|index| self.input(node, index)).collect()
-    }
-
     /// What can be said of a node whose inputs are not known.
     fn limits(&self, node: &Node) -> Converted {
         let weight = self.constant(node, 1).map(|weight| weight.shape.len());
@@ -380,14 +265,10 @@ impl<'m> Context<'m> {
         }
     }
 
-    /// Whether a value is read as indices only.
-    fn is_index(&self, name: &str) -> bool {
-        self.indices.contains(name)
-    }
-
-    /// What gives a value, if it was converted.
-    pub fn value(&self, name: &str) -> Option<&Known> {
-        self.known.get(name)
+    /// The inputs of a node that are no constants.
+    fn given(&self, node: &Node) -> Vec<Result<Known, String>> {
+        let inputs = (0..node.inputs.len()).filter(|&index| self.constant(node, index).is_none());
+        inputs.map(|index| self.input(node, index)).collect()
     }
 
     /// What gives a value that goes out of the model, and whether it has the time before the batch there.
@@ -396,103 +277,10 @@ impl<'m> Context<'m> {
             return Some((known.clone(), false));
         }
         let view = self.views.get(name)?.clone();
-        let time_first = matches!(view.axes.first(), Some(Some(part)) if part.of == views::Of::Steps);
+        let time_first = matches!(view.axes.first(), Some(Some(part)) if part.of == view::Of::Steps);
         let sizes: Vec<usize> = view.parts().iter().map(|part| part.size).collect();
         let view = view.reshaped([&[1], &sizes[..]].concat())?;
         Some((views::settled(self, &view)?, time_first))
-    }
-
-    /// Sets that an input is a sequence whose time is before the batch in the model.
-    pub fn define_time_first(&mut self, name: &str, item: usize, steps: usize, features: usize) {
-        let view = views::View::sequence(views::Source::Layer(item), steps, features);
-        let (shape, axes) = (vec![steps, 1, features], vec![view.axes[1], None, view.axes[2]]);
-        self.views.insert(name.to_string(), views::View { shape, axes, ..view });
-    }
-
-    /// Sets what gives a value.
-    pub fn define(&mut self, name: &str, known: Known) {
-        self.known.insert(name.to_string(), known);
-    }
-
-    /// An input of a node that is no constant.
-    fn input(&self, node: &Node, index: usize) -> Result<Known, String> {
-        let name = node.input(index).ok_or_else(|| format!("without input {index}"))?;
-        match (self.known.get(name), self.constants.get(name)) {
-            (Some(known), _) => Ok(known.clone()),
-            (None, Some(_)) => Err(format!("its input {name} is a constant")),
-            (None, None) => Err(format!("its input {name} is not known")),
-        }
-    }
-
-    /// The input of a layer that takes images: features that stand for one pixel become an image.
-    fn image(&mut self, node: &Node, index: usize) -> Result<Known, String> {
-        let known = self.input(node, index)?;
-        self.as_image(known)
-    }
-
-    fn as_image(&mut self, known: Known) -> Result<Known, String> {
-        self.has_batch()?;
-        match known.shape.len() {
-            4 => Ok(self.ordered(known, &[2, 3, 1])),
-            rank => Err(format!("its input has {rank} axes: only images are taken")),
-        }
-    }
-
-    /// The input of a layer along a sequence: the channels, which ONNX has before the steps, are the features of each.
-    fn as_sequence(&mut self, known: Known) -> Result<Known, String> {
-        self.has_batch()?;
-        Ok(self.ordered(known, &[2, 1]))
-    }
-
-    /// Whether the first axis of values is the batch, as operators on images and sequences have it.
-    fn has_batch(&self) -> Converted {
-        if self.front == 0 { Ok(()) } else { Err("it takes a batch, which the model's inputs are not".into()) }
-    }
-
-    /// An axis of a value by its number in the model, which may count from the end.
-    fn axis(&self, known: &Known, axis: i64) -> Result<usize, String> {
-        let rank = (known.shape.len() - self.front) as i64;
-        let at = if axis < 0 { axis + rank } else { axis };
-        let place = usize::try_from(at).ok().filter(|_| at < rank).map(|at| at + self.front);
-        place.filter(|&place| place > 0).ok_or_else(|| format!("along axis {axis}"))
-    }
-
-    /// The parameters of the present node.
-    fn layer(&self) -> Option<&'m Layer> {
-        self.parameters.get(&self.node).copied()
-    }
-
-    /// The parameters of the present node.
-    fn parameters(&self) -> Result<&'m Layer, String> {
-        self.layer().ok_or_else(|| "its parameters are not constants of the forms that layers have".to_string())
-    }
-
-    /// Adds a layer on one input that keeps its shape.
-    fn pointwise(&mut self, node: &Node, call: Call, known: Known) -> Converted {
-        let item = self.layers.add(call, &[known.item]);
-        self.give(node, Known { item, ..known })
-    }
-
-    /// Sets the first output of a node, or what the layer gives with the nodes that it took in.
-    fn give(&mut self, node: &Node, known: Known) -> Converted {
-        let layer = self.layer();
-        let name = layer.map_or(node.output(), |layer| layer.output.as_str()).to_string();
-        let known = match layer.and_then(|layer| layer.moved.as_ref()) {
-            Some(order) if order.len() == known.shape.len() => known.permuted(order),
-            _ => known,
-        };
-        self.define(&name, known);
-        Ok(())
-    }
-
-    /// The integers of an input, or of an attribute in older models.
-    fn integers(&self, node: &Node, index: usize, attribute: &str) -> Option<Vec<i64>> {
-        let by_input = node.input(index).and_then(|name| self.constants.integers(name));
-        by_input.or_else(|| node.ints(attribute).map(<[i64]>::to_vec))
-    }
-
-    fn constant(&self, node: &Node, index: usize) -> Option<&Constant> {
-        self.constants.get(node.input(index)?)
     }
 }
 
@@ -532,22 +320,4 @@ fn read_only(graph: &Graph, fits: impl Fn(&Node) -> bool) -> HashSet<String> {
     }
     found.retain(|name| !others.contains(name.as_str()));
     found
-}
-
-/// A layer that this version may not have.
-fn needs(layer: &str, argument: Option<&str>) -> Result<(), String> {
-    match (super::tree::has(layer, argument), argument) {
-        (true, _) => Ok(()),
-        (false, None) => Err(format!("it needs the layer `{layer}`")),
-        (false, Some(argument)) => Err(format!("it needs `{layer}({argument}=…)`")),
-    }
-}
-
-/// A number as it is written: a short one whose last bits differ at most, else the shortest that gives the same `f32`.
-fn number(value: f32) -> Val {
-    let written = |digits: usize| format!("{value:.digits$e}").parse::<f64>().unwrap_or(f64::from(value));
-    let near = |near: &f64| ((near - f64::from(value)) / f64::from(value).abs().max(1e-30)).abs() < 2e-7;
-    let short = (0..4).map(written).find(near);
-    let exact = || (4..9).map(written).find(|&written| written as f32 == value);
-    Val::Float(short.or_else(exact).unwrap_or(f64::from(value)))
 }

@@ -1,8 +1,9 @@
 //! Normalisations.
 
+use super::context::{Context, Converted, needs, number};
+use super::known::Known;
 use super::merge;
 use super::reduce;
-use super::{Context, Converted, Known, needs, number};
 use crate::import::tree::{Call, Val};
 use crate::onnx::Node;
 use crate::size::product;

@@ -1,6 +1,7 @@
 //! Means, sums and maxima along axes.
 
-use super::{Context, Converted, Known, needs};
+use super::context::{Context, Converted, needs};
+use super::known::Known;
 use crate::import::tree::{Call, Val};
 use crate::onnx::Node;
 use crate::size::product;

@@ -1,10 +1,11 @@
 //! Values taken by their indices, and repeated: `Gather`, `Expand`, `Tile`, and ranges with steps.
 
 use crate::import::convert::axes::shape;
+use crate::import::convert::context::{Context, Converted};
+use crate::import::convert::known::Known;
 use crate::import::convert::merge;
 use crate::import::convert::reduce;
 use crate::import::convert::sequences::recurrent;
-use crate::import::convert::{Context, Converted, Known};
 use crate::import::tree::{Call, Val, pair};
 use crate::onnx::Node;
 use crate::size::product;

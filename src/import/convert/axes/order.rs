@@ -1,6 +1,7 @@
 //! Values whose axes stand in another order than a layer needs them in.
 
-use crate::import::convert::{Context, Known};
+use crate::import::convert::context::Context;
+use crate::import::convert::known::Known;
 use crate::import::tree::{Call, Val};
 use crate::size::product;
 

@@ -1,7 +1,8 @@
 //! Reshapes, transposes and slices. What moves no value in netc only changes how ONNX's axes are counted.
 
+use crate::import::convert::context::{Context, Converted, needs};
+use crate::import::convert::known::Known;
 use crate::import::convert::norm;
-use crate::import::convert::{Context, Converted, Known, needs};
 use crate::import::tree::{Call, Val};
 use crate::onnx::Node;
 use crate::onnx::arithmetic::clamped;

@@ -2,7 +2,7 @@
 
 use crate::import::convert::axes::gather;
 use crate::import::convert::axes::shape::part;
-use crate::import::convert::{Context, Converted};
+use crate::import::convert::context::{Context, Converted};
 use crate::onnx::Node;
 use crate::onnx::arithmetic::clamped;
 

@@ -1,7 +1,8 @@
 //! Borders around images and along other axes.
 
 use crate::import::convert::axes::shape::part;
-use crate::import::convert::{Context, Converted, Known, needs, number};
+use crate::import::convert::context::{Context, Converted, needs, number};
+use crate::import::convert::known::Known;
 use crate::import::tree::{Call, Val, pair};
 use crate::onnx::Node;
 use crate::size::product;

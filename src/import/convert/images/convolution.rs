@@ -1,9 +1,10 @@
 //! Convolutions.
 
+use crate::import::convert::context::{Context, Converted, needs};
 use crate::import::convert::dense;
 use crate::import::convert::images::pool;
 use crate::import::convert::images::window::Window;
-use crate::import::convert::{Context, Converted, Known, needs};
+use crate::import::convert::known::Known;
 use crate::import::tree::{Call, Val, pair};
 use crate::onnx::Node;
 

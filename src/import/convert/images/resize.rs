@@ -1,7 +1,8 @@
 //! Other sizes of images.
 
 use crate::import::convert::axes::gather;
-use crate::import::convert::{Context, Converted, Known, needs, number};
+use crate::import::convert::context::{Context, Converted, needs, number};
+use crate::import::convert::known::Known;
 use crate::import::tree::{Call, Val, pair};
 use crate::onnx::{Node, Value};
 

@@ -1,6 +1,6 @@
 //! Windows of convolutions and pools: kernel, strides, dilation and padding.
 
-use crate::import::convert::Known;
+use crate::import::convert::known::Known;
 use crate::import::tree::{Val, pair};
 use crate::onnx::Node;
 

@@ -1,34 +1,14 @@
 //! Attention as exporters write it out: products of projections, a softmax, and a projection of what the heads give.
 
-use crate::import::convert::sequences::views::{self, Heads, Of, Part, Source, View};
-use crate::import::convert::{Context, Converted};
+use crate::import::convert::context::{Context, Converted};
+use crate::import::convert::sequences::view::{Heads, Mask, Of, Part, Scores, Source, View};
+use crate::import::convert::sequences::views;
 use crate::import::tree::{Call, Val};
 use crate::onnx::Node;
 use crate::onnx::constants::{reshaped, unsqueezed};
 use crate::onnx::model::BOOL;
 use crate::onnx::parameters::Layer;
 use crate::weights::bind::attention::parents;
-
-/// The scores of the keys for each query, or their softmax.
-#[derive(Clone, Debug)]
-pub(in crate::import::convert) struct Scores {
-    queries: View,
-    keys: View,
-    heads: usize,
-    scale: f64,
-    causal: bool,
-    /// The layer whose values are not 0 where keys are seen.
-    mask: Option<usize>,
-    normalised: bool,
-}
-
-/// What is not 0 where keys are seen, while its axes are moved.
-#[derive(Clone, Debug)]
-pub(in crate::import::convert) struct Mask {
-    item: usize,
-    /// Its sizes in the model; the batch is 1.
-    shape: Vec<usize>,
-}
 
 /// What a node makes of the parts of an attention, for its output.
 pub(in crate::import::convert) enum Made {

@@ -2,4 +2,5 @@
 
 pub(super) mod attention;
 pub(super) mod recurrent;
+pub(super) mod view;
 pub(super) mod views;

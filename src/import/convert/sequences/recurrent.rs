@@ -1,8 +1,10 @@
 //! Recurrent layers and embeddings. ONNX has the time before the batch.
 
+use crate::import::convert::context::{Context, Converted};
+use crate::import::convert::known::Known;
 use crate::import::convert::sequences::attention::give;
-use crate::import::convert::sequences::views::{self, Of, Part, Source, View};
-use crate::import::convert::{Context, Converted, Known};
+use crate::import::convert::sequences::view::{Of, Part, Source, View};
+use crate::import::convert::sequences::views;
 use crate::import::tree::{Call, Val};
 use crate::onnx::Node;
 

@@ -10,6 +10,9 @@ pub const BEYOND: usize = usize::MAX;
 /// The maximum number of values of a tensor per image.
 pub const MAX_TENSOR_VALUES: usize = 1 << 33;
 
+/// The maximum ratio of declared to stored bytes of compressed data: deflate, the strongest of the filters, reaches 1032 on zeros.
+pub const MAX_EXPANSION: u64 = 1100;
+
 /// The product; [`BEYOND`] on overflow, and 1 without factors.
 #[must_use]
 pub fn product(factors: impl IntoIterator<Item = usize>) -> usize {

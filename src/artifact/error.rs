@@ -1,6 +1,6 @@
 //! Why an artifact cannot be read or written.
 
-use super::VERSION;
+use super::format::VERSION;
 use crate::content::Content;
 use crate::diagnostics::suggest::did_you_mean_file;
 use crate::diagnostics::{Code, Diagnostic};
@@ -56,4 +56,9 @@ impl ArtifactError {
         }
         diagnostic.help("`netc build SPEC` writes an artifact")
     }
+}
+
+/// An artifact that is not what its writer wrote.
+pub(super) fn damaged(reason: &str) -> ArtifactError {
+    ArtifactError::Damaged(reason.to_string())
 }

@@ -1,6 +1,8 @@
 //! Writing of artifacts: constants first, to memory or to a file, then the manifest with their checksums.
 
-use super::{AT_ONCE, ArtifactError, BLOCK, HEADER, MAGIC, Manifest, PAGE, VERSION};
+use super::error::ArtifactError;
+use super::format::{AT_ONCE, BLOCK, HEADER, MAGIC, PAGE, VERSION};
+use super::manifest::Manifest;
 use crate::file::PendingFile;
 use std::fs::File;
 use std::io::{BufWriter, Read, Write};

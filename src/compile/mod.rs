@@ -1,17 +1,24 @@
 //! Compilation of a spec to an artifact, one function per stage.
 
+mod expand;
 pub mod int8;
+mod labels;
 pub mod output_guard;
+mod packed;
 mod precision;
 pub mod rebuild;
+mod trained;
 pub mod tuning_cache;
 
 pub use crate::artifact::constants::Values;
+pub use expand::{graph, graph_or_fragment};
+pub use labels::{TRAINED_LABELS, labels};
+pub use packed::{checked, in_memory, packed, preprocessing};
 pub use precision::Precision;
+pub use trained::{all_trained_weights, trained_weights, trained_weights_within};
 
 use crate::artifact::constants::{ConstantError, put_constants};
 use crate::artifact::{Artifact, Manifest, Memory, Sink, Writer};
-use crate::diagnostics::suggest::did_you_mean_file;
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, Result, counted};
 use crate::elaborate::Spec;
 use crate::elaborate::project::shipped;
@@ -19,24 +26,19 @@ use crate::graph::{Graph, ParameterId};
 use crate::kernels::training::loss::Loss;
 use crate::lower::memory_budget::fit_memory_budget;
 use crate::lower::{self, AlgorithmOverrides, Compiled, Options};
-use crate::ops::input::Input;
-use crate::ops::input::preprocessing::Preprocessing;
 use crate::ops::output_kind::OutputKind;
 use crate::passes::optimize;
 use crate::plan::Plan;
-use crate::request::LabelsRequest;
 use crate::runtime::thread_count;
 use crate::weights::bind::report::Report;
 use crate::weights::bind::{self, Bindings};
 use crate::weights::file_of;
 use crate::weights::store::StoreError;
 use int8::{CalibrationSource, Int8Report, Samples, quantized};
+use labels::trained_labels;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-
-/// The file in a run's folder that has the class names that a net was trained for.
-pub const TRAINED_LABELS: &str = "labels.txt";
 
 /// The options of a build.
 #[derive(Clone, Debug, Default)]
@@ -67,27 +69,6 @@ impl BuildOptions {
     }
 }
 
-/// The weights file that training has written for a net, if its spec has a recipe and names no other file for it: next to the
-/// spec, or next to the file that has the recipe.
-pub fn trained_weights(spec: &Spec, net: &str) -> Option<PathBuf> {
-    let (_, file) = spec.project.recipes.get(net).filter(|_| !spec.project.weights.contains_key(net))?;
-    let paths = [spec.root(), *file].map(|file| spec.sources.resolve(file, &format!("{net}.h5")));
-    paths.into_iter().find(|path| path.is_file())
-}
-
-/// The weights files that training has written for a graph's net and the nets that it uses.
-pub fn all_trained_weights(spec: &Spec, graph: &Graph) -> BTreeMap<String, PathBuf> {
-    let nets: BTreeSet<&str> = graph.nodes.iter().flat_map(|node| &node.origin.layers).map(|(net, _)| &**net).collect();
-    nets.into_iter().filter_map(|net| Some((net.to_string(), trained_weights(spec, net)?))).collect()
-}
-
-/// The weights files that a run of a graph's net starts from: those that training has written for the nets that it uses, not for itself.
-pub fn trained_weights_within(spec: &Spec, graph: &Graph) -> BTreeMap<String, PathBuf> {
-    let mut weights = all_trained_weights(spec, graph);
-    weights.remove(&graph.name);
-    weights
-}
-
 /// A compiled net: everything from which its artifact is written.
 #[derive(Debug)]
 pub struct Build {
@@ -107,45 +88,6 @@ pub struct Build {
     source: String,
     /// The weights and label files that it was made from.
     pub files: Vec<PathBuf>,
-}
-
-/// Expands a net and checks everything in the spec that needs no other file.
-///
-/// # Errors
-/// All errors of the spec.
-pub fn graph(spec: &Spec, net: Option<&str>) -> Result<(Graph, Diagnostics)> {
-    expand(spec, net, Spec::graph)
-}
-
-/// As [`graph`], also for a fragment made by a cut, such as `vgg16[-3..]`.
-///
-/// # Errors
-/// As [`graph`].
-pub fn graph_or_fragment(spec: &Spec, net: Option<&str>) -> Result<(Graph, Diagnostics)> {
-    expand(spec, net, Spec::graph_or_fragment)
-}
-
-fn expand(
-    spec: &Spec,
-    net: Option<&str>,
-    graph: impl Fn(&Spec, usize) -> Result<(Graph, Diagnostics)>,
-) -> Result<(Graph, Diagnostics)> {
-    let mut diagnostics = spec.errors.clone();
-    diagnostics.extend(spec.check_recipes());
-    if diagnostics.has_errors() {
-        return Err(diagnostics);
-    }
-    let expanded = spec.choose(net).and_then(|net| graph(spec, net));
-    match expanded {
-        Ok((graph, more)) => {
-            diagnostics.extend(more);
-            Ok((graph, diagnostics))
-        }
-        Err(more) => {
-            diagnostics.extend(more);
-            Err(diagnostics)
-        }
-    }
 }
 
 /// The graph after the passes, and its plan as a build would make it; neither needs weights.
@@ -271,26 +213,6 @@ pub fn build(spec: &Spec, options: &BuildOptions) -> Result<(Build, Diagnostics)
     ))
 }
 
-/// Names the plan's outputs after the net's layers, and verifies the plan as the artifact's reader will.
-///
-/// # Errors
-/// If the net is too large.
-pub fn checked(graph: &Graph, mut compiled: Compiled) -> Result<Compiled> {
-    for (port, name) in compiled.plan.outputs.iter_mut().zip(graph.output_names()) {
-        port.name = name;
-    }
-    match compiled.plan.verify() {
-        Ok(()) => Ok(compiled),
-        Err(error) if error.exceeds_limit => {
-            let what = format!("`{}` is too large to be compiled: {error}", graph.name);
-            Err(Diagnostic::new(Code::TooLarge, what).help("is one of its sizes mistyped?").into())
-        }
-        Err(error) => Err(Diagnostic::new(Code::Unsupported, format!("`{}` cannot be compiled: {error}", graph.name))
-            .note("this is a bug in netc, not an error in the net")
-            .into()),
-    }
-}
-
 fn untrained(graph: &Graph, report: &Report) -> Diagnostic {
     let layers = &report.untrained_layers;
     let shown = layers.len().min(20);
@@ -320,70 +242,6 @@ fn untrained(graph: &Graph, report: &Report) -> Diagnostic {
         diagnostic = diagnostic.help(format!("`--weights {net}=FILE` binds pretrained weights of `{net}`"));
     }
     diagnostic.help("bind weights, train the net with `netc train`, or build it as it is with `--allow-untrained`")
-}
-
-/// The net whose class names are those of a net: the net itself, or the one that it is a cut of, if it ends with the same layer.
-fn classified_as<'a>(spec: &'a Spec, net: &'a Graph) -> &'a str {
-    let last = |graph: &Graph| graph.outputs.first().map(|&id| graph.node(id).name.clone());
-    let is_whole = |name: &&str| graph(spec, Some(name)).is_ok_and(|(whole, _)| last(&whole) == last(net));
-    spec.cut_of.as_deref().filter(is_whole).unwrap_or(&net.name)
-}
-
-/// The class names that a net was trained for, if they fit its output, and their file.
-fn trained_labels(spec: &Spec, graph: &Graph) -> (Option<Vec<String>>, Option<PathBuf>) {
-    let net = classified_as(spec, graph);
-    let path = spec.sources.resolve(spec.root(), &format!("{net}.run/{TRAINED_LABELS}"));
-    let labels = trained_weights(spec, net).and_then(|_| crate::data::samples::labels::read(&path).ok());
-    match labels.filter(|labels| takes_names(graph, labels.len())) {
-        Some(labels) => (Some(labels), Some(path)),
-        None => (None, None),
-    }
-}
-
-/// A net's class names, checked against its output, and their file.
-///
-/// # Errors
-/// If the labels file cannot be read, or the number of names is wrong.
-pub fn labels(spec: &Spec, graph: &Graph) -> Result<(Option<Vec<String>>, Option<PathBuf>)> {
-    let net = classified_as(spec, graph);
-    let (labels, file, span) = match spec.labels(net)? {
-        None => return Ok((None, None)),
-        Some(LabelsRequest::List(labels, span)) => (labels, None, span),
-        Some(LabelsRequest::File(path, span)) => match crate::data::samples::labels::read(&path) {
-            Ok(labels) => (labels, Some(path), span),
-            // Training will write this file.
-            Err(_) if !path.exists() && spec.project.recipes.contains_key(net) => {
-                return Ok((None, None));
-            }
-            Err(error) => {
-                return Err(Diagnostic::new(Code::Labels, error.to_string())
-                    .at(span, "these labels")
-                    .maybe_help(did_you_mean_file(&path).filter(|_| !path.exists()))
-                    .into());
-            }
-        },
-    };
-    let output = graph.outputs.first().map(|&id| graph.node(id));
-    if let (Some(output), false) = (output, takes_names(graph, labels.len())) {
-        let outputs = output.output.channels().known().unwrap_or(0);
-        let (given, outputs) = (counted(labels.len(), "label"), counted(outputs, "output"));
-        let mut diagnostic = Diagnostic::new(Code::Labels, format!("`{}` has {given} for {outputs}", graph.name))
-            .at(span, given)
-            .and(output.origin.span, format!("gives {}", output.output));
-        if output.output.channels().known() == Some(1) {
-            diagnostic =
-                diagnostic.help("one value distinguishes two classes: name both, the one for low values first");
-        }
-        return Err(diagnostic.into());
-    }
-    Ok((Some(labels), file))
-}
-
-/// Whether the first output of a net can have this many class names; any number if its size is open.
-fn takes_names(graph: &Graph, names: usize) -> bool {
-    let Some(&id) = graph.outputs.first() else { return true };
-    let values = graph.node(id).output.channels().known();
-    values.is_none_or(|values| OutputKind::of(graph, id).takes_names(values, names))
 }
 
 impl Build {
@@ -475,33 +333,4 @@ impl Build {
     pub fn values(&self, id: ParameterId) -> std::result::Result<Vec<f32>, StoreError> {
         self.bindings.read(&self.graph, id)
     }
-}
-
-/// Compiles a graph for inference, in memory, with its parameters packed.
-///
-/// # Errors
-/// If a layer has no kernel, or a weights file cannot be read.
-pub fn in_memory(graph: &Graph, values: &Values<'_>) -> Result<Arc<Artifact>> {
-    let fused = optimize(graph.clone());
-    let compiled = checked(graph, lower::lower(&fused, Options::inference(false))?)?;
-    packed(&graph.name, &fused, compiled, values)
-}
-
-/// The artifact in memory of a compiled graph, with its parameters packed.
-///
-/// # Errors
-/// If a weights file cannot be read.
-pub fn packed(net: &str, graph: &Graph, compiled: Compiled, values: &Values<'_>) -> Result<Arc<Artifact>> {
-    let mut memory = Memory::default();
-    put_constants(&compiled, graph, values, &mut memory).map_err(|error| error.diagnostic(Path::new("the memory")))?;
-    Ok(Arc::new(Artifact::in_memory(Manifest::of_plan(net, compiled.plan), memory)))
-}
-
-/// The preprocessing of each input of a net.
-pub fn preprocessing(graph: &Graph) -> Vec<Option<Preprocessing>> {
-    graph
-        .inputs()
-        .into_iter()
-        .map(|id| graph.node(id).operation.as_any().downcast_ref::<Input>().and_then(|input| input.image.clone()))
-        .collect()
 }

@@ -1,7 +1,7 @@
 //! Attributes: text, which may be in a global heap, numbers and booleans.
 
-use super::MAX_TEXT_BYTES;
 use super::error::Hdf5Error;
+use super::limits::MAX_TEXT_BYTES;
 use super::links;
 use super::metadata::Metadata;
 use crate::element::{Element, Kind};

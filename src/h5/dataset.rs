@@ -2,9 +2,10 @@
 
 use super::attribute::{self, Attribute, element, is_bool};
 use super::error::Hdf5Error;
+use super::limits::{MAX_CHUNK_BYTES, MAX_DATASET_BYTES};
 use super::metadata::Metadata;
-use super::{MAX_CHUNK_BYTES, MAX_DATASET_BYTES, MAX_EXPANSION};
 use crate::element::{Element, Kind};
+use crate::size::MAX_EXPANSION;
 use hdf5_reader::chunk_index::{self, ChunkEntry};
 use hdf5_reader::error::{Error, Result};
 use hdf5_reader::io::Cursor;

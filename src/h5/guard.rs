@@ -2,9 +2,10 @@
 
 use super::dataset::Dataset;
 use super::error::Hdf5Error;
+use super::limits::{MAX_DEPTH, MAX_LINKS};
 use super::links::{self, Link};
 use super::metadata::Metadata;
-use super::{MAX_DEPTH, MAX_EXPANSION, MAX_LINKS};
+use crate::size::MAX_EXPANSION;
 use hdf5_reader::messages::HdfMessage;
 use hdf5_reader::object_header::ObjectHeader;
 use std::collections::{BTreeMap, HashMap, VecDeque};

@@ -35,6 +35,7 @@ mod file;
 mod guard;
 #[cfg(feature = "hdf5")]
 mod library;
+mod limits;
 mod links;
 mod metadata;
 mod rust_values;
@@ -45,22 +46,11 @@ mod tests;
 mod values;
 mod writer;
 
+pub use crate::size::MAX_EXPANSION;
 pub use attribute::Attribute;
 pub use backend::{Backend, writer};
 pub use dataset::{Dataset, Stored};
 pub use error::Hdf5Error;
 pub use file::{File, Kind};
+pub use limits::{MAX_CHUNK_BYTES, MAX_DATASET_BYTES, MAX_DEPTH, MAX_LINKS, MAX_TEXT_BYTES};
 pub use writer::{Value, Writer};
-
-/// The maximum number of links in a file.
-pub const MAX_LINKS: usize = 100_000;
-/// The maximum nesting depth of groups.
-pub const MAX_DEPTH: usize = 32;
-/// The maximum ratio of declared to stored bytes of a dataset: gzip reaches 1032 on zeros.
-pub const MAX_EXPANSION: u64 = 1100;
-/// The maximum size of a decompressed chunk.
-pub const MAX_CHUNK_BYTES: u64 = 256 << 20;
-/// The maximum size of a dataset, in the file or as f32 in memory.
-pub const MAX_DATASET_BYTES: u64 = 1 << 40;
-/// The maximum size of text in an attribute: layer names, model configurations.
-pub const MAX_TEXT_BYTES: u64 = 64 << 20;

@@ -1,8 +1,8 @@
 //! Reading values with hdf5-reader or, if they are contiguous, directly from the file.
 
-use super::MAX_CHUNK_BYTES;
 use super::dataset::{Dataset, Stored};
 use super::error::Hdf5Error;
+use super::limits::MAX_CHUNK_BYTES;
 use super::values::{Values, reserve};
 use crate::element::Element;
 use bytemuck::{Pod, Zeroable};

@@ -1,7 +1,7 @@
 //! The inputs of a model: their sizes, and the order of their axes.
 
-use super::Options;
 use super::convert::{Context, Known};
+use super::source::Options;
 use super::tree::{Call, Val};
 use crate::diagnostics::{Code, Diagnostic, Diagnostics};
 use crate::onnx::model::{FLOATS, INTEGERS};

@@ -1,6 +1,6 @@
 //! What follows the nets of a spec: weights, labels and shapes, as items.
 
-use super::Source;
+use super::source::Source;
 use crate::file::folder_of;
 use crate::syntax::print::inline::quoted;
 use std::path::Path;

@@ -10,6 +10,7 @@
 
 mod axes;
 mod convert;
+mod elaborated;
 mod fold;
 mod fuse;
 mod inputs;
@@ -19,6 +20,7 @@ mod layers;
 mod onnx_model;
 mod printing;
 mod remarks;
+mod source;
 mod structure;
 mod tree;
 mod unsupported;
@@ -29,27 +31,20 @@ use crate::diagnostics::{Code, Diagnostic, Diagnostics, Result, Severity, render
 use crate::elaborate::project::shipped;
 use crate::elaborate::{identifier, load_text};
 use crate::graph::Graph as NetGraph;
-use crate::onnx::twins::Twin;
 use crate::source::{Sources, in_shell};
 use crate::syntax::{self, KEYWORDS};
 pub use items::is_imported;
+pub use source::Options;
 
 use axes::WAYS;
+use elaborated::elaborated;
 use layers::Layers;
 use onnx_model::OnnxModel;
 use printing::Printer;
-use std::collections::{BTreeSet, HashMap};
+use source::Source;
+use std::collections::BTreeSet;
 use std::path::Path;
 use tree::{Call, Expr, Net};
-
-/// What to import of a model.
-#[derive(Clone, Debug, Default)]
-pub struct Options {
-    /// Height and width of inputs that leave them open.
-    pub size: Option<[usize; 2]>,
-    /// The node, the value or the layer up to which is imported.
-    pub until: Option<String>,
-}
 
 /// A spec made of a model.
 #[derive(Clone, Debug)]
@@ -63,26 +58,6 @@ pub struct Imported {
     pub nodes: usize,
     /// What those are called.
     pub noun: &'static str,
-}
-
-/// A model as the layers of a spec, whoever made it.
-struct Source {
-    layers: Layers,
-    /// Nets of their own, by name.
-    parts: Vec<(String, Layers)>,
-    /// The sizes of inputs and outputs in the spec, without the batch.
-    inputs: Vec<Vec<usize>>,
-    outputs: Vec<Vec<usize>>,
-    /// The lines of the comment above the net.
-    head: Vec<String>,
-    /// Whether its axes are in the order of the model wherever that matters to weights.
-    explicit_axes: bool,
-    /// Layers that have the parameters of others.
-    twins: HashMap<String, Twin>,
-    labels: Option<Vec<String>>,
-    /// The nodes or layers that it is made of, and what they are called.
-    nodes: usize,
-    noun: &'static str,
 }
 
 /// Makes the spec of a model of ONNX or Keras, to be written to the file `spec`. It was built from the model's weights.
@@ -279,25 +254,6 @@ fn formatted(text: String) -> String {
     let file = sources.add_text("imported.net", text.as_str());
     let (tree, errors) = syntax::parse(&sources, file);
     if errors.has_errors() { text } else { syntax::format(&text, &tree) }
-}
-
-/// The graph of the spec, or what is wrong with it.
-fn elaborated(path: &Path, text: &str, net: &str) -> std::result::Result<NetGraph, String> {
-    let spec = load_text(path, text, &|_| Err(std::io::ErrorKind::NotFound.into()));
-    if spec.errors.has_errors() {
-        return Err(render::text(&spec.errors, &spec.sources, false));
-    }
-    match compile::graph(&spec, Some(net)) {
-        Ok((graph, _)) => Ok(graph),
-        Err(errors) => Err(render::text(&errors, &spec.sources, false)),
-    }
-}
-
-/// Whether a text is a preprocessing of photos, as it is written in a spec.
-fn is_preprocessing(text: &str) -> bool {
-    let spec = format!("net x = Input(1x1x3, image={text})\n");
-    let graph = elaborated(Path::new("x.net"), &spec, "x");
-    !text.contains(['\n', '#']) && graph.is_ok_and(|graph| graph.nodes.len() == 1)
 }
 
 /// Whether the outputs have the sizes that the model gives them.

@@ -2,7 +2,9 @@
 
 use super::axes::Axes;
 use super::convert::{Context, Known};
-use super::{Options, Source, fuse, inputs, is_preprocessing, remarks, unsupported};
+use super::elaborated::is_preprocessing;
+use super::source::{Options, Source};
+use super::{fuse, inputs, remarks, unsupported};
 use crate::diagnostics::{Code, Diagnostic, Result, suggest};
 use crate::onnx::constants::Constants;
 use crate::onnx::{Graph, OnnxError, parameters, patterns, twins};

@@ -1,8 +1,7 @@
 //! Arena layout by liveness: buffers that are never live at the same time share memory. The largest are placed first, each
 //! in the smallest gap that is large enough (the greedy-by-size method of Pisarchyk and Lee, 2020).
 
-use super::buffers::{BufferId, Placement, TensorRef};
-use super::{BufferHome, PendingStep};
+use super::buffers::{BufferHome, BufferId, PendingStep, Placement, TensorRef};
 use crate::plan::kernel_step::CONSTANT_ALIGNMENT;
 use crate::plan::{Operand, Space};
 use std::collections::BTreeMap;

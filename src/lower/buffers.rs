@@ -1,8 +1,7 @@
 //! Assignment of tensors to buffers. Views share a buffer, slices are parts of one, branches write directly into their
 //! concatenation, and a step may overwrite its input if no other node reads that.
 
-use super::{BufferHome, PendingStep};
-use crate::graph::{Graph, Lowered, NodeId};
+use crate::graph::{Graph, Lowered, NodeId, ParameterId};
 use crate::plan::steps::int8::convert::{Conversion, ConvertStep};
 use crate::plan::steps::movement::CopyStep;
 use crate::plan::{Format, Kernel, Space};
@@ -11,6 +10,22 @@ use std::collections::HashMap;
 /// Names a buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct BufferId(pub usize);
+
+/// The memory of a buffer: an input or output of the net, or the arena.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BufferHome {
+    Fixed(Space),
+    Arena,
+}
+
+impl BufferHome {
+    pub fn fixed(self) -> Option<Space> {
+        match self {
+            BufferHome::Fixed(space) => Some(space),
+            BufferHome::Arena => None,
+        }
+    }
+}
 
 /// A buffer of one image.
 #[derive(Clone, Copy, Debug)]
@@ -37,6 +52,28 @@ pub struct TensorRef {
     pub channel_offset: usize,
     /// Values from one row to the next; `None` if there are no gaps, so that it may be split into rows of any length.
     pub row_stride: Option<usize>,
+}
+
+/// A step whose tensors have buffers, but no offsets yet.
+#[derive(Debug)]
+pub struct PendingStep {
+    pub name: String,
+    pub kernel: Kernel,
+    pub inputs: Vec<TensorRef>,
+    pub output: TensorRef,
+    pub in_place: bool,
+    pub layers: Vec<String>,
+    pub parameters: Vec<ParameterId>,
+    /// Parameters that it changes.
+    pub changed: Vec<ParameterId>,
+    /// Its parameters as an earlier step packs them.
+    pub packed: Option<TensorRef>,
+}
+
+impl PendingStep {
+    pub fn buffers(&self) -> impl Iterator<Item = BufferId> + '_ {
+        self.inputs.iter().chain(std::iter::once(&self.output)).chain(&self.packed).map(|value| value.buffer)
+    }
 }
 
 /// The part of a concatenation that a node writes.

@@ -2,9 +2,8 @@
 //! for the cache, and their weights are small enough that each band reads them from the nearest caches. Networks of depthwise
 //! convolutions begin with such layers.
 
-use super::buffers::{Placement, TensorRef};
+use super::buffers::{BufferHome, PendingStep, Placement, TensorRef};
 use super::cost_model::{self, ConvolutionCosts};
-use super::{BufferHome, PendingStep};
 use crate::kernels::conv::Algorithm;
 use crate::kernels::conv::im2col::Im2col;
 use crate::kernels::target;

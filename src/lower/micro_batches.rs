@@ -2,9 +2,8 @@
 //! favours few images; weights should be read once for many. Early layers have large activations and few weights, late ones
 //! the reverse, so a plan may have several stages with growing micro-batches.
 
-use super::PendingStep;
 use super::arena_layout::{Changes, lives};
-use super::buffers::Placement;
+use super::buffers::{PendingStep, Placement};
 use super::cost_model::{self, ConvolutionCosts};
 use crate::kernels::target;
 use crate::plan::Kernel;

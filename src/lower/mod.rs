@@ -19,7 +19,7 @@ use crate::plan::kernel_step::CONSTANT_ALIGNMENT;
 use crate::plan::steps::dense::Storage;
 use crate::plan::{Constant, Format, Kernel, Operand, Plan, Port, Source, Space, Stage, Step};
 pub use algorithm_overrides::AlgorithmOverrides;
-use buffers::{BufferId, Placement, TensorRef};
+use buffers::{PendingStep, Placement, TensorRef};
 use cost_model::ConvolutionCosts;
 pub use explain::explain;
 use std::collections::HashMap;
@@ -110,22 +110,6 @@ pub struct ConstantPacking {
 pub struct Compiled {
     pub plan: Plan,
     pub packings: Vec<ConstantPacking>,
-}
-
-/// A step whose tensors have buffers, but no offsets yet.
-#[derive(Debug)]
-struct PendingStep {
-    name: String,
-    kernel: Kernel,
-    inputs: Vec<TensorRef>,
-    output: TensorRef,
-    in_place: bool,
-    layers: Vec<String>,
-    parameters: Vec<ParameterId>,
-    /// Parameters that it changes.
-    changed: Vec<ParameterId>,
-    /// Its parameters as an earlier step packs them.
-    packed: Option<TensorRef>,
 }
 
 /// Lowers a graph.
@@ -411,26 +395,4 @@ fn add_constants(
 /// Whether a kernel works on rows of features, so that its weights are read once for the entire batch.
 fn is_row_like(kernel: &Kernel) -> bool {
     matches!(kernel, Kernel::Dense(_)) || kernel.sizes().are_rows()
-}
-
-/// The memory of a buffer: an input or output of the net, or the arena.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum BufferHome {
-    Fixed(Space),
-    Arena,
-}
-
-impl BufferHome {
-    fn fixed(self) -> Option<Space> {
-        match self {
-            BufferHome::Fixed(space) => Some(space),
-            BufferHome::Arena => None,
-        }
-    }
-}
-
-impl PendingStep {
-    fn buffers(&self) -> impl Iterator<Item = BufferId> + '_ {
-        self.inputs.iter().chain(std::iter::once(&self.output)).chain(&self.packed).map(|value| value.buffer)
-    }
 }

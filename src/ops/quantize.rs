@@ -1,6 +1,6 @@
 //! Conversion between f32 and bytes, which a pass of int8 builds inserts; no spec can write it.
 
-use crate::graph::signature::definition::Definition as LayerDefinition;
+use crate::graph::Definition as LayerDefinition;
 use crate::graph::{Category, Int8Lowering, Lowered, Lowering, Operation, ShapeError};
 use crate::plan::kernel::Kernel;
 use crate::plan::steps::int8::convert::{Conversion, ConvertStep};

@@ -1,6 +1,6 @@
 //! Common subgraph elimination.
 
-use super::{Pass, remove_dead_nodes, replace_uses};
+use super::pass::{Pass, remove_dead_nodes, replace_uses};
 use crate::graph::{Graph, NodeId, ParameterId};
 use std::collections::HashMap;
 

@@ -1,6 +1,6 @@
 //! Dead code elimination.
 
-use super::{Pass, remove_dead_nodes};
+use super::pass::{Pass, remove_dead_nodes};
 
 pub const PASS: Pass = Pass {
     name: "dead_code",

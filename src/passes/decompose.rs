@@ -1,6 +1,6 @@
 //! Decomposition of layers that are defined as several others.
 
-use super::Pass;
+use super::pass::Pass;
 use crate::graph::type_inference::infer;
 use crate::graph::{Epilogue, Graph, Node, NodeId};
 use crate::tensor::TensorType;

@@ -1,6 +1,6 @@
 //! Constant folding of batch normalisation into the layer before it.
 
-use super::{Pass, UseCounts, fuse_into, remove_dead_nodes};
+use super::pass::{Pass, UseCounts, fuse_into, remove_dead_nodes};
 use crate::graph::{Derivation, Graph, Node, NodeId, Parameter, ParameterId, ParameterKind};
 use std::sync::Arc;
 

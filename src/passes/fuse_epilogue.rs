@@ -1,6 +1,6 @@
 //! Fusion of activations, pools and softmax into the epilogue of the layer before them, so that each result is written once.
 
-use super::{Pass, UseCounts, fuse_into, remove_dead_nodes};
+use super::pass::{Pass, UseCounts, fuse_into, remove_dead_nodes};
 use crate::graph::{Epilogue, FusionRole, Graph, Node};
 use crate::kernels::elementwise::activation::Activation;
 

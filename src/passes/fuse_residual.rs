@@ -1,6 +1,6 @@
 //! Fusion of residual additions into the convolution before them.
 
-use super::{Pass, UseCounts, fuse_into, remove_dead_nodes};
+use super::pass::{Pass, UseCounts, fuse_into, remove_dead_nodes};
 use crate::graph::{FusionRole, Graph, NodeId};
 
 pub const PASS: Pass = Pass {

@@ -1,6 +1,6 @@
 //! Removal of layers that do nothing at inference.
 
-use super::{Pass, remove_dead_nodes, replace_uses};
+use super::pass::{Pass, remove_dead_nodes, replace_uses};
 use crate::graph::Graph;
 
 pub const PASS: Pass = Pass {

@@ -9,7 +9,7 @@ mod samples;
 pub use report::Int8Report;
 pub use samples::{CalibrationPhotos, CalibrationSource, MAX_SAMPLES, Samples};
 
-use super::{checked, packed};
+use super::packed::{checked, packed};
 use crate::artifact::constants::Values;
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, Result};
 use crate::graph::{Graph, NodeId, Precision};

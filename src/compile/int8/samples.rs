@@ -1,6 +1,6 @@
 //! Calibration samples.
 
-use crate::compile::preprocessing;
+use crate::compile::packed::preprocessing;
 use crate::data::photos::photo;
 use crate::data::samples::photo_paths::{self, InputKind, Skipped, Walk};
 use crate::diagnostics::suggest::did_you_mean_file;

@@ -5,9 +5,6 @@ use std::io;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
 
-/// The maximum ratio of uncompressed to stored size: deflate, the strongest of the filters, reaches 1032.
-pub(crate) const MAX_RATIO: u64 = 1100;
-
 /// The size as f32 up to which an array may be compressed arbitrarily well.
 const FREE_BYTES: u64 = 256 << 20;
 /// The maximum ratio for larger arrays: real data does not compress better.

@@ -1,8 +1,9 @@
 //! NumPy's `.npz`: a zip archive of `.npy` files, stored (`savez`) or deflated (`savez_compressed`).
 
-use super::array_error::{ArrayErrorKind, ArrayInfo, MAX_RATIO, check_density, choose, within};
+use super::array_error::{ArrayErrorKind, ArrayInfo, check_density, choose, within};
 use super::npy;
 use super::npy::Header;
+use crate::size::MAX_EXPANSION;
 use ndarray::{ArrayD, ArrayViewD};
 use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 use zip::result::ZipError;
@@ -44,7 +45,7 @@ impl<R: Read + Seek> Npz<R> {
         let name = choose(name, self.names())?;
         let mut entry = self.archive.by_name(&format!("{name}.npy")).map_err(zip_error)?;
         let (declared, stored) = (entry.size(), entry.compressed_size().min(self.length));
-        if declared > stored.saturating_mul(MAX_RATIO) {
+        if declared > stored.saturating_mul(MAX_EXPANSION) {
             return within(&name, Err(ArrayErrorKind::Bomb { declared, stored }));
         }
         let result = Header::read(&mut entry).and_then(|header| {

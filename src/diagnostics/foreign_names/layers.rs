@@ -1,6 +1,6 @@
 //! Layers of other libraries.
 
-use super::same_name;
+use super::lookup::same_name;
 
 /// What replaces the name of a layer of another library.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -2,10 +2,13 @@
 //! Names that differ by case or by a letter are found by [`super::suggest`].
 
 mod layers;
+mod lookup;
 
 use super::suggest;
 
 pub use layers::{layer, layer_fix};
+
+use lookup::{look_up, look_up_near, same_name};
 
 /// Arguments: the layer (`None` for any), the names in other libraries, and the name here.
 const ARGUMENTS: &[(Option<&str>, &[&str], &str)] = &[
@@ -296,10 +299,6 @@ const VALUES: &[(&[&str], &str)] = &[
     (&["ColorJitter"], "colour"),
 ];
 
-fn look_up<T: Copy>(table: &[(&[&str], T)], word: &str) -> Option<T> {
-    same_name(table, word, |(words, _)| words).map(|(_, entry)| *entry)
-}
-
 /// How something is written here that other libraries do by a call or an argument.
 pub fn concept(word: &str) -> Option<&'static str> {
     look_up(CONCEPTS, word)
@@ -308,21 +307,6 @@ pub fn concept(word: &str) -> Option<&'static str> {
 /// The command that does what this one does in other tools.
 pub fn command(word: &str) -> Option<&'static str> {
     look_up(COMMANDS, word)
-}
-
-/// The entry of a table with this word, else with one that differs from it by case and punctuation.
-fn same_name<'t, T>(table: &'t [T], word: &str, words: impl Fn(&T) -> &[&str]) -> Option<&'t T> {
-    let folded = suggest::fold(word);
-    let exact = table.iter().find(|entry| words(entry).contains(&word));
-    exact.or_else(|| table.iter().find(|entry| words(entry).iter().any(|word| suggest::fold(word) == folded)))
-}
-
-/// As [`look_up`], also if the word is mistyped.
-fn look_up_near<T: Copy>(table: &[(&[&str], T)], word: &str) -> Option<T> {
-    look_up(table, word).or_else(|| {
-        let words = table.iter().flat_map(|(words, _)| words.iter().copied());
-        look_up(table, suggest::nearest(word, words)?)
-    })
 }
 
 /// The likely meaning of an unknown name.

@@ -15,6 +15,8 @@ mod ports;
 mod sequence;
 mod shape;
 
+pub use ports::Options;
+
 use self::context::{Context, Exported};
 use crate::compile::Build;
 use crate::diagnostics::{Code, Diagnostic, Diagnostics};
@@ -53,15 +55,6 @@ use std::path::Path;
 pub const OPSET: i64 = 20;
 /// The version of the format that belongs to it.
 const IR_VERSION: u64 = 9;
-
-/// How a model takes and gives values.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Options {
-    /// Images go in and out as (batch, height, width, channels).
-    pub channels_last: bool,
-    /// Photos go in as pixels from 0 to 255; nodes of the model do the arithmetic of their preprocessing.
-    pub preprocess: bool,
-}
 
 /// A layer's function: none if the layer is of another type.
 type Express = fn(&mut Context<'_>, &Node, NodeId) -> Option<Exported>;

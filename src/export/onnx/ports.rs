@@ -1,6 +1,5 @@
 //! What goes in and out: inputs with their preprocessing, outputs, and what the model says of itself.
 
-use super::Options;
 use super::context::{Context, Exported, Value, channels_first, in_order};
 use crate::compile::Build;
 use crate::graph::Node;
@@ -9,6 +8,15 @@ use crate::onnx::model::{IMAGE, Value as Attribute};
 use crate::onnx::{Dim, ValueInfo};
 use crate::ops::input::Input;
 use crate::ops::input::preprocessing::{ChannelOrder, Preprocessing};
+
+/// How a model takes and gives values.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// Images go in and out as (batch, height, width, channels).
+    pub channels_last: bool,
+    /// Photos go in as pixels from 0 to 255; nodes of the model do the arithmetic of their preprocessing.
+    pub preprocess: bool,
+}
 
 /// The batch, whose size is open.
 const BATCH: &str = "N";

@@ -5,7 +5,8 @@ mod convert;
 mod walk;
 
 use super::items::{ORIGIN, file_name, plain};
-use super::{Options, Source, fuse, unsupported};
+use super::source::{Options, Source};
+use super::{fuse, unsupported};
 use crate::diagnostics::{Code, Diagnostic, Result, suggest};
 use crate::elaborate::project::shipped;
 use crate::import::tree::{Call, Val};

@@ -3,11 +3,11 @@
 //! The bundled library is compiled by build.rs; it neither starts threads nor allocates, and its core is selected here by
 //! CPU features. A system library selects its core itself, and is set to a single thread.
 
-use super::Block;
+use super::block::Block;
 
 #[cfg(openblas)]
 mod library {
-    use super::Block;
+    use crate::kernels::gemm::block::Block;
     use crate::kernels::simd::isa::Isa;
     use std::sync::OnceLock;
 
@@ -133,7 +133,7 @@ mod library {
 
 #[cfg(all(feature = "system", not(openblas)))]
 mod library {
-    use super::Block;
+    use crate::kernels::gemm::block::Block;
     use std::ffi::{CStr, c_char, c_int};
     use std::sync::Once;
 
@@ -205,7 +205,7 @@ mod library {
 
 #[cfg(not(any(openblas, feature = "system")))]
 mod library {
-    use super::Block;
+    use crate::kernels::gemm::block::Block;
 
     pub fn is_available() -> bool {
         false

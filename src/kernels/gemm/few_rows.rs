@@ -1,7 +1,7 @@
 //! GEMM with few rows (small M): packing B would take as long as the product, so B is read unpacked, a few of its rows at a
 //! time over all columns, as a sequence of rank-k updates.
 
-use super::Block;
+use super::block::Block;
 use super::micro_kernel::block_ranges;
 use crate::kernels::simd::isa::Isa;
 use crate::kernels::simd::tile::PANEL;

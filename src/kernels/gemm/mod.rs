@@ -5,6 +5,7 @@
 
 pub mod bf16;
 pub mod blas;
+mod block;
 mod few_rows;
 mod lhs_rows;
 pub(crate) mod micro_kernel;
@@ -22,6 +23,7 @@ use super::epilogue::Output;
 use super::parallel::thread_pool::ThreadPool;
 use super::simd::isa::Isa;
 use super::tensor_view::ViewMut;
+use block::Block;
 pub use few_rows::supports as reads_unpacked;
 use packing_buffer::Buffer;
 use serde::{Deserialize, Serialize};
@@ -106,23 +108,6 @@ pub fn reserve_on(threads: &ThreadPool) -> bool {
         }
     });
     reserve() && all.into_inner()
-}
-
-/// One block of a product, in BLAS' terms: addresses, and leading dimensions in floats.
-struct Block {
-    rows: usize,
-    columns: usize,
-    depth: usize,
-    alpha: f32,
-    beta: f32,
-    a: *const f32,
-    lda: usize,
-    transpose_a: bool,
-    b: *const f32,
-    ldb: usize,
-    transpose_b: bool,
-    c: *mut f32,
-    ldc: usize,
 }
 
 /// A product's sizes (M, N, K), factors and backend: op(A) is `(rows, depth)`, op(B) `(depth, columns)`, C `(rows, columns)`.

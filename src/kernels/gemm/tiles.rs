@@ -1,9 +1,11 @@
 //! The tiles backend: GEMM by the shared micro-kernels. A block of B is packed into panels; A is read in place, or
 //! transposed into a buffer. The bits are the same on every machine with fused multiply-adds.
 
+use super::block::Block;
+use super::few_rows;
 use super::micro_kernel::{LhsRows, PackedProduct, block_ranges};
 use super::transpose::transpose;
-use super::{Block, few_rows};
+
 use crate::kernels::simd::isa::Isa;
 use crate::kernels::simd::multiversion::multiversion;
 use crate::kernels::simd::tile::PANEL;

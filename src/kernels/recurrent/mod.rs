@@ -1,45 +1,18 @@
 //! Recurrent layers: LSTM and GRU as NeuPy defines them, and their gradients.
 
+mod recurrence;
 pub mod recurrent_gradient;
 mod time_loop;
 
-use serde::{Deserialize, Serialize};
+pub use recurrence::Recurrence;
 
 use super::elementwise::activation::Activation;
 use super::gemm::small::{StridedRows, add_products};
-use super::parallel::image_batches::span;
 use super::parallel::thread_pool::ThreadPool;
 use super::simd::isa::Isa;
 use super::simd::multiversion::multiversion;
 use super::tensor_view::{View, ViewMut};
 use time_loop::Cell;
-
-/// The shape of a recurrent layer and its output.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Recurrence {
-    pub n: usize,
-    pub steps: usize,
-    pub features: usize,
-    pub units: usize,
-    /// Whether only the last hidden state is returned, `(n, units)`; else all of them, `(n, steps, units)`.
-    pub only_final: bool,
-    /// Whether time runs from the last step to the first. Hidden states are stored at the index of their step; the final
-    /// one is that of the first step.
-    pub backwards: bool,
-}
-
-impl Recurrence {
-    /// Floats from the first to the last of a sample's output.
-    fn span(&self, ld: usize) -> usize {
-        if self.only_final { self.units } else { span(self.steps, ld, self.units) }
-    }
-
-    /// The time steps in the order of computation.
-    pub(super) fn time_steps(&self) -> impl DoubleEndedIterator<Item = usize> + use<> {
-        let Recurrence { steps, backwards, .. } = *self;
-        (0..steps).map(move |i| if backwards { steps - 1 - i } else { i })
-    }
-}
 
 /// Parameters of a long short-term memory. The gates are in NeuPy's order: input, forget, cell, output.
 #[derive(Clone, Copy, Debug)]

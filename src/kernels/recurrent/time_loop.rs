@@ -3,7 +3,7 @@
 //! The products of the input do not depend on the state: they are computed for a block of time steps, by all threads. Then groups of
 //! samples go through the block, step by step.
 
-use super::Recurrence;
+use super::recurrence::Recurrence;
 use crate::kernels::gemm::small::{StridedRows, add_products};
 use crate::kernels::parallel::disjoint::{Partition, Scratch, share, share_two};
 use crate::kernels::parallel::image_batches::image_partition;

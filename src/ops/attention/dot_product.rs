@@ -1,6 +1,6 @@
 //! [`DotProductAttention`]: the products of an attention between its projections.
 
-use crate::graph::signature::definition::Definition;
+use crate::graph::Definition;
 use crate::graph::training::{Backward, Forward};
 use crate::graph::{Arity, AxisRule, Lowered, Lowering, NodeId, Operation, ShapeError};
 use crate::kernels::attention::Attention as Size;

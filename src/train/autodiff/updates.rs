@@ -1,16 +1,12 @@
 //! The end of the backward pass: gradients are accumulated, and parameters updated.
 
-use super::{Settings, Trainer};
+use super::settings::Settings;
+use super::trainer::{AVERAGE, OPTIMIZER, Trainer};
 use crate::graph::scope::is_in;
 use crate::graph::training::unbatched;
 use crate::graph::{Initializer, Lowered, NodeId, Parameter, ParameterId};
 use crate::plan::Kernel;
 use crate::plan::steps::training::update::{AccumulateStep, UpdateStep};
-
-/// The layer name of the optimizer's slots in the state.
-pub const OPTIMIZER: &str = "optimizer";
-/// The role of the moving average of a parameter, whose layer is [`OPTIMIZER`] and the parameter's path.
-pub const AVERAGE: &str = "average";
 
 impl Trainer<'_> {
     /// Adds a tensor of the optimizer that belongs to a parameter.

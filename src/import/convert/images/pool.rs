@@ -4,7 +4,8 @@ use crate::import::convert::context::{Context, Converted};
 use crate::import::convert::images::border::{Border, zero_pad};
 use crate::import::convert::images::window::Window;
 use crate::import::convert::known::Known;
-use crate::import::convert::{merge, reduce};
+use crate::import::convert::merge;
+use crate::import::convert::reduce;
 use crate::import::tree::{Call, Val, pair};
 use crate::onnx::Node;
 

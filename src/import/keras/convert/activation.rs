@@ -1,6 +1,6 @@
 //! Functions: as layers, as arguments of layers, and as operations.
 
-use super::{Argument, Context, Converted, Given, Known, number};
+use super::context::{Argument, Context, Converted, Given, Known, number};
 use crate::import::keras::config::Layer;
 use crate::import::tree::{Call, Val};
 use serde_json::Value;

@@ -1,6 +1,6 @@
 //! Attention.
 
-use super::{Argument, Context, Converted, Given, int, number};
+use super::context::{Argument, Context, Converted, Given, int, number};
 use crate::import::keras::config::Layer;
 use crate::import::tree::Val;
 

@@ -1,8 +1,8 @@
 //! Convolutions, over images and along sequences.
 
 use super::activation::behind;
+use super::context::{Context, Converted, Given, Known, int};
 use super::dense::has_bias;
-use super::{Context, Converted, Given, Known, int};
 use crate::import::keras::config::Layer;
 use crate::import::tree::{Call, Val, pair};
 

@@ -1,7 +1,7 @@
 //! Dense layers.
 
 use super::activation::behind;
-use super::{Context, Converted, Given, int};
+use super::context::{Context, Converted, Given, int};
 use crate::import::keras::config::Layer;
 use crate::import::tree::Val;
 

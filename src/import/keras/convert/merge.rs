@@ -1,7 +1,7 @@
 //! Layers that join values, and arithmetic with numbers.
 
 use super::activation::{affine, alone};
-use super::{Argument, Context, Converted, Given, Known};
+use super::context::{Argument, Context, Converted, Given, Known};
 use crate::import::keras::config::Layer;
 use crate::import::tree::{Call, Val};
 use serde_json::Value;

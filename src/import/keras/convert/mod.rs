@@ -19,7 +19,7 @@ mod training;
 use super::config::Layer;
 use crate::import::unsupported::Unsupported;
 use crate::weights::keras_model::ONLY_IN_TRAINING;
-use context::{Converted, int, number};
+use context::{Converted, int};
 
 pub(super) use context::{Argument, Context, Given, Known, Part};
 
@@ -89,7 +89,7 @@ static LAYERS: &[Class] = classes! {
     "LSTM" => |cx, layer, given| recurrent::recurrent(cx, layer, given, "LSTM"),
     "GRU" => |cx, layer, given| recurrent::recurrent(cx, layer, given, "GRU"),
     "Bidirectional" => recurrent::bidirectional,
-    "TimeDistributed" => recurrent::time_distributed,
+    "TimeDistributed" => time_distributed,
     "MultiHeadAttention" => attention::multi_head,
     "Rescaling" => preprocessing::rescaling,
     "Normalization" => preprocessing::normalization,
@@ -211,6 +211,34 @@ fn images(cx: &mut Context, class: &str, given: &mut Given) -> Result<(), String
         }
     }
     Ok(())
+}
+
+/// Layers that treat each step, or each pixel, by itself.
+const STEPWISE: [&str; 12] = [
+    "Dense",
+    "Activation",
+    "ReLU",
+    "LeakyReLU",
+    "ELU",
+    "Softmax",
+    "Dropout",
+    "BatchNormalization",
+    "LayerNormalization",
+    "Rescaling",
+    "Identity",
+    "GaussianNoise",
+];
+
+/// `TimeDistributed` of a layer that treats each step by itself.
+fn time_distributed<'v>(cx: &mut Context<'v>, layer: &Layer<'v>, given: &Given<'v>) -> Converted {
+    let inner = layer.inner("layer", layer.name).ok_or("its layer is a model")?;
+    let class = LAYERS.iter().find(|class| class.name == inner.class && STEPWISE.contains(&class.name));
+    let class = class.ok_or_else(|| format!("of the layer `{}`", inner.class))?;
+    let x: Known = given.one()?;
+    if x.sizes.len() != 2 {
+        return Err(format!("over {:?}: sequences are taken", x.sizes));
+    }
+    (class.convert)(cx, &inner, &Given { operands: vec![Argument::Value(x)], ..Given::default() })
 }
 
 /// Why a class is not in the tables.

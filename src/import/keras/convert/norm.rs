@@ -1,6 +1,6 @@
 //! Normalisations, and the learnt scale of ConvNeXt.
 
-use super::{Context, Converted, Given, int, number};
+use super::context::{Context, Converted, Given, int, number};
 use crate::import::keras::config::Layer;
 use crate::import::tree::Val;
 

@@ -1,7 +1,7 @@
 //! Pools, and reductions of an image or a sequence.
 
+use super::context::{Context, Converted, Given, Known};
 use super::convolution::{sizes, steps};
-use super::{Context, Converted, Given, Known};
 use crate::import::keras::config::Layer;
 use crate::import::tree::{Call, Val};
 

@@ -1,8 +1,8 @@
 //! What Keras does to photos and tables inside of a model.
 
 use super::activation::affine;
+use super::context::{Context, Converted, Given, Known, number};
 use super::shape::resize;
-use super::{Context, Converted, Given, Known, number};
 use crate::import::keras::config::Layer;
 use crate::import::tree::{Call, Val};
 

@@ -1,7 +1,7 @@
 //! Layers over sequences: embeddings, recurrent layers and the layers that wrap others.
 
+use super::context::{Context, Converted, Given, int};
 use super::dense::has_bias;
-use super::{Argument, Context, Converted, Given, Known, LAYERS, int};
 use crate::import::keras::config::Layer;
 use crate::import::tree::{Call, Val};
 
@@ -86,32 +86,4 @@ pub(super) fn bidirectional<'v>(cx: &mut Context<'v>, layer: &Layer<'v>, given: 
     let a = one_way(cx, &forward, given, function, &format!("{name}/forward"), false)?;
     let b = one_way(cx, backward.as_ref().unwrap_or(&forward), given, function, &format!("{name}/backward"), true)?;
     cx.add(Call::layer(join), &[&a, &b])
-}
-
-/// Layers that treat each step, or each pixel, by itself.
-const STEPWISE: [&str; 12] = [
-    "Dense",
-    "Activation",
-    "ReLU",
-    "LeakyReLU",
-    "ELU",
-    "Softmax",
-    "Dropout",
-    "BatchNormalization",
-    "LayerNormalization",
-    "Rescaling",
-    "Identity",
-    "GaussianNoise",
-];
-
-/// `TimeDistributed` of a layer that treats each step by itself.
-pub(super) fn time_distributed<'v>(cx: &mut Context<'v>, layer: &Layer<'v>, given: &Given<'v>) -> Converted {
-    let inner = layer.inner("layer", layer.name).ok_or("its layer is a model")?;
-    let class = LAYERS.iter().find(|class| class.name == inner.class && STEPWISE.contains(&class.name));
-    let class = class.ok_or_else(|| format!("of the layer `{}`", inner.class))?;
-    let x: Known = given.one()?;
-    if x.sizes.len() != 2 {
-        return Err(format!("over {:?}: sequences are taken", x.sizes));
-    }
-    (class.convert)(cx, &inner, &Given { operands: vec![Argument::Value(x)], ..Given::default() })
 }

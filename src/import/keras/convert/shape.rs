@@ -1,6 +1,6 @@
 //! Layers that arrange values: flattening, axes, borders, sizes.
 
-use super::{Argument, Context, Converted, Given, Known, int};
+use super::context::{Argument, Context, Converted, Given, Known, int};
 use crate::import::keras::config::Layer;
 use crate::import::tree::{Call, Val, pair};
 use crate::size::product;

@@ -1,6 +1,6 @@
 //! Layers that act only in training.
 
-use super::{Context, Converted, Given, Known, number};
+use super::context::{Context, Converted, Given, Known, number};
 use crate::import::keras::config::Layer;
 use crate::import::tree::Call;
 

@@ -1,8 +1,8 @@
 //! AVX2 without byte products: bytes are widened to 16 bits, whose products `vpmaddwd` adds in pairs. (`vpmaddubsw` would
 //! saturate.) The two sums of a lane are added at the end.
 
+use super::interface::{GROUP, Lanes, LanesOp, array_of};
 use super::ymm::{float_lanes, quads};
-use super::{GROUP, Lanes, LanesOp, array_of};
 use std::arch::x86_64::*;
 
 /// Runs the kernel compiled for AVX2.

@@ -1,6 +1,6 @@
 //! AVX-512 with VNNI: `vpdpbusd` adds the four products of each of sixteen lanes at once.
 
-use super::{GROUP, LANES, Lanes, LanesOp, array_of};
+use super::interface::{GROUP, LANES, Lanes, LanesOp, array_of};
 use std::arch::x86_64::*;
 
 /// Four vectors rounded to bytes within the bounds: in each quarter of the register, four of every vector.

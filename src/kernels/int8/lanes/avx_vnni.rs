@@ -1,7 +1,7 @@
 //! AVX-VNNI: `vpdpbusd` adds the four products of each of eight lanes at once.
 
+use super::interface::{GROUP, Lanes, LanesOp, array_of};
 use super::ymm::{float_lanes, quads};
-use super::{GROUP, Lanes, LanesOp, array_of};
 use std::arch::x86_64::*;
 
 /// Runs the kernel compiled for AVX-VNNI.

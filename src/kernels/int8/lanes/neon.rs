@@ -1,6 +1,6 @@
 //! NEON: bytes are widened to 16 bits, whose products are added in pairs of 32 bits.
 
-use super::{GROUP, LANES, Lanes, array_of};
+use super::interface::{GROUP, LANES, Lanes, array_of};
 use std::arch::aarch64::*;
 
 pub struct Neon;

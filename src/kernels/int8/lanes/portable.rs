@@ -1,6 +1,6 @@
 //! Lanes as arrays.
 
-use super::{GROUP, LANES, Lanes, STEP};
+use super::interface::{GROUP, LANES, Lanes, STEP};
 
 pub struct Portable;
 

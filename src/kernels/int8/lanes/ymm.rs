@@ -1,6 +1,6 @@
 //! What the instruction sets with registers of eight lanes share.
 
-use super::{GROUP, array_of};
+use super::interface::{GROUP, array_of};
 use std::arch::x86_64::*;
 
 /// Sixteen f32.

@@ -3,7 +3,9 @@
 //! Along the rows, `vpmaddwd` multiplies and adds two pixels at a time. It takes factors of 16 bits, so a weight is split into
 //! two halves of 11 bits, with a sum of products for each; both sums wrap, and so does the total, whose true value fits.
 
-use super::{Filter, HALF, PRECISION, Passes, portable};
+use super::filter::{Filter, PRECISION};
+use super::passes::{HALF, Passes};
+use super::portable;
 use std::arch::x86_64::*;
 
 /// Source pixels whose weights are together in a group.

@@ -4,73 +4,15 @@
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
+mod filter;
+mod passes;
 mod portable;
 
+pub use filter::{Filter, PRECISION};
+
 use crate::kernels::simd::isa::Isa;
-
-/// The fraction bits of a weight: 32, less 8 for the pixel and 2 of headroom for the sum (as in Pillow).
-pub const PRECISION: u32 = 32 - 8 - 2;
-/// Half a level, which rounds a sum.
-const HALF: i32 = 1 << (PRECISION - 1);
-/// Rows of the photo that are resampled along their length before the columns are summed: they stay in the L1 cache.
-const BLOCK: usize = 8;
-/// Values of a row that are summed along the columns at once.
-const LANES: usize = 32;
-
-/// The source pixels of a pixel of the result, and the index of their weights.
-struct Window {
-    start: usize,
-    count: usize,
-    weights: usize,
-}
-
-impl Window {
-    fn end(&self) -> usize {
-        self.start + self.count
-    }
-}
-
-/// For each pixel of the result along a dimension, the source pixels that it is the weighted mean of.
-#[derive(Default)]
-pub struct Filter {
-    windows: Vec<Window>,
-    weights: Vec<i32>,
-}
-
-impl Filter {
-    /// Appends a pixel of the result: the sum of the source pixels from `start`, with these weights (in units of
-    /// 2^-[`PRECISION`]: with a sum of about one, and less than two without their signs). Windows start and end in ascending order.
-    pub fn push(&mut self, start: usize, weights: impl IntoIterator<Item = i32>) {
-        let first = self.weights.len();
-        self.weights.extend(weights);
-        self.windows.push(Window { start, count: self.weights.len() - first, weights: first });
-    }
-
-    fn of_window(&self, window: &Window) -> &[i32] {
-        &self.weights[window.weights..window.weights + window.count]
-    }
-
-    fn end(&self) -> usize {
-        self.windows.iter().map(Window::end).max().unwrap_or(0)
-    }
-
-    /// The maximum number of windows that contain both the last row of a block and the first of the next one.
-    fn max_unfinished(&self, first: usize) -> usize {
-        let (mut done, mut most) = (0, 0);
-        for (started, window) in self.windows.iter().enumerate() {
-            // The last boundary of blocks within this window.
-            let boundary = first + window.end().saturating_sub(first + 1) / BLOCK * BLOCK;
-            if boundary > window.start {
-                while self.windows[done].end() <= boundary {
-                    done += 1;
-                }
-                let more = self.windows[started..].iter().take_while(|window| window.start < boundary).count();
-                most = most.max(started + more - done);
-            }
-        }
-        most
-    }
-}
+use filter::BLOCK;
+use passes::{LANES, Passes};
 
 /// Resamples `pixels`, (height, width, channels) in row-major order, to (rows, columns, channels), on the best instruction set.
 ///
@@ -107,16 +49,6 @@ impl Shape {
         let row = columns.windows.len() * channels;
         Self { row, stride: (row + 1).next_multiple_of(LANES) }
     }
-}
-
-/// The two passes on an instruction set.
-trait Passes {
-    /// Resamples the rows from `first` along their length into `block`, one for each `stride` values
-    /// of it. Values beyond a row's length are arbitrary.
-    fn along_rows(&mut self, first: usize, stride: usize, block: &mut [u8]);
-
-    /// As [`portable::along_columns`].
-    fn along_columns(&self, weights: &[i32], rows: &[u8], sums: &mut [i32], begins: bool, out: Option<&mut [u8]>);
 }
 
 fn run(passes: &mut impl Passes, Shape { row, stride }: Shape, rows: &Filter) -> Vec<u8> {

@@ -1,6 +1,7 @@
 //! The passes in plain code.
 
-use super::{Filter, HALF, LANES, PRECISION, Passes};
+use super::filter::{Filter, PRECISION};
+use super::passes::{HALF, LANES, Passes};
 
 /// The photo, and the filter along its rows.
 pub struct Portable<'a> {

@@ -5,7 +5,6 @@
 //! in all than the compiler emits. A thread that has the core to itself is equally fast with either.
 
 use crate::kernels::simd::tile::{KSlice, PANEL, Prefetch, UNROLL};
-use std::arch::asm;
 use std::arch::x86_64::__m256;
 
 /// One K step: loads a row of the panel (two vectors), broadcasts each row's element of A and multiplies it with both,
@@ -64,7 +63,8 @@ pub(crate) use {add_total, k_step, store_total, unrolled};
 macro_rules! tile {
     ($name:ident, $rows:literal, $fetch:literal, $($row:ident $acc0:ident $acc1:ident $at0:literal $at1:literal)*) => {
         mod $name {
-            use super::{__m256, asm};
+            use std::arch::asm;
+            use std::arch::x86_64::__m256;
 
             /// Accumulates `depth` K steps, a multiple of the unroll factor, into the tile.
             ///

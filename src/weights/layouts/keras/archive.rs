@@ -9,7 +9,8 @@ use serde_json::Value;
 use zip::ZipArchive;
 
 use super::keras3;
-use crate::h5::{MAX_EXPANSION, MAX_TEXT_BYTES};
+use crate::h5::MAX_TEXT_BYTES;
+use crate::size::MAX_EXPANSION;
 use crate::weights::keras_model::{Configuration, names_of_groups, with_model};
 use crate::weights::layouts::hdf5_file::{Tree, corrupt};
 use crate::weights::layouts::zip_file;

@@ -3,12 +3,17 @@
 
 pub mod axis;
 pub mod changes;
+mod fusion;
+mod id;
 pub mod initializer;
+mod lowering;
 pub mod operation;
+mod origin;
 pub mod outline;
 pub mod precision;
 pub mod reference;
 pub mod scope;
+mod shape_error;
 pub mod signature;
 mod text;
 pub mod training;
@@ -16,78 +21,24 @@ pub mod type_inference;
 mod verify;
 
 pub use axis::{AxisRule, ParameterKind};
+pub use fusion::{Affine, FusionRole, Supports};
+pub use id::{NodeId, ParameterId};
 pub use initializer::Initializer;
-pub use operation::{
-    Affine, Arity, FusionRole, Lowered, Lowering, Operation, ParameterSpec, Part, PartInput, ShapeError, Supports,
-};
+pub use lowering::{Lowered, Lowering};
+pub use operation::{Arity, Definition, Derivation, Graph, Node, Operation, Parameter, ParameterSpec, Part, PartInput};
+pub use origin::{Mention, Origin};
 pub use precision::{Int8Lowering, Precision};
+pub use shape_error::ShapeError;
 pub use signature::argument::Argument;
 pub use signature::call::Arguments;
 pub use signature::category::Category;
-pub use signature::definition::Definition;
 pub use signature::value::{Value, ValueKind, number_text};
 pub use verify::GraphError;
 
 pub use crate::plan::epilogue::Epilogue;
-use crate::source::Span;
 use crate::tensor::TensorType;
 use std::collections::{BTreeMap, BTreeSet};
-use std::rc::Rc;
 use std::sync::Arc;
-
-/// The index of a node in its graph.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct NodeId(pub usize);
-
-/// The index of a parameter in its graph.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ParameterId(pub usize);
-
-/// A mention of a net in a spec, and the mention that it is part of.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Mention {
-    /// The net's name.
-    pub net: String,
-    /// The span of the mention.
-    pub span: Span,
-    /// The mention around this one.
-    pub outer: Option<Rc<Mention>>,
-}
-
-/// The origin of a node in the spec.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Origin {
-    /// The span of the layer.
-    pub span: Span,
-    /// The mentions of nets through which it was expanded, innermost first.
-    pub mention: Option<Rc<Mention>>,
-    /// The nets that contain it and its name in each, innermost first: `weights` binds by them. A layer without parameters
-    /// may have no name there.
-    pub layers: Vec<(Rc<str>, Rc<str>)>,
-}
-
-/// A layer.
-#[derive(Clone, Debug)]
-pub struct Node {
-    /// Its name, unique in its graph.
-    pub name: String,
-    pub operation: Arc<dyn Operation>,
-    /// The nodes whose outputs it reads, in order.
-    pub inputs: Vec<NodeId>,
-    /// Its parameters in the order of [`Operation::parameters`].
-    pub parameters: Vec<ParameterId>,
-    /// The output type.
-    pub output: TensorType,
-    pub epilogue: Epilogue,
-    pub precision: Precision,
-    /// Not trained, and computed as at inference during training.
-    pub frozen: bool,
-    pub origin: Origin,
-    /// The layers that passes fused into this one.
-    pub fused_layers: Vec<String>,
-    /// The cuts that separated it from its neighbours, innermost nets first.
-    pub cuts: Vec<axis::Cut>,
-}
 
 impl Node {
     /// Whether its name is generated, such as `concatenate-1`, not given by the text.
@@ -96,82 +47,6 @@ impl Node {
         let number = self.name.strip_prefix(&stem).and_then(|rest| rest.strip_prefix('-'));
         number.is_some_and(|number| !number.is_empty() && number.chars().all(|c| c.is_ascii_digit()))
     }
-}
-
-/// A trainable parameter, or running statistics.
-#[derive(Clone, Debug)]
-pub struct Parameter {
-    /// The layer that owns it.
-    pub layer: String,
-    /// NeuPy's name for it: `weight`, `bias`, `running_mean`.
-    pub role: &'static str,
-    pub shape: Vec<usize>,
-    pub initializer: Initializer,
-    /// Whether gradients update it, unlike running statistics.
-    pub trainable: bool,
-    /// Whether the spec froze it.
-    pub frozen: bool,
-    /// The nets that contain its layer and the layer's name in each, innermost first.
-    pub layers: Vec<(Rc<str>, Rc<str>)>,
-    /// The span of its layer.
-    pub span: Span,
-    /// How a pass derived it from others, if one did.
-    pub derived: Option<Derivation>,
-    /// Its kind, which decides its layout in files.
-    pub kind: ParameterKind,
-}
-
-impl Parameter {
-    /// The number of values.
-    pub fn len(&self) -> usize {
-        self.shape.iter().product()
-    }
-
-    /// Whether it has no values.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// Whether it is a constant of its layer (`BatchNorm(gamma=false)`): it is not trained and not stored in files.
-    pub fn is_fixed(&self) -> bool {
-        !self.trainable && matches!(self.role, "gamma" | "beta")
-    }
-
-    /// The axis of the layer's outputs in a weight of one group.
-    pub fn output_axis(&self) -> usize {
-        let axes = self.shape.len();
-        axes.saturating_sub(if self.kind == ParameterKind::TransposedKernel { 2 } else { 1 })
-    }
-
-    /// `conv1_1/weight`
-    pub fn path(&self) -> String {
-        format!("{}/{}", self.layer, self.role)
-    }
-}
-
-/// How a pass derived a parameter from others: by folding a scale and shift per output channel into the layer before it.
-#[derive(Clone, Debug)]
-pub enum Derivation {
-    /// The weight times the scale of each output channel, along [`Parameter::output_axis`].
-    ScaledWeight { weight: ParameterId, norm: Arc<dyn Operation>, parameters: Vec<ParameterId> },
-    /// The bias (or zero) times the scale, plus the shift.
-    ShiftedBias { bias: Option<ParameterId>, norm: Arc<dyn Operation>, parameters: Vec<ParameterId> },
-}
-
-/// A network.
-#[derive(Clone, Debug, Default)]
-pub struct Graph {
-    /// The net's name.
-    pub name: String,
-    /// The layers in topological order.
-    pub nodes: Vec<Node>,
-    pub parameters: Vec<Parameter>,
-    /// The nodes whose outputs are the net's outputs, in order.
-    pub outputs: Vec<NodeId>,
-    /// The number of nodes at the front that are placeholders for the inputs of a fragment, not layers.
-    pub open_inputs: usize,
-    /// The highest number in generated names of each kind, before any cut.
-    pub counters: BTreeMap<String, usize>,
 }
 
 /// A layer to insert.
@@ -399,26 +274,5 @@ impl Graph {
         self.nodes.iter_mut().flat_map(|node| &mut node.parameters).for_each(renew);
         let derivations = self.parameters.iter_mut().filter_map(|parameter| parameter.derived.as_mut());
         derivations.flat_map(Derivation::sources_mut).for_each(renew);
-    }
-}
-
-impl Derivation {
-    /// The parameters that it is derived from.
-    pub fn sources(&self) -> Vec<ParameterId> {
-        match self {
-            Derivation::ScaledWeight { weight, parameters, .. } => {
-                std::iter::once(*weight).chain(parameters.iter().copied()).collect()
-            }
-            Derivation::ShiftedBias { bias, parameters, .. } => {
-                bias.iter().copied().chain(parameters.iter().copied()).collect()
-            }
-        }
-    }
-
-    fn sources_mut(&mut self) -> Vec<&mut ParameterId> {
-        match self {
-            Derivation::ScaledWeight { weight, parameters, .. } => std::iter::once(weight).chain(parameters).collect(),
-            Derivation::ShiftedBias { bias, parameters, .. } => bias.iter_mut().chain(parameters).collect(),
-        }
     }
 }

@@ -1,14 +1,27 @@
-//! [`Operation`]: the semantics of a layer, one trait that each type in `ops` implements.
+//! [`Operation`]: the semantics of a layer, one trait that each type in `ops` implements. An operation adds nodes to a graph when it
+//! is trained, and a node has an operation: the types that are defined by each other are together here, their methods with
+//! what they do.
 
-use super::training::{Backward, Forward};
-use super::{AxisRule, Category, Definition, Epilogue, Initializer, Int8Lowering, NodeId, ParameterId, ParameterKind};
-use crate::diagnostics::Code;
-use crate::kernels::elementwise::activation::Activation;
-use crate::plan::kernel::Kernel;
-use crate::tensor::{MAX_AXES, TensorType};
+use super::axis::{AxisRule, Cut, ParameterKind};
+use super::fusion::{FusionRole, Supports};
+use super::id::{NodeId, ParameterId};
+use super::initializer::Initializer;
+use super::lowering::{Lowered, Lowering};
+use super::origin::Origin;
+use super::precision::{Int8Lowering, Precision};
+use super::shape_error::ShapeError;
+use super::signature::argument::Argument;
+use super::signature::call::Arguments;
+use super::signature::category::Category;
+use crate::diagnostics::Diagnostic;
+use crate::plan::epilogue::Epilogue;
+use crate::source::Span;
+use crate::tensor::TensorType;
 use ndarray::ArrayD;
 use std::any::Any;
+use std::collections::BTreeMap;
 use std::fmt::Debug;
+use std::rc::Rc;
 use std::sync::Arc;
 
 /// A parameter that a layer needs.
@@ -36,122 +49,6 @@ impl ParameterSpec {
     }
 }
 
-/// Why a layer cannot take its inputs.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ShapeError {
-    pub code: Code,
-    /// One sentence about the layer.
-    pub message: String,
-    /// The expectation, for the label at the layer's span.
-    pub expected: String,
-    pub help: Option<String>,
-    /// Layers each of which fixes the error if put before this one.
-    pub before: &'static [&'static str],
-    /// The index of the wrong input, if there are several.
-    pub input: Option<usize>,
-}
-
-impl ShapeError {
-    /// An error with a code.
-    pub fn new(code: Code, message: impl Into<String>, expected: impl Into<String>) -> Self {
-        Self { code, message: message.into(), expected: expected.into(), help: None, before: &[], input: None }
-    }
-
-    /// With a fix.
-    pub fn help(mut self, text: impl Into<String>) -> Self {
-        self.help = Some(text.into());
-        self
-    }
-
-    /// With layers each of which fixes it if put before this one.
-    pub fn before(mut self, layers: &'static [&'static str]) -> Self {
-        self.before = layers;
-        self
-    }
-
-    /// Caused by this input of several.
-    pub fn at_input(mut self, index: usize) -> Self {
-        self.input = Some(index);
-        self
-    }
-
-    pub(super) fn needs_input(layer: &str) -> Self {
-        Self::new(Code::Fragment, format!("`{layer}` gets no input"), "expects an input")
-            .help(format!("put `Input(…) >>` before it: `Input(224x224x3) >> {layer}`"))
-    }
-
-    pub(super) fn needs_merge(layer: &str, count: usize) -> Self {
-        Self::new(
-            Code::NeedsMerge,
-            format!("`{layer}` takes one input, but {count} branches lead to it"),
-            "expects one input",
-        )
-        .help(format!("join them first: `(… | …) >> Concatenate >> {layer}`, or `Add`"))
-        .before(&["Concatenate", "Add"])
-    }
-
-    pub(super) fn too_large(output: &TensorType) -> Self {
-        Self::new(Code::TooLarge, format!("the output {output} is too large"), "more than 2^33 values per image")
-    }
-
-    pub(super) fn too_many_axes(axes: usize) -> Self {
-        Self::new(Code::TooLarge, format!("the output has {axes} sizes"), format!("a tensor has at most {MAX_AXES}"))
-    }
-
-    pub(super) fn parameter_too_large(role: &str, shape: &[usize]) -> Self {
-        Self::new(Code::TooLarge, format!("the {role} {shape:?} is too large"), "more than 2^33 values")
-    }
-}
-
-/// What a layer can fuse into its epilogue: what it does to a result before storing it.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Supports {
-    pub activation: bool,
-    pub residual: bool,
-    pub pool: bool,
-    pub softmax: bool,
-}
-
-/// A layer that scales and shifts each channel at inference.
-pub trait Affine {
-    /// Scale and shift per channel, from the layer's parameters in order.
-    fn scale_shift(&self, parameters: &[Vec<f64>]) -> (Vec<f64>, Vec<f64>);
-}
-
-/// How a pass can fuse a layer into the one before it, or remove it.
-#[derive(Clone, Copy)]
-pub enum FusionRole<'a> {
-    /// Not at all: it needs a step of its own.
-    None,
-    /// Its output is its input at inference (dropout, noise, an `Input` inside a net).
-    Identity,
-    /// An elementwise function. [`Activation::Linear`] is an identity.
-    Activation(Activation),
-    /// Softmax over the last axis, without parameters.
-    Softmax,
-    /// On an image, the maximum over 2x2 pixels without overlap, borders dropped.
-    MaxPool2x2,
-    /// The sum of its inputs.
-    Sum,
-    /// A scale and shift per channel.
-    Affine(&'a dyn Affine),
-}
-
-impl<'a> FusionRole<'a> {
-    /// Whether the layer does nothing at inference.
-    pub fn is_identity(self) -> bool {
-        matches!(self, FusionRole::Identity | FusionRole::Activation(Activation::Linear))
-    }
-
-    /// The scale and shift, if it is one.
-    pub fn affine(self) -> Option<&'a dyn Affine> {
-        match self {
-            FusionRole::Affine(affine) => Some(affine),
-            _ => None,
-        }
-    }
-}
-
 /// How many inputs a layer takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Arity {
@@ -159,31 +56,6 @@ pub enum Arity {
     Source,
     One,
     Many,
-}
-
-/// What a node is lowered from. All sizes are known.
-#[derive(Debug)]
-pub struct Lowering {
-    /// The sizes of each input without the batch; a residual is not among them.
-    pub inputs: Vec<Vec<usize>>,
-    pub epilogue: Epilogue,
-    /// Whether only algorithms that round like the direct one are allowed.
-    pub exact: bool,
-}
-
-/// What a node becomes in the plan.
-#[derive(Clone, Debug)]
-pub enum Lowered {
-    /// A step that runs a kernel on the node's inputs and parameters.
-    Step(Kernel),
-    /// A step that may overwrite its first input, if no other node reads that.
-    InPlace(Kernel),
-    /// No step: a view of its input in another shape.
-    View,
-    /// No step: a view of its input's channels from this one on.
-    Channels(usize),
-    /// A concatenation of `rows` rows, each made of a row of every input. Its inputs are written to their part directly.
-    Concatenate { rows: usize },
 }
 
 /// One of the layers that a layer is split into: see [`Operation::decompose`].
@@ -360,4 +232,196 @@ pub trait Operation: Debug + Send + Sync + Any {
 
     /// The layer as its own type, for passes that know it.
     fn as_any(&self) -> &dyn Any;
+}
+
+/// A layer of the language.
+#[derive(Debug)]
+pub struct Definition {
+    /// Its full name, `Convolution`.
+    pub name: &'static str,
+    /// Other names, `Conv`.
+    pub aliases: &'static [&'static str],
+    /// NeuPy's class, from which generated names are made.
+    pub kind: &'static str,
+    /// Its category in pictures.
+    pub category: Category,
+    /// What it does, in one line.
+    pub summary: &'static str,
+    pub arguments: &'static [Argument],
+    /// Formulas, shape rules and sources.
+    pub details: &'static str,
+    /// A complete spec that uses it.
+    pub example: &'static str,
+    /// Makes the operation.
+    pub build: fn(&Arguments) -> Result<Arc<dyn Operation>, Diagnostic>,
+}
+
+/// A layer.
+#[derive(Clone, Debug)]
+pub struct Node {
+    /// Its name, unique in its graph.
+    pub name: String,
+    pub operation: Arc<dyn Operation>,
+    /// The nodes whose outputs it reads, in order.
+    pub inputs: Vec<NodeId>,
+    /// Its parameters in the order of [`Operation::parameters`].
+    pub parameters: Vec<ParameterId>,
+    /// The output type.
+    pub output: TensorType,
+    pub epilogue: Epilogue,
+    pub precision: Precision,
+    /// Not trained, and computed as at inference during training.
+    pub frozen: bool,
+    pub origin: Origin,
+    /// The layers that passes fused into this one.
+    pub fused_layers: Vec<String>,
+    /// The cuts that separated it from its neighbours, innermost nets first.
+    pub cuts: Vec<Cut>,
+}
+
+/// A trainable parameter, or running statistics.
+#[derive(Clone, Debug)]
+pub struct Parameter {
+    /// The layer that owns it.
+    pub layer: String,
+    /// NeuPy's name for it: `weight`, `bias`, `running_mean`.
+    pub role: &'static str,
+    pub shape: Vec<usize>,
+    pub initializer: Initializer,
+    /// Whether gradients update it, unlike running statistics.
+    pub trainable: bool,
+    /// Whether the spec froze it.
+    pub frozen: bool,
+    /// The nets that contain its layer and the layer's name in each, innermost first.
+    pub layers: Vec<(Rc<str>, Rc<str>)>,
+    /// The span of its layer.
+    pub span: Span,
+    /// How a pass derived it from others, if one did.
+    pub derived: Option<Derivation>,
+    /// Its kind, which decides its layout in files.
+    pub kind: ParameterKind,
+}
+
+impl Parameter {
+    /// The number of values.
+    pub fn len(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// Whether it has no values.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether it is a constant of its layer (`BatchNorm(gamma=false)`): it is not trained and not stored in files.
+    pub fn is_fixed(&self) -> bool {
+        !self.trainable && matches!(self.role, "gamma" | "beta")
+    }
+
+    /// The axis of the layer's outputs in a weight of one group.
+    pub fn output_axis(&self) -> usize {
+        let axes = self.shape.len();
+        axes.saturating_sub(if self.kind == ParameterKind::TransposedKernel { 2 } else { 1 })
+    }
+
+    /// `conv1_1/weight`
+    pub fn path(&self) -> String {
+        format!("{}/{}", self.layer, self.role)
+    }
+}
+
+/// How a pass derived a parameter from others: by folding a scale and shift per output channel into the layer before it.
+#[derive(Clone, Debug)]
+pub enum Derivation {
+    /// The weight times the scale of each output channel, along [`Parameter::output_axis`].
+    ScaledWeight { weight: ParameterId, norm: Arc<dyn Operation>, parameters: Vec<ParameterId> },
+    /// The bias (or zero) times the scale, plus the shift.
+    ShiftedBias { bias: Option<ParameterId>, norm: Arc<dyn Operation>, parameters: Vec<ParameterId> },
+}
+
+impl Derivation {
+    /// The parameters that it is derived from.
+    pub fn sources(&self) -> Vec<ParameterId> {
+        match self {
+            Derivation::ScaledWeight { weight, parameters, .. } => {
+                std::iter::once(*weight).chain(parameters.iter().copied()).collect()
+            }
+            Derivation::ShiftedBias { bias, parameters, .. } => {
+                bias.iter().copied().chain(parameters.iter().copied()).collect()
+            }
+        }
+    }
+
+    pub(super) fn sources_mut(&mut self) -> Vec<&mut ParameterId> {
+        match self {
+            Derivation::ScaledWeight { weight, parameters, .. } => std::iter::once(weight).chain(parameters).collect(),
+            Derivation::ShiftedBias { bias, parameters, .. } => bias.iter_mut().chain(parameters).collect(),
+        }
+    }
+}
+
+/// A network.
+#[derive(Clone, Debug, Default)]
+pub struct Graph {
+    /// The net's name.
+    pub name: String,
+    /// The layers in topological order.
+    pub nodes: Vec<Node>,
+    pub parameters: Vec<Parameter>,
+    /// The nodes whose outputs are the net's outputs, in order.
+    pub outputs: Vec<NodeId>,
+    /// The number of nodes at the front that are placeholders for the inputs of a fragment, not layers.
+    pub open_inputs: usize,
+    /// The highest number in generated names of each kind, before any cut.
+    pub counters: BTreeMap<String, usize>,
+}
+
+/// A layer of the forward pass, with what its gradient needs.
+#[derive(Clone, Debug)]
+pub struct TapeEntry {
+    pub operation: Arc<dyn Operation>,
+    pub node: NodeId,
+    /// The layer's inputs; the node may have more.
+    pub inputs: Vec<NodeId>,
+    pub parameters: Vec<ParameterId>,
+    pub frozen: bool,
+    /// Other tensors that the forward pass computed for the gradient.
+    pub saved: Vec<NodeId>,
+}
+
+/// The forward pass of a training step, at one layer.
+#[derive(Debug)]
+pub struct Forward<'g> {
+    pub graph: &'g mut Graph,
+    /// The layers so far, in order.
+    pub tape: &'g mut Vec<TapeEntry>,
+    pub operation: Arc<dyn Operation>,
+    pub name: String,
+    pub inputs: Vec<NodeId>,
+    pub parameters: Vec<ParameterId>,
+    /// Not trained, and computed as at inference.
+    pub frozen: bool,
+    pub origin: Origin,
+    /// The number of updates so far, as the bits of an integer: random values depend on it.
+    pub update: ParameterId,
+    /// The seed of random values.
+    pub seed: u64,
+    /// The layer's index, so that each layer has other random values.
+    pub layer_index: u32,
+}
+
+/// The backward pass of a training step, at one layer.
+#[derive(Debug)]
+pub struct Backward<'g> {
+    pub graph: &'g mut Graph,
+    pub layer: &'g TapeEntry,
+    /// The gradient of the loss by the layer's output.
+    pub gradient: NodeId,
+    /// Which inputs and parameters need a gradient.
+    pub needs_grad: Vec<bool>,
+    pub needs_parameter_grad: Vec<bool>,
+    /// The gradients so far.
+    pub input_gradients: Vec<Option<NodeId>>,
+    pub parameter_gradients: Vec<Option<NodeId>>,
+    pub update: ParameterId,
 }

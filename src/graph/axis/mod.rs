@@ -7,12 +7,14 @@
 //! orders through a graph. The permutation of a parameter follows from them in `weights`.
 
 mod backward;
+mod cut;
 mod forward;
 mod order;
 mod rule;
 mod sequence;
 mod walk;
 
+pub use cut::Cut;
 pub use order::{Order, Segment, Unknown, places};
 pub use rule::{AxisRule, ParameterKind};
-pub use walk::{AxisOrders, Cut};
+pub use walk::AxisOrders;

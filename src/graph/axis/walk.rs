@@ -1,25 +1,13 @@
 //! Propagation of axis orders through a graph.
 
 use super::forward::{Edges, Mixed};
-use super::{AxisRule, Order, Unknown, sequence};
+use super::{AxisRule, Cut, Order, Unknown, sequence};
 use crate::graph::{Graph, Node, NodeId};
 use std::collections::HashMap;
-use std::rc::Rc;
 use std::sync::Arc;
 
 /// The maximum number of iterations: each fixes the order of one branch where branches of different orders meet.
 const MAX_ROUNDS: usize = 8;
-
-/// A cut that separated a layer from its neighbours, with the orders that the uncut net has there.
-#[derive(Clone, Debug)]
-pub struct Cut {
-    /// The net that was cut: for its weights files, the orders around the layer are those before the cut.
-    pub net: Rc<str>,
-    /// Inputs that came from removed layers, and their orders.
-    pub inputs: Vec<(usize, Order)>,
-    /// The order of the output, if layers that read it were removed.
-    pub output: Option<Order>,
-}
 
 /// The order of each edge of a graph in a framework with channels first.
 #[derive(Debug)]

@@ -1,10 +1,11 @@
 //! The arguments of a call: bound by position and by name, and converted to the types that a layer takes.
 
 use super::argument::{Argument, Default};
+use super::value::{Value, ValueKind};
 use crate::diagnostics::foreign_names;
 use crate::diagnostics::foreign_names::Meaning;
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, suggest};
-use crate::graph::{Initializer, Value, ValueKind};
+use crate::graph::initializer::Initializer;
 use crate::source::Span;
 
 /// An argument of a call: its name, if one was written, and its value.

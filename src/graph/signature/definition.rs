@@ -1,35 +1,13 @@
-//! The definition of a layer: names, arguments and documentation.
+//! What the definition of a layer does: it makes operations of calls, and documents them.
 
-use crate::diagnostics::{Diagnostic, Diagnostics, suggest};
-use crate::graph::{Argument, Arguments, Category, Operation, Value, ValueKind};
+use crate::diagnostics::{Diagnostics, suggest};
+use crate::graph::{Argument, Arguments, Definition, Operation, Value, ValueKind};
 use crate::source::Span;
 use std::fmt::Write;
 use std::sync::Arc;
 
 pub use super::argument::Default;
 pub use super::call::Given;
-
-/// A layer of the language.
-#[derive(Debug)]
-pub struct Definition {
-    /// Its full name, `Convolution`.
-    pub name: &'static str,
-    /// Other names, `Conv`.
-    pub aliases: &'static [&'static str],
-    /// NeuPy's class, from which generated names are made.
-    pub kind: &'static str,
-    /// Its category in pictures.
-    pub category: Category,
-    /// What it does, in one line.
-    pub summary: &'static str,
-    pub arguments: &'static [Argument],
-    /// Formulas, shape rules and sources.
-    pub details: &'static str,
-    /// A complete spec that uses it.
-    pub example: &'static str,
-    /// Makes the operation.
-    pub build: fn(&Arguments) -> Result<Arc<dyn Operation>, Diagnostic>,
-}
 
 impl Definition {
     /// All its names, the full one first.

@@ -3,6 +3,7 @@
 
 mod lowered_op;
 
+pub use super::operation::{Backward, Forward, TapeEntry};
 pub use lowered_op::LoweredOp;
 
 use super::type_inference::infer;
@@ -46,40 +47,6 @@ impl Graph {
 
 /// The bits of an index of random values that tell layers apart; the upper ones tell the parts of a layer apart.
 const PART_BITS: u32 = 24;
-
-/// A layer of the forward pass, with what its gradient needs.
-#[derive(Clone, Debug)]
-pub struct TapeEntry {
-    pub operation: Arc<dyn Operation>,
-    pub node: NodeId,
-    /// The layer's inputs; the node may have more.
-    pub inputs: Vec<NodeId>,
-    pub parameters: Vec<ParameterId>,
-    pub frozen: bool,
-    /// Other tensors that the forward pass computed for the gradient.
-    pub saved: Vec<NodeId>,
-}
-
-/// The forward pass of a training step, at one layer.
-#[derive(Debug)]
-pub struct Forward<'g> {
-    pub graph: &'g mut Graph,
-    /// The layers so far, in order.
-    pub tape: &'g mut Vec<TapeEntry>,
-    pub operation: Arc<dyn Operation>,
-    pub name: String,
-    pub inputs: Vec<NodeId>,
-    pub parameters: Vec<ParameterId>,
-    /// Not trained, and computed as at inference.
-    pub frozen: bool,
-    pub origin: Origin,
-    /// The number of updates so far, as the bits of an integer: random values depend on it.
-    pub update: ParameterId,
-    /// The seed of random values.
-    pub seed: u64,
-    /// The layer's index, so that each layer has other random values.
-    pub layer_index: u32,
-}
 
 impl Forward<'_> {
     /// The sizes of an input, without the batch.
@@ -178,22 +145,6 @@ impl Forward<'_> {
         });
         node
     }
-}
-
-/// The backward pass of a training step, at one layer.
-#[derive(Debug)]
-pub struct Backward<'g> {
-    pub graph: &'g mut Graph,
-    pub layer: &'g TapeEntry,
-    /// The gradient of the loss by the layer's output.
-    pub gradient: NodeId,
-    /// Which inputs and parameters need a gradient.
-    pub needs_grad: Vec<bool>,
-    pub needs_parameter_grad: Vec<bool>,
-    /// The gradients so far.
-    pub input_gradients: Vec<Option<NodeId>>,
-    pub parameter_gradients: Vec<Option<NodeId>>,
-    pub update: ParameterId,
 }
 
 impl Backward<'_> {

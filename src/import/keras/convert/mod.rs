@@ -19,7 +19,7 @@ mod training;
 use super::config::Layer;
 use crate::import::unsupported::Unsupported;
 use crate::weights::keras_model::ONLY_IN_TRAINING;
-use context::{Converted, int};
+use context::Converted;
 
 pub(super) use context::{Argument, Context, Given, Known, Part};
 

@@ -1,7 +1,7 @@
 //! What Keras does to photos and tables inside of a model.
 
 use super::activation::affine;
-use super::context::{Context, Converted, Given, Known, number};
+use super::context::{Context, Converted, Given, Known, int, number};
 use super::shape::resize;
 use crate::import::keras::config::Layer;
 use crate::import::tree::{Call, Val};
@@ -70,7 +70,7 @@ fn scaled(cx: &mut Context, x: &Known, scale: &[f64], offset: &[f64]) -> Convert
     let mut parts = Vec::new();
     for channel in 0..channels {
         let (Some(scale), Some(offset)) = (at(scale, channel), at(offset, channel)) else { continue };
-        let slice = Call::layer("Slice").with("from", super::int(channel)).with("to", super::int(channel + 1));
+        let slice = Call::layer("Slice").with("from", int(channel)).with("to", int(channel + 1));
         let part = cx.add(slice, &[x])?;
         parts.push(cx.add(affine(scale, offset), &[&part])?);
     }

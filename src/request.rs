@@ -8,67 +8,89 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-/// The options of a weights block.
-pub const WEIGHTS_OPTIONS: [&str; 7] = ["layout", "missing", "rename", "sha256", "image", "config", "axes"];
-
-/// The words that an option of a weights block takes; none where it takes other values.
-pub fn weights_choices(option: &str) -> Vec<&'static str> {
-    match option {
-        "layout" => std::iter::once(DETECT_LAYOUT).chain(Layout::ALL.iter().map(|layout| layout.name())).collect(),
-        "missing" => vec!["error", "initialize"],
-        "config" => vec!["check", "ignore"],
-        "axes" => vec!["inferred", "explicit"],
-        "image" => Preprocessing::PRESETS.to_vec(),
-        _ => Vec::new(),
-    }
-}
-
-/// Defines [`RecipeKey`] from its variants and their names in specs.
-macro_rules! recipe_keys {
-    ($($variant:ident $name:literal,)+) => {
-        /// The keys of a training recipe; [`crate::train::recipe`] defines what each takes.
+/// Defines an enum of the keys of an item from its variants and their names in specs.
+macro_rules! keys {
+    ($(#[$doc:meta])* $keys:ident { $($variant:ident $name:literal,)+ }) => {
+        $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub enum RecipeKey {
+        pub enum $keys {
             $($variant,)+
         }
 
-        impl RecipeKey {
+        impl $keys {
             /// All keys, in the order of help and completion.
-            pub const ALL: &[RecipeKey] = &[$(RecipeKey::$variant,)+];
+            pub const ALL: &[$keys] = &[$($keys::$variant,)+];
 
             /// Its name in specs.
             pub const fn name(self) -> &'static str {
                 match self {
-                    $(RecipeKey::$variant => $name,)+
+                    $($keys::$variant => $name,)+
                 }
+            }
+
+            /// The key of a name.
+            pub fn find(name: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|key| key.name() == name)
             }
         }
     };
 }
 
-recipe_keys! {
-    Data "data",
-    Validation "validation",
-    Optimizer "optimizer",
-    Loss "loss",
-    Epochs "epochs",
-    Batch "batch",
-    Seed "seed",
-    Shuffle "shuffle",
-    Metrics "metrics",
-    Regularizer "regularizer",
-    Schedule "schedule",
-    Stop "stop",
-    Keep "keep",
-    Augment "augment",
-    Checkpoint "checkpoint",
-    ClassWeights "class_weights",
-    LabelSmoothing "label_smoothing",
-    Mixup "mixup",
-    Rates "rates",
-    Unfreeze "unfreeze",
-    Accumulate "accumulate",
-    Average "average",
+keys! {
+    /// The options of a weights block.
+    WeightsOption {
+        Layout "layout",
+        Missing "missing",
+        Rename "rename",
+        Sha256 "sha256",
+        Image "image",
+        Config "config",
+        Axes "axes",
+    }
+}
+
+impl WeightsOption {
+    /// The words that it takes, the default first; none where it takes other values.
+    pub fn choices(self) -> Vec<&'static str> {
+        match self {
+            WeightsOption::Layout => {
+                std::iter::once(DETECT_LAYOUT).chain(Layout::ALL.iter().map(|layout| layout.name())).collect()
+            }
+            WeightsOption::Missing => vec!["error", "initialize"],
+            WeightsOption::Config => vec!["check", "ignore"],
+            WeightsOption::Axes => vec!["inferred", "explicit"],
+            WeightsOption::Image => Preprocessing::PRESETS.to_vec(),
+            WeightsOption::Rename | WeightsOption::Sha256 => Vec::new(),
+        }
+    }
+}
+
+keys! {
+    /// The keys of a training recipe; [`crate::train::recipe`] defines what each takes.
+    RecipeKey {
+        Data "data",
+        Validation "validation",
+        Optimizer "optimizer",
+        Loss "loss",
+        Epochs "epochs",
+        Batch "batch",
+        Seed "seed",
+        Shuffle "shuffle",
+        Metrics "metrics",
+        Regularizer "regularizer",
+        Schedule "schedule",
+        Stop "stop",
+        Keep "keep",
+        Augment "augment",
+        Checkpoint "checkpoint",
+        ClassWeights "class_weights",
+        LabelSmoothing "label_smoothing",
+        Mixup "mixup",
+        Rates "rates",
+        Unfreeze "unfreeze",
+        Accumulate "accumulate",
+        Average "average",
+    }
 }
 
 /// The value of the option `layout` that detects it; the others are the names of [`Layout::ALL`].

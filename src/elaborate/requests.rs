@@ -6,9 +6,7 @@ use super::project::{self, shipped};
 use super::spec::Spec;
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, Result, foreign_names, suggest};
 use crate::graph::{Graph, Value, ValueKind};
-use crate::request::{
-    DETECT_LAYOUT, LabelsRequest, Layout, RecipeKey, WEIGHTS_OPTIONS, WeightsRequest, weights_choices,
-};
+use crate::request::{DETECT_LAYOUT, LabelsRequest, Layout, RecipeKey, WeightsOption, WeightsRequest};
 use crate::source::{FileId, Span};
 use crate::syntax::ast::{Entry, Expr, Ident, LabelsItem, WeightsItem};
 use std::collections::{BTreeMap, HashSet};
@@ -156,16 +154,31 @@ impl Spec {
                         matches!(part.kind, ValueKind::Word(_)).then(|| format!("write it in quotes: `\"{part}\"`")),
                     )
             };
-            match (key.text.as_str(), &value.kind) {
-                ("layout", kind) => match layout_option(kind) {
+            let Some(option) = WeightsOption::find(&key.text) else {
+                let names = || WeightsOption::ALL.iter().map(|option| option.name());
+                errors.push(
+                    Diagnostic::new(Code::WeightsOption, format!("a weights block has no option `{}`", key.text))
+                        .at(key.span, format!("the options are {}", suggest::all_of(names())))
+                        .suggest_name(key.span, &key.text, suggest::nearest(&key.text, names())),
+                );
+                continue;
+            };
+            let not_a_choice = || wrong(&suggest::one_of(option.choices()));
+            // Whether the value is the second of two words.
+            let is_second = || match &value.kind {
+                ValueKind::Word(word) => option.choices().iter().position(|choice| choice == word).map(|at| at == 1),
+                _ => None,
+            };
+            match (option, &value.kind) {
+                (WeightsOption::Layout, kind) => match layout_option(kind) {
                     Some(layout) => request.layout = layout,
-                    None => errors.push(wrong(&suggest::one_of(weights_choices("layout")))),
+                    None => errors.push(not_a_choice()),
                 },
-                ("missing", ValueKind::Word(word)) if word == "error" || word == "initialize" => {
-                    request.initialize_missing = word == "initialize";
-                }
-                ("missing", _) => errors.push(wrong(&suggest::one_of(weights_choices("missing")))),
-                ("rename", ValueKind::Map(entries)) => {
+                (WeightsOption::Missing, _) => match is_second() {
+                    Some(initialize) => request.initialize_missing = initialize,
+                    None => errors.push(not_a_choice()),
+                },
+                (WeightsOption::Rename, ValueKind::Map(entries)) => {
                     for (from, to) in entries {
                         match (&from.kind, &to.kind) {
                             (ValueKind::Text(from), ValueKind::Text(to)) => {
@@ -176,30 +189,25 @@ impl Spec {
                         }
                     }
                 }
-                ("rename", _) => errors.push(wrong("a map: `{ \"name in the file\" = \"layer\" }`")),
-                ("sha256", ValueKind::Text(digest))
+                (WeightsOption::Rename, _) => errors.push(wrong("a map: `{ \"name in the file\" = \"layer\" }`")),
+                (WeightsOption::Sha256, ValueKind::Text(digest))
                     if digest.len() == 64 && digest.chars().all(|c| c.is_ascii_hexdigit()) =>
                 {
                     request.sha256 = Some(digest.to_ascii_lowercase());
                 }
-                ("sha256", _) => errors.push(wrong("64 hexadecimal digits")),
-                ("config", ValueKind::Word(word)) if word == "check" || word == "ignore" => {
-                    request.check_configuration = word == "check";
-                }
-                ("config", _) => errors.push(wrong(&suggest::one_of(weights_choices("config")))),
-                ("axes", ValueKind::Word(word)) if word == "inferred" || word == "explicit" => {
-                    request.explicit_axes = word == "explicit";
-                }
-                ("axes", _) => errors.push(wrong(&suggest::one_of(weights_choices("axes")))),
-                ("image", _) => match crate::ops::input::preprocessing_of(&value) {
+                (WeightsOption::Sha256, _) => errors.push(wrong("64 hexadecimal digits")),
+                (WeightsOption::Config, _) => match is_second() {
+                    Some(ignore) => request.check_configuration = !ignore,
+                    None => errors.push(not_a_choice()),
+                },
+                (WeightsOption::Axes, _) => match is_second() {
+                    Some(explicit) => request.explicit_axes = explicit,
+                    None => errors.push(not_a_choice()),
+                },
+                (WeightsOption::Image, _) => match crate::ops::input::preprocessing_of(&value) {
                     Ok(image) => request.image = image.map(|image| (image, written.span)),
                     Err(diagnostic) => errors.push(diagnostic),
                 },
-                (other, _) => errors.push(
-                    Diagnostic::new(Code::WeightsOption, format!("a weights block has no option `{other}`"))
-                        .at(key.span, format!("the options are {}", suggest::all_of(WEIGHTS_OPTIONS)))
-                        .suggest_name(key.span, other, suggest::nearest(other, WEIGHTS_OPTIONS)),
-                ),
             }
         }
         Some(request)

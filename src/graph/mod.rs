@@ -3,6 +3,7 @@
 
 pub mod axis;
 pub mod changes;
+pub(crate) mod disjoint_sets;
 mod fusion;
 mod id;
 pub mod initializer;

@@ -2,7 +2,7 @@
 //! are named.
 
 /// What divides a scope from what is in it.
-const SEPARATORS: [char; 2] = ['/', '.'];
+pub const SEPARATORS: [char; 2] = ['/', '.'];
 
 /// Whether a layer has this name or is in the scope of this name.
 pub fn is_in(layer: &str, name: &str) -> bool {

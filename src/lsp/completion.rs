@@ -5,7 +5,7 @@ use super::documents::Document;
 use super::paths::{PathKind, entries};
 use crate::graph::{Argument, Initializer};
 use crate::ops::{self, values};
-use crate::request::{RecipeKey, WEIGHTS_OPTIONS, weights_choices};
+use crate::request::{RecipeKey, WeightsOption};
 use crate::syntax::{layer_name_text, manual};
 use crate::train::recipe::help::{choices as recipe_choices, find_choice};
 use crate::train::recipe::keys::KEYS;
@@ -92,7 +92,7 @@ pub fn completion(document: &Document, offset: usize) -> CompletionResponse {
         Context::Net => nets(&mut list, document),
         Context::Key { item: "train" } => keys(&mut list),
         Context::Key { .. } => {
-            for option in WEIGHTS_OPTIONS {
+            for option in WeightsOption::ALL.iter().map(|option| option.name()) {
                 if let Some(item) =
                     list.add_as(option, format!("{option} = "), CompletionItemKind::PROPERTY, String::new())
                 {
@@ -102,7 +102,7 @@ pub fn completion(document: &Document, offset: usize) -> CompletionResponse {
         }
         Context::Entry { item: "train", key } => offered(&mut list, &recipe_choices(key)),
         Context::Entry { key, .. } => {
-            for choice in weights_choices(key) {
+            for choice in WeightsOption::find(key).map(WeightsOption::choices).unwrap_or_default() {
                 list.add(choice, CompletionItemKind::ENUM_MEMBER, String::new());
             }
         }

@@ -8,7 +8,7 @@ use crate::diagnostics::counted;
 use crate::elaborate::names::{Kind, LayerReference, Symbol};
 use crate::graph::{Argument, Graph, Node};
 use crate::ops::{self, values};
-use crate::request::{Layout, weights_choices};
+use crate::request::{Layout, WeightsOption};
 use crate::syntax::{self, manual};
 use crate::train::recipe;
 use lsp_types::{Hover, HoverContents, MarkupContent, MarkupKind};
@@ -95,10 +95,11 @@ fn function(word: &str) -> Option<String> {
 
 /// A word that an option of weights takes.
 fn weights_choice(option: &str, word: &str) -> Option<String> {
+    let found = WeightsOption::find(option)?;
     let layout: Option<Layout> = word.parse().ok();
-    match layout.filter(|_| option == "layout") {
+    match layout.filter(|_| found == WeightsOption::Layout) {
         Some(layout) => Some(format!("the layout of files from {}", layout.writer())),
-        None if weights_choices(option).contains(&word) && option != "image" => {
+        None if found.choices().contains(&word) && found != WeightsOption::Image => {
             manual::markdown(option).map(str::to_string)
         }
         None => None,

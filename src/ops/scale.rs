@@ -72,9 +72,7 @@ impl Operation for Scale {
     }
 
     fn lower(&self, cx: &Lowering) -> Result<Lowered, String> {
-        let channels = cx.inputs[0].last().copied().unwrap_or(1);
-        let pixels = cx.inputs[0].iter().product::<usize>() / channels.max(1);
-        Ok(Lowered::InPlace(Kernel::Norm(NormStep { pixels, channels, activation: cx.epilogue.activation })))
+        Ok(Lowered::InPlace(Kernel::Norm(NormStep::of_sizes(&cx.inputs[0], cx.epilogue.activation))))
     }
 
     fn differentiate(&self, cx: &mut Backward<'_>) -> Result<(), String> {

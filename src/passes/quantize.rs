@@ -3,6 +3,7 @@
 //! A convolution or dense layer is computed on bytes if it is chosen; pools, sums, concatenations and views follow where all their
 //! inputs are bytes. Tensors that share bytes share a scale: those of a concatenation, of a view, of a pool and its input.
 
+use crate::graph::disjoint_sets::DisjointSets;
 use crate::graph::{Epilogue, Graph, Int8Lowering, Lowered, Lowering, Node, NodeId, Precision};
 use crate::kernels::int8::quantization::Quantization;
 use crate::ops::quantize::Convert;
@@ -117,26 +118,19 @@ pub fn quantize(graph: &Graph, choice: &Choice) -> Graph {
 
 /// The scale of each node's output in bytes.
 fn scales(graph: &Graph, choice: &Choice, chosen: &[bool]) -> Vec<Option<Quantization>> {
-    let mut groups: Vec<usize> = (0..graph.nodes.len()).collect();
-    fn root(groups: &[usize], mut at: usize) -> usize {
-        while groups[at] != at {
-            at = groups[at];
-        }
-        at
-    }
+    let mut groups = DisjointSets::new(graph.nodes.len());
     for id in graph.ids().filter(|id| chosen[id.0] && kind(graph, *id) == Some(Kind::Shared)) {
         for input in &graph.node(id).inputs {
-            let (a, b) = (root(&groups, input.0), root(&groups, id.0));
-            groups[a.max(b)] = a.min(b);
+            groups.join(input.0, id.0);
         }
     }
     let mut ranges: HashMap<usize, Range> = HashMap::new();
     for id in graph.ids() {
         let Some((low, high)) = choice.ranges.get(id.0).copied().flatten() else { continue };
-        let range = ranges.entry(root(&groups, id.0)).or_insert((low, high));
+        let range = ranges.entry(groups.first(id.0)).or_insert((low, high));
         *range = (range.0.min(low), range.1.max(high));
     }
-    let of_group = |id: NodeId| ranges.get(&root(&groups, id.0)).map(|&(low, high)| Quantization::of_range(low, high));
+    let of_group = |id: NodeId| ranges.get(&groups.first(id.0)).map(|&(low, high)| Quantization::of_range(low, high));
     graph.ids().map(of_group).collect()
 }
 

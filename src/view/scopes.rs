@@ -1,12 +1,12 @@
 //! The scopes of layers: `features.3.conv.0` and `fire2/squeeze` are in scopes, outermost first.
 
+use crate::graph::scope::SEPARATORS;
 use crate::graph::{Graph, Mention};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
 /// The maximum depth of scopes; deeper ones are merged, as names may have any number of slashes.
 const MAX_DEPTH: usize = 12;
-const SEPARATORS: [char; 2] = ['/', '.'];
 
 /// The scopes in a name.
 pub(super) fn scopes(name: &str) -> Vec<String> {

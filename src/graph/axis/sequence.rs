@@ -1,6 +1,7 @@
 //! Sequences: the file's framework has them as (features, steps) for some layers and as (steps, features) for others.
 
 use super::{AxisRule, Order};
+use crate::graph::disjoint_sets::DisjointSets;
 use crate::graph::{Graph, NodeId};
 use crate::tensor::TensorType;
 use std::sync::Arc;
@@ -59,11 +60,10 @@ pub(super) fn is_sequence(of: &TensorType) -> bool {
 /// For each layer whose output is a sequence, the order that the layers around it give that; `None` if none of them shows it.
 /// What elementwise layers, merges and normalisations join is one sequence.
 pub(super) fn orders(graph: &Graph, rules: &[AxisRule]) -> Vec<Option<Order>> {
-    let mut group: Vec<usize> = (0..graph.nodes.len()).collect();
+    let mut groups = DisjointSets::new(graph.nodes.len());
     for id in graph.ids().filter(|id| rules[id.0].keeps_order() && is_sequence(&graph.node(*id).output)) {
         for &input in graph.node(id).inputs.iter().filter(|input| is_sequence(&graph.node(**input).output)) {
-            let (one, other) = (root(&group, input.0), root(&group, id.0));
-            group[one.max(other)] = one.min(other);
+            groups.join(input.0, id.0);
         }
     }
     let mut around = vec![Neighbours::default(); graph.nodes.len()];
@@ -75,7 +75,7 @@ pub(super) fn orders(graph: &Graph, rules: &[AxisRule]) -> Vec<Option<Order>> {
             continue;
         }
         for &tensor in node.inputs.iter().chain([&id]).filter(|tensor| is_sequence(&graph.node(**tensor).output)) {
-            let neighbours = &mut around[root(&group, tensor.0)];
+            let neighbours = &mut around[groups.first(tensor.0)];
             match convention {
                 Convention::FeaturesFirst => neighbours.features_first.get_or_insert(id),
                 Convention::StepsFirst => neighbours.steps_first.get_or_insert(id),
@@ -83,7 +83,7 @@ pub(super) fn orders(graph: &Graph, rules: &[AxisRule]) -> Vec<Option<Order>> {
         }
     }
     let name = |id: NodeId| &graph.node(id).name;
-    let order = |id: NodeId| match around[root(&group, id.0)] {
+    let order = |id: NodeId| match around[groups.first(id.0)] {
         Neighbours { features_first: Some(features), steps_first: Some(steps) } => Some(Order::Turned(Arc::from(
             format!("(features, steps) at `{}` and (steps, features) at `{}`", name(features), name(steps)),
         ))),
@@ -92,12 +92,4 @@ pub(super) fn orders(graph: &Graph, rules: &[AxisRule]) -> Vec<Option<Order>> {
         Neighbours { .. } => None,
     };
     graph.ids().map(|id| is_sequence(&graph.node(id).output).then(|| order(id)).flatten()).collect()
-}
-
-/// The first layer of the group of a layer.
-fn root(group: &[usize], mut of: usize) -> usize {
-    while group[of] != of {
-        of = group[of];
-    }
-    of
 }

@@ -1,6 +1,7 @@
 //! Vectors as plain arrays, for targets without intrinsics here and as AVX-512's stand-in in tests.
 #![cfg(any(test, not(target_arch = "x86_64")))]
 
+use super::scalar_math::ROUND;
 use super::vector::Vector;
 
 /// Four floats; with `FUSED`, [`Vector::mul_add`] rounds once, as FMA instructions do.
@@ -70,9 +71,7 @@ impl<const FUSED: bool> Vector for Lanes<FUSED> {
     }
     #[inline(always)]
     fn round(self) -> Self {
-        // Adding 1.5 * 2^23 leaves no bits for the fraction: the sum is rounded to an integer.
-        const SHIFT: f32 = 12_582_912.0;
-        Self(self.0.map(|a| (a + SHIFT) - SHIFT))
+        Self(self.0.map(|a| (a + ROUND) - ROUND))
     }
     #[inline(always)]
     fn exp2_integral(self) -> Self {

@@ -5,7 +5,7 @@
 use std::f32::consts::{LOG2_E, SQRT_2};
 
 /// 1.5 * 2^23: adding it to a small float rounds that to an integer, which the low mantissa bits then hold.
-const ROUND: f32 = 12_582_912.0;
+pub(super) const ROUND: f32 = 12_582_912.0;
 /// ln 2 in two parts (Cody-Waite reduction): integer multiples of the high part are exact (Cephes' expf).
 const LN_2_HIGH: f32 = 0.693_359_4;
 const LN_2_LOW: f32 = -2.121_944_4e-4;

@@ -21,6 +21,14 @@ pub struct NormStep {
     pub activation: Activation,
 }
 
+impl NormStep {
+    /// The step on a tensor of these sizes, without the batch; the channels are the last.
+    pub fn of_sizes(sizes: &[usize], activation: Activation) -> Self {
+        let channels = sizes.last().copied().unwrap_or(1);
+        NormStep { pixels: sizes.iter().product::<usize>() / channels.max(1), channels, activation }
+    }
+}
+
 impl KernelStep for NormStep {
     fn run(&self, call: Call<'_>) -> Result<(), KernelError> {
         let size = Images { n: call.batch, pixels: self.pixels, channels: self.channels };

@@ -92,7 +92,7 @@ fn of_inputs(
     }
     let images_last = inputs.iter().any(|input| input.channels_first);
     let (ends, time_first): (Vec<Known>, Vec<bool>) =
-        ends.into_iter().map(|(known, time_first)| (context.settled(known, images_last), time_first)).unzip();
+        ends.into_iter().map(|(known, time_first)| (context.as_output(known, images_last), time_first)).unzip();
     let outputs = wanted.iter().zip(&time_first).filter(|(_, time_first)| **time_first).map(|(name, _)| name.clone());
     let time_first: Vec<String> =
         inputs.iter().filter(|input| input.time_first).map(|input| input.name.clone()).chain(outputs).collect();

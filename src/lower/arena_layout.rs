@@ -19,23 +19,23 @@ pub struct Arena {
 }
 
 /// A buffer and the steps at which it is live.
-struct Life {
+struct LiveRange {
     buffer: BufferId,
     floats: usize,
     steps: RangeInclusive<usize>,
 }
 
 /// The liveness of each buffer of the arena: the first and the last step that use it. `None` for inputs and outputs of the net.
-pub fn lives(steps: &[PendingStep], placement: &Placement) -> Vec<Option<RangeInclusive<usize>>> {
-    let mut lives: Vec<Option<RangeInclusive<usize>>> = vec![None; placement.buffers.len()];
+pub fn live_ranges(steps: &[PendingStep], placement: &Placement) -> Vec<Option<RangeInclusive<usize>>> {
+    let mut live_ranges: Vec<Option<RangeInclusive<usize>>> = vec![None; placement.buffers.len()];
     for (step, pending_step) in steps.iter().enumerate() {
         for BufferId(used) in pending_step.buffers().filter(|used| placement.buffers[used.0].home == BufferHome::Arena)
         {
-            let first = lives[used].as_ref().map_or(step, |life| *life.start());
-            lives[used] = Some(first..=step);
+            let first = live_ranges[used].as_ref().map_or(step, |range| *range.start());
+            live_ranges[used] = Some(first..=step);
         }
     }
-    lives
+    live_ranges
 }
 
 /// Places the buffers of steps that run in stages: (steps, whether they run by micro-batches).
@@ -45,7 +45,7 @@ pub fn plan(steps: &[PendingStep], placement: &Placement, stages: &[(Range<usize
     let (mut chunks, mut batch, mut whole) = (Vec::new(), Vec::new(), Vec::new());
     chunks.resize_with(stages.len(), Vec::new);
     let stage_of = |step: usize| stages.partition_point(|(steps, _)| steps.end <= step);
-    for (index, steps) in lives(steps, placement).into_iter().enumerate() {
+    for (index, steps) in live_ranges(steps, placement).into_iter().enumerate() {
         let (Some(steps), buffer) = (steps, &placement.buffers[index]) else { continue };
         let floats = buffer.floats().next_multiple_of(CONSTANT_ALIGNMENT);
         let (first, last) = (stage_of(*steps.start()), stage_of(*steps.end()));
@@ -61,11 +61,11 @@ pub fn plan(steps: &[PendingStep], placement: &Placement, stages: &[(Range<usize
             Some((all, true)) if first != last && !buffer.is_unbatched => *steps.start()..=all.end - 1,
             _ => steps,
         };
-        list.push(Life { buffer: BufferId(index), floats, steps });
+        list.push(LiveRange { buffer: BufferId(index), floats, steps });
     }
     let mut alive = Changes::new(steps.len());
-    for life in chunks.iter().flatten().chain(&batch) {
-        alive.add(*life.steps.start()..life.steps.end() + 1, life.floats);
+    for range in chunks.iter().flatten().chain(&batch) {
+        alive.add(*range.steps.start()..range.steps.end() + 1, range.floats);
     }
     let lower_bound = alive.sums().into_iter().max().unwrap_or(0);
     let chunk_floats = chunks.into_iter().map(|chunk| assign(chunk, Space::MicroBatch, &mut spaces)).collect();
@@ -99,28 +99,29 @@ impl Changes {
 }
 
 /// Assigns an offset to each buffer. Returns the floats that all need together.
-fn assign(mut lives: Vec<Life>, space: Space, spaces: &mut [Option<(Space, usize)>]) -> usize {
-    lives.sort_by_key(|life| (std::cmp::Reverse(life.floats), *life.steps.start(), life.buffer.0));
-    let mut placed = Overlaps::new(lives.iter().map(|life| life.steps.end() + 1).max().unwrap_or(0));
-    let mut offsets: Vec<usize> = Vec::with_capacity(lives.len());
+fn assign(mut live_ranges: Vec<LiveRange>, space: Space, spaces: &mut [Option<(Space, usize)>]) -> usize {
+    live_ranges.sort_by_key(|range| (std::cmp::Reverse(range.floats), *range.steps.start(), range.buffer.0));
+    let mut placed = Overlaps::new(live_ranges.iter().map(|range| range.steps.end() + 1).max().unwrap_or(0));
+    let mut offsets: Vec<usize> = Vec::with_capacity(live_ranges.len());
     let mut end = 0;
-    for (index, life) in lives.iter().enumerate() {
-        let met = placed.with(&life.steps).into_iter();
-        let mut taken: Vec<(usize, usize)> = met.map(|at| (offsets[at], offsets[at] + lives[at].floats)).collect();
+    for (index, range) in live_ranges.iter().enumerate() {
+        let met = placed.with(&range.steps).into_iter();
+        let mut taken: Vec<(usize, usize)> =
+            met.map(|at| (offsets[at], offsets[at] + live_ranges[at].floats)).collect();
         taken.sort_unstable();
         let (mut gap_start, mut best): (usize, Option<(usize, usize)>) = (0, None);
         for (from, to) in taken {
             let gap = from.saturating_sub(gap_start);
-            if gap >= life.floats && best.is_none_or(|(smallest, _)| gap < smallest) {
+            if gap >= range.floats && best.is_none_or(|(smallest, _)| gap < smallest) {
                 best = Some((gap, gap_start));
             }
             gap_start = gap_start.max(to);
         }
         let offset = best.map_or(gap_start, |(_, at)| at);
-        end = end.max(offset + life.floats);
-        spaces[life.buffer.0] = Some((space, offset));
+        end = end.max(offset + range.floats);
+        spaces[range.buffer.0] = Some((space, offset));
         offsets.push(offset);
-        placed.add(index, &life.steps);
+        placed.add(index, &range.steps);
     }
     end
 }

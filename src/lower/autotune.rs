@@ -34,10 +34,10 @@ pub fn tune(
         if let Kernel::Dense(dense) = &step.kernel
             && !dense.weights.is_bf16()
             && overrides.find_dense(dense).is_none()
-            && let Some((way, time)) = fastest_dense(dense, net_bytes, &threads)
+            && let Some((candidate, time)) = fastest_dense(dense, net_bytes, &threads)
         {
-            report(&step.name, &way.describe(), time);
-            overrides.insert_dense(&way);
+            report(&step.name, &candidate.describe(), time);
+            overrides.insert_dense(&candidate);
         }
         let Kernel::Convolution(convolution) = &step.kernel else { continue };
         let chunk = plan.micro_batch(index);
@@ -73,12 +73,13 @@ fn variants(costs: &ConvolutionCosts, step: &ConvolutionStep, chunk: usize) -> V
     list
 }
 
-/// The fastest way to compute a dense layer, for images alone and in full batches, with the time of one image.
+/// The fastest candidate to compute a dense layer, for images alone and in full batches, with the time of one image.
 fn fastest_dense(step: &DenseStep, net_bytes: usize, threads: &ThreadPool) -> Option<(DenseStep, Duration)> {
-    let ways = cost_model::dense(step, cost_model::MAX_IMAGES).into_iter().filter(|(_, estimate)| estimate.is_finite());
-    let timed = ways.filter_map(|(way, _)| {
-        let time = time(&Kernel::Dense(way.clone()), cost_model::MAX_IMAGES, None, net_bytes, threads)?;
-        Some((way, time))
+    let candidates =
+        cost_model::dense(step, cost_model::MAX_IMAGES).into_iter().filter(|(_, estimate)| estimate.is_finite());
+    let timed = candidates.filter_map(|(candidate, _)| {
+        let time = time(&Kernel::Dense(candidate.clone()), cost_model::MAX_IMAGES, None, net_bytes, threads)?;
+        Some((candidate, time))
     });
     timed.min_by_key(|(_, time)| *time)
 }

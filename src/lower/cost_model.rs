@@ -72,11 +72,11 @@ pub fn products(shape: &Shape) -> [(Backend, f64); 2] {
 /// BLAS is never chosen without measuring.
 pub fn dense(step: &DenseStep, batch: usize) -> [(DenseStep, f64); 2] {
     let (rows, weights) = (batch as f64, (step.inputs * step.outputs) as f64);
-    let way = |storage, backend| DenseStep { weights: storage, backend, ..step.clone() };
-    let raw = way(Storage::Raw, Backend::Blas);
+    let candidate = |storage, backend| DenseStep { weights: storage, backend, ..step.clone() };
+    let raw = candidate(Storage::Raw, Backend::Blas);
     let blas = raw.gemm_shape(batch).map_or(f64::INFINITY, |shape| products(&shape)[1].1);
     let packed = (rows * weights / target::MACS_PER_NS).max(4.0 * weights / target::MEMORY_BYTES_PER_NS);
-    [(way(Storage::Packed, Backend::Tiles), packed), (raw, blas)]
+    [(candidate(Storage::Packed, Backend::Tiles), packed), (raw, blas)]
 }
 
 /// Sets the backend of the general products of a training step. Training runs on the machine that lowers, so BLAS is chosen

@@ -24,7 +24,7 @@ pub fn explain(plan: &Plan, name: &str, rounding: Rounding) -> Option<String> {
     if let Kernel::Dense(dense) = &step.kernel
         && !dense.weights.is_bf16()
     {
-        text += &dense_ways(dense);
+        text += &dense_candidates(dense);
         return Some(text);
     }
     if let Some(shape) = step.kernel.gemm_shape(plan.micro_batch(index)) {
@@ -75,16 +75,16 @@ pub fn explain(plan: &Plan, name: &str, rounding: Rounding) -> Option<String> {
 }
 
 /// The ways to compute a dense layer.
-fn dense_ways(step: &DenseStep) -> String {
+fn dense_candidates(step: &DenseStep) -> String {
     let images = cost_model::MAX_IMAGES;
     let mut text = format!("\n  {:26}  {:>12}  {:>13}\n", "weights, multiplied by", "estimated us", "constants KiB");
-    for (way, nanoseconds) in cost_model::dense(step, images).into_iter().filter(|(_, time)| time.is_finite()) {
-        let mark = if way == *step { '*' } else { ' ' };
-        let name = match way.weights {
-            Storage::Raw => format!("unpacked, {}", way.backend),
-            _ => format!("packed, {}", way.backend),
+    for (candidate, nanoseconds) in cost_model::dense(step, images).into_iter().filter(|(_, time)| time.is_finite()) {
+        let mark = if candidate == *step { '*' } else { ' ' };
+        let name = match candidate.weights {
+            Storage::Raw => format!("unpacked, {}", candidate.backend),
+            _ => format!("packed, {}", candidate.backend),
         };
-        let kilobytes = way.constants().iter().sum::<usize>() * 4 / 1024;
+        let kilobytes = candidate.constants().iter().sum::<usize>() * 4 / 1024;
         let _ = writeln!(text, "{mark} {name:26}  {:>12.1}  {kilobytes:>13}", nanoseconds / 1e3);
     }
     text + &format!("\n  * is chosen; times are estimates for {images} images on one core of the plan's fixed target\n")

@@ -2,7 +2,7 @@
 //! favours few images; weights should be read once for many. Early layers have large activations and few weights, late ones
 //! the reverse, so a plan may have several stages with growing micro-batches.
 
-use super::arena_layout::{Changes, lives};
+use super::arena_layout::{Changes, live_ranges};
 use super::buffers::{PendingStep, Placement};
 use super::cost_model::{self, ConvolutionCosts};
 use crate::kernels::target;
@@ -62,11 +62,11 @@ impl Work {
         limit: Option<usize>,
     ) -> Self {
         let (mut live, mut crossing) = (Changes::new(rows), Changes::new(rows));
-        for (buffer, life) in placement.buffers.iter().zip(lives(pending, placement)) {
-            let Some(life) = life.filter(|_| !buffer.is_unbatched) else { continue };
+        for (buffer, range) in placement.buffers.iter().zip(live_ranges(pending, placement)) {
+            let Some(range) = range.filter(|_| !buffer.is_unbatched) else { continue };
             let floats = buffer.floats().next_multiple_of(CONSTANT_ALIGNMENT);
-            live.add(*life.start()..life.end() + 1, floats);
-            crossing.add(life.start() + 1..life.end() + 1, floats);
+            live.add(*range.start()..range.end() + 1, floats);
+            crossing.add(range.start() + 1..range.end() + 1, floats);
         }
         let weights = pending[..rows].iter().map(|pending_step| match &pending_step.kernel {
             Kernel::Convolution(step) => {

@@ -56,10 +56,10 @@ enum Phase {
 /// Serves one editor over stdin and stdout until it sends `exit` or disconnects.
 ///
 /// # Errors
-/// As [`talk`], I/O errors of stdout, and threads that cannot be started.
+/// As [`serve_connection`], I/O errors of stdout, and threads that cannot be started.
 pub fn serve() -> Result<(), ServerError> {
     let (connection, writer) = transport::stdio()?;
-    let served = talk(&connection);
+    let served = serve_connection(&connection);
     transport::finish(connection, writer)?;
     served
 }
@@ -68,7 +68,7 @@ pub fn serve() -> Result<(), ServerError> {
 ///
 /// # Errors
 /// A connection that breaks, and an editor that ends it without a `shutdown` before.
-pub fn talk(connection: &Connection) -> Result<(), ServerError> {
+pub fn serve_connection(connection: &Connection) -> Result<(), ServerError> {
     let mut documents = Documents::default();
     let mut phase = Phase::New;
     loop {

@@ -78,7 +78,7 @@ impl OutputKind {
     }
 
     /// Whether a single value that distinguishes two classes means the second: a probability of at least 0.5, a number above 0.
-    pub fn says_second(self, value: f32) -> bool {
+    pub fn predicts_second_class(self, value: f32) -> bool {
         if self == OutputKind::Probabilities { value >= 0.5 } else { value > 0.0 }
     }
 
@@ -87,7 +87,7 @@ impl OutputKind {
     pub fn ranked(self, row: &[f32], two: bool) -> Vec<(usize, f32)> {
         if let (&[one], true) = (row, two || self.is_binary(row.len())) {
             let values = [if self == OutputKind::Probabilities { 1.0 - one } else { -one }, one];
-            let first = usize::from(self.says_second(one));
+            let first = usize::from(self.predicts_second_class(one));
             return vec![(first, values[first]), (1 - first, values[1 - first])];
         }
         let mut all: Vec<(usize, f32)> = row.iter().copied().enumerate().collect();

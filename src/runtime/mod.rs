@@ -320,9 +320,9 @@ impl Session {
             };
             let all = &mut captured[index];
             all.resize(batch * operand.image_floats(), 0.0);
-            let room = &mut all[images.start * operand.image_floats()..images.end * operand.image_floats()];
-            let len = room.len().min(data.len());
-            room[..len].copy_from_slice(&data[..len]);
+            let target = &mut all[images.start * operand.image_floats()..images.end * operand.image_floats()];
+            let len = target.len().min(data.len());
+            target[..len].copy_from_slice(&data[..len]);
         }
         Ok(())
     }

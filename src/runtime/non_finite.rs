@@ -69,9 +69,9 @@ impl Session {
         }
         let captured = self.captured.replace(vec![Vec::new(); plan.steps.len()]);
         let given: Vec<&[f32]> = one.iter().map(Vec::as_slice).collect();
-        let mut room: Vec<Vec<f32>> = plan.outputs.iter().map(|port| vec![0.0; port.floats(1)]).collect();
-        let mut room: Vec<&mut [f32]> = room.iter_mut().map(Vec::as_mut_slice).collect();
-        let ran = self.run_with(1, &given, &mut room, state);
+        let mut results: Vec<Vec<f32>> = plan.outputs.iter().map(|port| vec![0.0; port.floats(1)]).collect();
+        let mut results: Vec<&mut [f32]> = results.iter_mut().map(Vec::as_mut_slice).collect();
+        let ran = self.run_with(1, &given, &mut results, state);
         let outputs = std::mem::replace(&mut self.captured, captured).unwrap_or_default();
         ran?;
         // Bytes are always finite.

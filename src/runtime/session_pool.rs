@@ -46,7 +46,7 @@ impl State {
 
 /// A session in use; dropping it returns it to the pool.
 #[derive(Debug)]
-struct Loan<'a> {
+struct PooledSession<'a> {
     pool: &'a SessionPool,
     session: Option<Session>,
 }
@@ -76,19 +76,19 @@ impl SessionPool {
 
     /// Calls `work` with a session that no other thread uses meanwhile; waits for one if all are in use.
     pub fn with<T>(&self, work: impl FnOnce(&mut Session) -> T) -> T {
-        let mut loan = self.borrow();
+        let mut pooled = self.borrow();
         let new = || Session::new(Arc::clone(&self.artifact), self.threads);
-        work(loan.session.get_or_insert_with(new))
+        work(pooled.session.get_or_insert_with(new))
     }
 
-    fn borrow(&self) -> Loan<'_> {
+    fn borrow(&self) -> PooledSession<'_> {
         let mut state = self.lock();
         state.renew();
         while state.idle.is_empty() && state.busy == self.max {
             state = self.returned.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         state.busy += 1;
-        Loan { pool: self, session: state.idle.pop() }
+        PooledSession { pool: self, session: state.idle.pop() }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -96,7 +96,7 @@ impl SessionPool {
     }
 }
 
-impl Drop for Loan<'_> {
+impl Drop for PooledSession<'_> {
     fn drop(&mut self) {
         // The memory of a session whose work has panicked may be half-written.
         let session = self.session.take().filter(|_| !panicking());

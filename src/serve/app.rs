@@ -1,6 +1,6 @@
 //! What all requests share: the models, the limits, and the work that is not waiting.
 
-use super::body::{self, BodyRoom, ReadBody};
+use super::body::{self, BodyBudget, ReadBody};
 use super::limits::Limits;
 use super::metrics::Metrics;
 use super::model::Model;
@@ -18,7 +18,7 @@ pub struct App {
     pub models: Vec<Model>,
     pub limits: Limits,
     pub metrics: Metrics,
-    bodies: BodyRoom,
+    bodies: BodyBudget,
     pub page: Page,
     /// Permits to decode photos and JSON, as many as threads.
     decoders: Arc<Semaphore>,
@@ -26,7 +26,7 @@ pub struct App {
 
 impl App {
     pub fn new(models: Vec<Model>, limits: Limits, metrics: Metrics, decoders: usize) -> Self {
-        let bodies = BodyRoom::new(limits.all_bodies(), metrics.body_bytes.clone());
+        let bodies = BodyBudget::new(limits.all_bodies(), metrics.body_bytes.clone());
         let decoders = Arc::new(Semaphore::new(decoders));
         App { models, limits, metrics, bodies, page: Page::new(), decoders }
     }

@@ -96,12 +96,12 @@ pub struct BatchReport {
 pub struct Queue {
     jobs: Option<Sender<Job>>,
     slots: Arc<Semaphore>,
-    room: usize,
+    capacity: usize,
     worker: Option<JoinHandle<()>>,
 }
 
 impl Queue {
-    /// A queue with room for `room` images.
+    /// A queue of at most `capacity` images.
     ///
     /// # Errors
     /// If the system gives no thread.
@@ -109,17 +109,17 @@ impl Queue {
         name: &str,
         net: Box<dyn Net>,
         batching: Batching,
-        room: usize,
+        capacity: usize,
         observer: Observer,
     ) -> std::io::Result<Self> {
         let (sender, receiver) = channel();
         let mut worker = Worker { net, batching, jobs: receiver, observer };
         let worker = thread::Builder::new().name(format!("net {name}")).spawn(move || worker.work())?;
-        let room = room.min(Semaphore::MAX_PERMITS);
-        Ok(Queue { jobs: Some(sender), slots: Arc::new(Semaphore::new(room)), room, worker: Some(worker) })
+        let capacity = capacity.min(Semaphore::MAX_PERMITS);
+        Ok(Queue { jobs: Some(sender), slots: Arc::new(Semaphore::new(capacity)), capacity, worker: Some(worker) })
     }
 
-    /// Reserves room for images; `None` if there is not enough.
+    /// Reserves slots for images; `None` if there is not enough.
     pub fn reserve(&self, images: usize) -> Option<Vec<Slot>> {
         let all = u32::try_from(images).ok()?;
         let mut permit = Arc::clone(&self.slots).try_acquire_many_owned(all).ok()?;
@@ -133,12 +133,12 @@ impl Queue {
 
     /// Images in the queue now: those that are being decoded, waiting or being computed.
     pub fn taken(&self) -> usize {
-        self.room - self.slots.available_permits()
+        self.capacity - self.slots.available_permits()
     }
 
-    /// The number of images that it has room for.
-    pub fn room(&self) -> usize {
-        self.room
+    /// The maximum number of images in it.
+    pub fn capacity(&self) -> usize {
+        self.capacity
     }
 
     /// Whether its thread works.
@@ -272,16 +272,16 @@ mod tests {
     /// A queue, the sizes of its batches, and the number of resets.
     type Parts = (Queue, Arc<Mutex<Vec<usize>>>, Arc<Mutex<usize>>);
 
-    fn queue(batch: usize, delay: Duration, room: usize, time: Duration) -> Parts {
+    fn queue(batch: usize, delay: Duration, capacity: usize, time: Duration) -> Parts {
         let (sizes, resets) = (Arc::new(Mutex::new(Vec::new())), Arc::default());
         let seen = Arc::clone(&sizes);
         let observer = Box::new(move |report: &BatchReport| seen.lock().expect("no panic").push(report.images));
         let net = Box::new(Doubling { time, resets: Arc::clone(&resets) });
-        (Queue::new("test", net, Batching { batch, delay }, room, observer).expect("a thread"), sizes, resets)
+        (Queue::new("test", net, Batching { batch, delay }, capacity, observer).expect("a thread"), sizes, resets)
     }
 
     fn submit(queue: &Queue, value: f32) -> oneshot::Receiver<Result<Answer, Failure>> {
-        let slot = queue.reserve(1).and_then(|mut slots| slots.pop()).expect("room");
+        let slot = queue.reserve(1).and_then(|mut slots| slots.pop()).expect("a slot");
         queue.submit(vec![vec![value]], slot)
     }
 
@@ -327,7 +327,7 @@ mod tests {
     #[test]
     fn a_queue_has_room_for_as_many_as_it_says() {
         let (queue, ..) = queue(1, Duration::ZERO, 3, Duration::ZERO);
-        let slots = queue.reserve(2).expect("room");
+        let slots = queue.reserve(2).expect("a slot");
         assert!(queue.reserve(2).is_none() && queue.taken() == 2);
         drop(slots);
         assert!(queue.reserve(3).is_some() && queue.reserve(4).is_none());

@@ -13,43 +13,44 @@ use tokio::time::timeout;
 
 /// The memory for all bodies together.
 #[derive(Clone, Debug)]
-pub struct BodyRoom {
-    taken: Arc<AtomicUsize>,
-    room: usize,
+pub struct BodyBudget {
+    reserved: Arc<AtomicUsize>,
+    limit: usize,
     gauge: IntGauge,
 }
 
-/// Bytes of a [`BodyRoom`], which are free again when it is dropped.
+/// Bytes of a [`BodyBudget`], which are free again when it is dropped.
 #[derive(Debug)]
-pub struct Taken {
-    room: BodyRoom,
+pub struct BodyReservation {
+    budget: BodyBudget,
     bytes: usize,
 }
 
-impl BodyRoom {
-    pub fn new(room: usize, gauge: IntGauge) -> Self {
-        BodyRoom { taken: Arc::default(), room, gauge }
+impl BodyBudget {
+    /// So many bytes, of which the gauge shows those that are reserved.
+    pub fn new(limit: usize, gauge: IntGauge) -> Self {
+        BodyBudget { reserved: Arc::default(), limit, gauge }
     }
 }
 
-impl Taken {
-    /// Takes more; whether there is enough.
+impl BodyReservation {
+    /// Reserves more; whether there is enough.
     fn grow(&mut self, bytes: usize) -> bool {
-        let limit = self.room.room;
-        let more = |taken: usize| taken.checked_add(bytes).filter(|&sum| sum <= limit);
-        let grown = self.room.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok();
+        let limit = self.budget.limit;
+        let more = |reserved: usize| reserved.checked_add(bytes).filter(|&sum| sum <= limit);
+        let grown = self.budget.reserved.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok();
         if grown {
             self.bytes += bytes;
-            self.room.gauge.add(bytes as i64);
+            self.budget.gauge.add(bytes as i64);
         }
         grown
     }
 }
 
-impl Drop for Taken {
+impl Drop for BodyReservation {
     fn drop(&mut self) {
-        self.room.taken.fetch_sub(self.bytes, Ordering::Relaxed);
-        self.room.gauge.sub(self.bytes as i64);
+        self.budget.reserved.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.budget.gauge.sub(self.bytes as i64);
     }
 }
 
@@ -58,15 +59,15 @@ impl Drop for Taken {
 pub struct ReadBody {
     pub bytes: Bytes,
     /// Held as long as the body.
-    pub taken: Taken,
+    pub reservation: BodyReservation,
 }
 
 /// Reads a body.
 ///
 /// # Errors
-/// 413 if it is too large, 415 if it is compressed, 408 if it takes too long, 503 if there is no room for it now, 400 if it
+/// 413 if it is too large, 415 if it is compressed, 408 if it takes too long, 503 if there is no memory for it now, 400 if it
 /// ends early.
-pub async fn read(room: &BodyRoom, limits: &Limits, headers: &HeaderMap, body: Body) -> Result<ReadBody, Refusal> {
+pub async fn read(budget: &BodyBudget, limits: &Limits, headers: &HeaderMap, body: Body) -> Result<ReadBody, Refusal> {
     let limit = limits.body_bytes;
     let too_large = || Refusal::too_large(format!("a body has at most {limit} bytes"));
     if headers.get(header::CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
@@ -77,7 +78,7 @@ pub async fn read(room: &BodyRoom, limits: &Limits, headers: &HeaderMap, body: B
     if declared.is_some_and(|length| length > limit) {
         return Err(too_large());
     }
-    let mut taken = Taken { room: room.clone(), bytes: 0 };
+    let mut reservation = BodyReservation { budget: budget.clone(), bytes: 0 };
     let read = async {
         let mut bytes = Vec::new();
         let mut chunks = body.into_data_stream();
@@ -86,7 +87,7 @@ pub async fn read(room: &BodyRoom, limits: &Limits, headers: &HeaderMap, body: B
             if bytes.len() + chunk.len() > limit {
                 return Err(too_large());
             }
-            if !taken.grow(chunk.len()) {
+            if !reservation.grow(chunk.len()) {
                 return Err(Refusal::busy("the server has no memory for the body at the moment"));
             }
             bytes.extend_from_slice(&chunk);
@@ -97,5 +98,5 @@ pub async fn read(room: &BodyRoom, limits: &Limits, headers: &HeaderMap, body: B
     let bytes = timeout(limits.body_time, read).await.map_err(|_| {
         Refusal::new(StatusCode::REQUEST_TIMEOUT, format!("the body did not arrive within {seconds} s"))
     })??;
-    Ok(ReadBody { bytes: bytes.into(), taken })
+    Ok(ReadBody { bytes: bytes.into(), reservation })
 }

@@ -27,14 +27,14 @@ const AFTER_REFUSAL: Duration = Duration::from_millis(50);
 /// The connections that are open when the server stops.
 #[derive(Debug)]
 pub struct OpenConnections {
-    room: Arc<Semaphore>,
+    slots: Arc<Semaphore>,
     count: u32,
 }
 
 impl OpenConnections {
     /// Waits until they are closed.
     pub async fn closed(self) {
-        let _ = self.room.acquire_many(self.count).await;
+        let _ = self.slots.acquire_many(self.count).await;
     }
 }
 
@@ -49,9 +49,9 @@ pub async fn accept(
     let count = u32::try_from(limits.connections)
         .unwrap_or(u32::MAX)
         .min(u32::try_from(Semaphore::MAX_PERMITS).unwrap_or(u32::MAX));
-    let room = Arc::new(Semaphore::new(count as usize));
+    let slots = Arc::new(Semaphore::new(count as usize));
     let turned_away = Arc::new(Semaphore::new(MAX_TURNED_AWAY));
-    let (tell, told) = watch::channel(false);
+    let (stop_sender, stopped) = watch::channel(false);
     let mut stop = std::pin::pin!(stop);
     loop {
         let accepted = select! {
@@ -62,15 +62,15 @@ pub async fn accept(
             sleep(AFTER_REFUSAL).await;
             continue;
         };
-        match Arc::clone(&room).try_acquire_owned() {
+        match Arc::clone(&slots).try_acquire_owned() {
             Ok(permit) => {
-                let (router, told, app) = (router.clone(), told.clone(), Arc::clone(&app));
+                let (router, stopped, app) = (router.clone(), stopped.clone(), Arc::clone(&app));
                 tokio::spawn(async move {
                     let _permit = permit;
                     app.metrics.connections.inc();
                     // Also if the task is dropped.
                     let _count = Decrement(app.metrics.connections.clone());
-                    serve(stream, router, &limits, told).await;
+                    serve(stream, router, &limits, stopped).await;
                 });
             }
             Err(_) => {
@@ -86,8 +86,8 @@ pub async fn accept(
         }
     }
     drop(listener);
-    let _ = tell.send(true);
-    OpenConnections { room, count }
+    let _ = stop_sender.send(true);
+    OpenConnections { slots, count }
 }
 
 /// Decrements a gauge when it is dropped.
@@ -102,7 +102,7 @@ impl Drop for Decrement {
 type BoxedFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 /// Answers the requests of a connection, one after the other.
-async fn serve(stream: TcpStream, router: Router, limits: &Limits, mut told: watch::Receiver<bool>) {
+async fn serve(stream: TcpStream, router: Router, limits: &Limits, mut stopped: watch::Receiver<bool>) {
     // Responses are written at once.
     let _ = stream.set_nodelay(true);
     let mut stream = TimeoutStream::new(stream);
@@ -118,7 +118,7 @@ async fn serve(stream: TcpStream, router: Router, limits: &Limits, mut told: wat
     let ended = loop {
         select! {
             ended = poll_fn(|context| connection.poll_without_shutdown(context)) => break ended,
-            _ = told.wait_for(|told| *told), if !is_stopping => {
+            _ = stopped.wait_for(|stopped| *stopped), if !is_stopping => {
                 is_stopping = true;
                 Pin::new(&mut connection).graceful_shutdown();
             }

@@ -55,7 +55,7 @@ impl Model {
         artifact: Artifact,
         threads: &Threads,
         batching: Batching,
-        room: usize,
+        capacity: usize,
         metrics: &Metrics,
     ) -> Result<Self, ModelError> {
         let artifact = Arc::new(artifact);
@@ -65,8 +65,8 @@ impl Model {
         let plan = &artifact.manifest.plan;
         let floats = plan.inputs.iter().chain(&plan.outputs).map(|port| port.len()).fold(0, usize::saturating_add);
         let fitting = MAX_QUEUE_BYTES / floats.saturating_mul(size_of::<f32>()).max(1);
-        let room = room.min(fitting.max(batching.batch)).max(1);
-        let queue = Queue::new(&name, Box::new(net), batching, room, observer).map_err(ModelError::Thread)?;
+        let capacity = capacity.min(fitting.max(batching.batch)).max(1);
+        let queue = Queue::new(&name, Box::new(net), batching, capacity, observer).map_err(ModelError::Thread)?;
         let decoding = NetInputs::of_artifact(&artifact.manifest).photo_decoding().map_err(|errors| {
             let messages: Vec<&str> = errors.iter().map(|error| error.message.as_str()).collect();
             messages.join("; ")
@@ -79,7 +79,7 @@ impl Model {
     pub fn max_images(&self, limit: usize) -> usize {
         let outputs = self.manifest().plan.outputs.iter().map(|port| port.len()).fold(0, usize::saturating_add);
         let answered = MAX_ANSWER_BYTES / outputs.saturating_mul(size_of::<f32>()).max(1);
-        limit.min(self.queue.room()).min(answered).max(1)
+        limit.min(self.queue.capacity()).min(answered).max(1)
     }
 
     pub fn manifest(&self) -> &Manifest {

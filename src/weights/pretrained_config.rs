@@ -42,7 +42,7 @@ impl ConfiguredInterpolation {
 }
 
 #[derive(Deserialize)]
-struct Whole {
+struct ConfigFile {
     /// Files of older versions of timm have its entries themselves.
     pretrained_cfg: Option<Entries>,
     #[serde(flatten)]
@@ -62,7 +62,7 @@ impl PretrainedConfig {
     /// What stands beside a file of weights; none if nothing does, or if it says nothing of photos.
     pub fn beside(weights: &Path) -> Option<PretrainedConfig> {
         let file = weights.parent()?.join(NAME);
-        let Whole { pretrained_cfg, own } = serde_json::from_slice(&read_regular(&file, MAX_BYTES).ok()?).ok()?;
+        let ConfigFile { pretrained_cfg, own } = serde_json::from_slice(&read_regular(&file, MAX_BYTES).ok()?).ok()?;
         let Entries { mean, std, crop_pct, crop_mode, interpolation } = pretrained_cfg.unwrap_or(own);
         let (mean, std) = (mean?, std?);
         let crop = crop_pct.filter(|part| (0.01..=1.0).contains(part));

@@ -143,7 +143,7 @@ fn format(text: &str) {
 pub fn editor(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let (server, client) = Connection::memory();
-    let served = std::thread::spawn(move || lsp::talk(&server).map_err(|error| error.to_string()));
+    let served = std::thread::spawn(move || lsp::serve_connection(&server).map_err(|error| error.to_string()));
     let mut next = 0;
     let mut ask = |method: &str, params: Value| {
         next += 1;

@@ -186,7 +186,7 @@ impl Context<'_> {
                 Some(_) if blocked => self.limits(node),
                 Some(operator) => (operator.convert)(self, node),
             };
-            if let Err(reason) = result.or_else(|reason| self.settle(node, reason)) {
+            if let Err(reason) = result.or_else(|reason| self.resolve_views(node, reason)) {
                 let (op, title) = (node.op.clone(), node.title().to_string());
                 self.unsupported.push(Unsupported { op, node: title, reason });
                 // What follows is looked at too, where it is known what it gets.
@@ -244,12 +244,12 @@ impl Context<'_> {
     }
 
     /// The outputs of a node that moves axes, where no layer has them in that order: those that are sequences again.
-    fn settle(&mut self, node: &Node, reason: String) -> Converted {
+    fn resolve_views(&mut self, node: &Node, reason: String) -> Converted {
         let mut found = false;
         for name in &node.outputs {
             let Some(view) = self.views.get(name).cloned() else { continue };
             found = true;
-            if let Some(known) = views::settled(self, &view) {
+            if let Some(known) = views::resolved(self, &view) {
                 self.define(name, known);
             }
         }
@@ -280,7 +280,7 @@ impl Context<'_> {
         let time_first = matches!(view.axes.first(), Some(Some(part)) if part.of == view::Of::Steps);
         let sizes: Vec<usize> = view.parts().iter().map(|part| part.size).collect();
         let view = view.reshaped([&[1], &sizes[..]].concat())?;
-        Some((views::settled(self, &view)?, time_first))
+        Some((views::resolved(self, &view)?, time_first))
     }
 }
 

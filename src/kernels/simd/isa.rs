@@ -101,7 +101,7 @@ impl Isa {
     }
 
     /// Runs the kernel with fast instructions for bf16, or with those of the baseline, which give the same up to rounding: callers
-    /// have better ways where there are none.
+    /// have better available where there are none.
     ///
     /// # Safety
     /// As of [`Isa::dispatch`].
@@ -142,7 +142,7 @@ impl Isa {
     }
 }
 
-/// How products of unsigned and signed bytes are added to sums of 32 bits. All ways give the same sums.
+/// How products of unsigned and signed bytes are added to sums of 32 bits. All available give the same sums.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ByteDot {
     /// Plain integers.
@@ -162,33 +162,33 @@ pub enum ByteDot {
 }
 
 impl ByteDot {
-    /// The ways that this machine has, in ascending order: the best is last.
+    /// The available that this machine has, in ascending order: the best is last.
     pub fn available() -> &'static [Self] {
         static AVAILABLE: OnceLock<Vec<ByteDot>> = OnceLock::new();
         AVAILABLE.get_or_init(Self::detect)
     }
 
     fn detect() -> Vec<Self> {
-        let mut ways = vec![Self::Portable];
+        let mut available = vec![Self::Portable];
         #[cfg(target_arch = "x86_64")]
         {
             let has_avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
             if has_avx2 {
-                ways.push(Self::Avx2);
+                available.push(Self::Avx2);
             }
             if has_avx2 && is_x86_feature_detected!("avxvnni") {
-                ways.push(Self::AvxVnni);
+                available.push(Self::AvxVnni);
             }
             let has_avx512 = is_x86_feature_detected!("avx512f")
                 && is_x86_feature_detected!("avx512bw")
                 && is_x86_feature_detected!("avx512vl");
             if has_avx2 && has_avx512 && is_x86_feature_detected!("avx512vnni") {
-                ways.push(Self::Avx512Vnni);
+                available.push(Self::Avx512Vnni);
             }
         }
         #[cfg(target_arch = "aarch64")]
-        ways.push(Self::Neon);
-        ways
+        available.push(Self::Neon);
+        available
     }
 }
 

@@ -27,7 +27,7 @@ pub async fn infer(
             let takes_photos = takes_photos.as_ref().copied().map_err(String::as_str);
             let parsed = InferenceRequest::parse(&body.bytes, json_length, &manifest.manifest, takes_photos, limit);
             // The photos are copies: they have the room that the body had.
-            (parsed, body.taken)
+            (parsed, body.reservation)
         })
         .await?;
     let InferenceRequest { id, images, outputs } = request.map_err(|error| match error {

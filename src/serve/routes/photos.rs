@@ -58,12 +58,12 @@ async fn answer(app: &Arc<App>, model: &Model, wanted: WantedQuery, request: Req
     let Query(wanted) = wanted.map_err(|_| Refusal::invalid("`top` takes a number of classes, as in ?top=3"))?;
     model.decoding.as_ref().map_err(Refusal::invalid)?;
     let (head, body) = request.into_parts();
-    let ReadBody { bytes, taken } = app.body(&head.headers, body).await?;
+    let ReadBody { bytes, reservation } = app.body(&head.headers, body).await?;
     let photos = photos(head, bytes, model.max_images(app.limits.images)).await?;
     let slots = reserve(app, model, photos.len())?;
     let names: Vec<String> = photos.iter().map(|photo| photo.name.clone()).collect();
     let answers = run_photos(app, model, photos, slots).await?;
-    drop(taken);
+    drop(reservation);
     let top = wanted.top.unwrap_or(TOP);
     let predictions = names.iter().zip(&answers).map(|(name, answer)| prediction(model.manifest(), name, answer, top));
     let predictions = predictions.collect::<Result<Vec<_>, _>>()?;

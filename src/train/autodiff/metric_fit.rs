@@ -143,11 +143,11 @@ fn misapplied(recipe: &Recipe, key: RecipeKey, metric: Metric, net: &str, output
     let error = Diagnostic::new(Code::RecipeValue, message)
         .at(recipe.place(key), "in this entry")
         .help(format!("take {fitting}, or leave `{}` out", key.name()));
-    remedies(metric, net, output).into_iter().fold(error, Diagnostic::help)
+    fixes(metric, net, output).into_iter().fold(error, Diagnostic::help)
 }
 
 /// What makes a metric of classes apply to an output that learns numbers, whose targets may be classes.
-fn remedies(metric: Metric, net: &str, output: &Learned) -> Vec<String> {
+fn fixes(metric: Metric, net: &str, output: &Learned) -> Vec<String> {
     let would_apply = |loss: Loss, has_names: bool| {
         let changed = LearningOutput { sizes: &output.sizes, kind: output.output_kind, loss, has_names };
         output.forms.iter().any(|&form| applies(metric, changed.learns_from(form), output.width()))

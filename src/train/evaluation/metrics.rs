@@ -170,7 +170,7 @@ impl ClassificationMetrics {
             let (class, predicted, rank) = match (row, target) {
                 (&[value], &[target]) if classes == 2 => {
                     let (class, predicted) =
-                        (usize::from(target > 0.5), usize::from(self.output_kind.says_second(value)));
+                        (usize::from(target > 0.5), usize::from(self.output_kind.predicts_second_class(value)));
                     (class, predicted, usize::from(predicted != class))
                 }
                 _ => {

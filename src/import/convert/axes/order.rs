@@ -82,7 +82,7 @@ impl Context<'_> {
     }
 
     /// An output as the spec gives it: images have their channels last where the inputs have, all else has the model's order.
-    pub fn settled(&mut self, known: Known, images_last: bool) -> Known {
+    pub fn as_output(&mut self, known: Known, images_last: bool) -> Known {
         let known = self.unflattened(known);
         if (self.front == 0 && known.is_image()) || known.axes.is_sorted() {
             return known;

@@ -252,7 +252,7 @@ pub(in crate::import::convert) fn dense(cx: &mut Context, node: &Node, layer_of:
 /// Sets the view that a value has, and the layer's output, if it is one.
 pub(in crate::import::convert) fn give(cx: &mut Context, name: &str, node: &Node, view: View) {
     let name = if name.is_empty() { node.output() } else { name }.to_string();
-    if let Some(known) = views::settled(cx, &view) {
+    if let Some(known) = views::resolved(cx, &view) {
         cx.define(&name, known);
     }
     cx.views.insert(name, view);

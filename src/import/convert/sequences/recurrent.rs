@@ -14,7 +14,7 @@ pub(in crate::import::convert) fn layer(cx: &mut Context, node: &Node, name: &st
     let mut sequence = node.input(0).and_then(|name| views::of(cx, name)).ok_or("its input is not a sequence")?;
     // Some of the features are a layer's.
     if !sequence.ends_with_features()
-        && let Some(known) = sequence.transposed(&[1, 0, 2]).and_then(|view| views::settled(cx, &view))
+        && let Some(known) = sequence.transposed(&[1, 0, 2]).and_then(|view| views::resolved(cx, &view))
         && let &[_, steps, features] = &known.shape[..]
     {
         let of_layer = View::sequence(Source::Layer(known.item), steps, features);

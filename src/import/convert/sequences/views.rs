@@ -85,7 +85,7 @@ pub(in crate::import::convert) fn moved(cx: &Context, node: &Node) -> Option<Vec
 }
 
 /// The layers that give a view, where it is a sequence or features again: none where nothing needs to be added.
-pub(in crate::import::convert) fn settled(cx: &mut Context, view: &View) -> Option<Known> {
+pub(in crate::import::convert) fn resolved(cx: &mut Context, view: &View) -> Option<Known> {
     let Source::Layer(item) = view.source else { return None };
     let features = *view.shape.last()?;
     let known = |item: usize, axes: Vec<usize>| Known { item, shape: view.shape.clone(), axes, images: Vec::new() };

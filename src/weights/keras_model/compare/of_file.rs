@@ -3,7 +3,7 @@
 use super::super::{LayerConfig, Model, ONLY_IN_TRAINING};
 use super::chain::Written;
 use super::function::Function;
-use super::walk::{End, Joining, Link, after, up_to};
+use super::walk::{End, Link, MergeKind, after, up_to};
 use crate::kernels::movement::resample::Interpolation;
 use crate::ops::convolution::window::{Padding, Sliding};
 use crate::plan::steps::pool::Reduction;
@@ -48,8 +48,8 @@ pub(super) fn input_of_layer(model: &Model, at: usize) -> Result<usize, End<usiz
 }
 
 /// What a merge of the file does with its inputs.
-pub(super) fn merge_of_layer(model: &Model, at: usize) -> Option<Joining> {
-    Joining::ALL.into_iter().find(|joining| joining.name() == model.layers[at].class)
+pub(super) fn merge_of_layer(model: &Model, at: usize) -> Option<MergeKind> {
+    MergeKind::ALL.into_iter().find(|kind| kind.name() == model.layers[at].class)
 }
 
 /// The layers of the file between a layer and the preceding merge or layer with parameters, known or unknown.

@@ -2,7 +2,7 @@
 
 use super::chain::Written;
 use super::function::Function;
-use super::walk::{End, Joining, Link, after, up_to};
+use super::walk::{End, Link, MergeKind, after, up_to};
 use crate::graph::{Arity, FusionRole, Graph, NodeId};
 use crate::kernels::elementwise::activation::Activation;
 use crate::kernels::elementwise::combine::Merge;
@@ -128,18 +128,18 @@ pub(super) fn window_of_node(graph: &Graph, id: NodeId) -> Option<Sliding> {
 }
 
 /// What a merge does with its inputs.
-pub(super) fn merge_of_node(graph: &Graph, id: NodeId) -> Option<Joining> {
+pub(super) fn merge_of_node(graph: &Graph, id: NodeId) -> Option<MergeKind> {
     let operation = graph.node(id).operation.as_any();
     if operation.is::<Concatenate>() {
-        return Some(Joining::Concatenate);
+        return Some(MergeKind::Concatenate);
     }
     match operation.downcast_ref::<Elementwise>()?.merge {
-        Merge::Add => Some(Joining::Add),
-        Merge::Multiply => Some(Joining::Multiply),
-        Merge::Average => Some(Joining::Average),
-        Merge::Maximum => Some(Joining::Maximum),
-        Merge::Minimum => Some(Joining::Minimum),
-        Merge::Subtract => Some(Joining::Subtract),
+        Merge::Add => Some(MergeKind::Add),
+        Merge::Multiply => Some(MergeKind::Multiply),
+        Merge::Average => Some(MergeKind::Average),
+        Merge::Maximum => Some(MergeKind::Maximum),
+        Merge::Minimum => Some(MergeKind::Minimum),
+        Merge::Subtract => Some(MergeKind::Subtract),
         Merge::SubtractFrom | Merge::Divide | Merge::DivideInto => None,
     }
 }

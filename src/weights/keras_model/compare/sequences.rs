@@ -11,33 +11,33 @@ use crate::ops::sequence::recurrent::Recurrent;
 use serde_json::Value;
 
 /// Takes a difference: about what, in the file, here, help.
-pub(super) type Put<'p> = dyn FnMut(&str, String, String, Option<String>) + 'p;
+pub(super) type AddDifference<'p> = dyn FnMut(&str, String, String, Option<String>) + 'p;
 
 impl Bound<'_> {
-    pub(super) fn of_sequence(&self, id: NodeId, at: usize, put: &mut Put<'_>) {
+    pub(super) fn of_sequence(&self, id: NodeId, at: usize, add: &mut AddDifference<'_>) {
         let (operation, layer) = (self.graph.node(id).operation.as_any(), &self.model.layers[at]);
         if operation.is::<Embedding>() && layer.get(&["mask_zero"]) == Some(&Value::Bool(true)) {
-            put("index 0", "masked: recurrent layers skip it".into(), "an ordinary row".into(), None);
+            add("index 0", "masked: recurrent layers skip it".into(), "an ordinary row".into(), None);
         }
         if let Some(attention) = operation.downcast_ref::<Attention>() {
             if let Some(file) =
                 layer.get(&["num_heads"]).and_then(Value::as_u64).filter(|&n| n != attention.heads as u64)
             {
-                put("heads", file.to_string(), attention.heads.to_string(), None);
+                add("heads", file.to_string(), attention.heads.to_string(), None);
             }
             // An argument of the call, which older files do not have.
             let file = layer.get(&["use_causal_mask"]).and_then(Value::as_bool).unwrap_or(false);
             if layer.class == "MultiHeadAttention" && file != attention.causal {
                 let help = format!("`causal={file}`");
-                put("causal", file.to_string(), attention.causal.to_string(), Some(help));
+                add("causal", file.to_string(), attention.causal.to_string(), Some(help));
             }
         }
         if let Some(recurrent) = operation.downcast_ref::<Recurrent>() {
-            self.recurrent(recurrent, id, at, put);
+            self.recurrent(recurrent, id, at, add);
         }
     }
 
-    fn recurrent(&self, recurrent: &Recurrent, id: NodeId, at: usize, put: &mut Put<'_>) {
+    fn recurrent(&self, recurrent: &Recurrent, id: NodeId, at: usize, add: &mut AddDifference<'_>) {
         let layer = &self.model.layers[at];
         for (keys, about, here) in [
             (&["activation"][..], "activation", Activation::Tanh),
@@ -46,7 +46,7 @@ impl Bound<'_> {
             let file = layer.get(keys).and_then(|value| Function::of_keras(value, self.model));
             let here = Function::of_net(here);
             if let Some(file) = file.filter(|file| *file != here) {
-                put(about, file.to_string(), here.to_string(), None);
+                add(about, file.to_string(), here.to_string(), None);
             }
         }
         for (key, about, here) in [
@@ -54,7 +54,7 @@ impl Bound<'_> {
             ("go_backwards", "reversed in time", recurrent.backwards),
         ] {
             if let Some(file) = layer.config.get(key).and_then(Value::as_bool).filter(|file| *file != here) {
-                put(about, file.to_string(), here.to_string(), None);
+                add(about, file.to_string(), here.to_string(), None);
             }
         }
         let joined = || self.graph.ids().find(|&merge| self.graph.node(merge).inputs.contains(&id));
@@ -72,7 +72,7 @@ impl Bound<'_> {
                 _ => return,
             };
             if word != here.name() {
-                put("both directions", format!("`{file}`, {word}"), here.name().into(), None);
+                add("both directions", format!("`{file}`, {word}"), here.name().into(), None);
             }
         }
     }

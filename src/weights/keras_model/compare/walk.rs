@@ -89,7 +89,7 @@ pub(super) fn after<T: Copy>(
 
 /// How a merge joins its inputs, by Keras' names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Joining {
+pub(super) enum MergeKind {
     Add,
     Subtract,
     Multiply,
@@ -99,31 +99,31 @@ pub(super) enum Joining {
     Concatenate,
 }
 
-impl Joining {
-    pub const ALL: [Joining; 7] = [
-        Joining::Add,
-        Joining::Subtract,
-        Joining::Multiply,
-        Joining::Average,
-        Joining::Maximum,
-        Joining::Minimum,
-        Joining::Concatenate,
+impl MergeKind {
+    pub const ALL: [MergeKind; 7] = [
+        MergeKind::Add,
+        MergeKind::Subtract,
+        MergeKind::Multiply,
+        MergeKind::Average,
+        MergeKind::Maximum,
+        MergeKind::Minimum,
+        MergeKind::Concatenate,
     ];
 
     pub fn name(self) -> &'static str {
         match self {
-            Joining::Add => "Add",
-            Joining::Subtract => "Subtract",
-            Joining::Multiply => "Multiply",
-            Joining::Average => "Average",
-            Joining::Maximum => "Maximum",
-            Joining::Minimum => "Minimum",
-            Joining::Concatenate => "Concatenate",
+            MergeKind::Add => "Add",
+            MergeKind::Subtract => "Subtract",
+            MergeKind::Multiply => "Multiply",
+            MergeKind::Average => "Average",
+            MergeKind::Maximum => "Maximum",
+            MergeKind::Minimum => "Minimum",
+            MergeKind::Concatenate => "Concatenate",
         }
     }
 
     /// Whether the order of the inputs matters.
     pub fn is_ordered(self) -> bool {
-        matches!(self, Joining::Subtract | Joining::Concatenate)
+        matches!(self, MergeKind::Subtract | MergeKind::Concatenate)
     }
 }

@@ -1,7 +1,7 @@
 //! The errors and interruptions of a training run, and their diagnostics.
 
+use super::loop_error::LoopError;
 use super::record::checkpoint;
-use super::training_loop::LoopError;
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, counted};
 use crate::graph::number_text;
 use crate::source::{Span, plain};

@@ -3,13 +3,16 @@
 mod batch_inputs;
 mod batch_targets;
 mod configuration;
+mod epoch_policies;
 pub mod error;
 pub mod frozen_features;
+mod loop_error;
 mod outputs;
 pub mod prepare;
 pub mod record;
 pub mod run_folder;
 pub mod save;
+mod scalars;
 pub mod train_config;
 pub mod training_loop;
 
@@ -32,6 +35,7 @@ use crate::lower::State;
 use crate::runtime::Session;
 use error::{TrainError, no_checkpoint, other_run, resume_error, unwritable};
 use frozen_features::FeatureCounts;
+use loop_error::LoopError;
 use prepare::digest::PhotoDigests;
 use prepare::samples::{self, PreparedData};
 use prepare::{PreparedRun, digest};
@@ -43,7 +47,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use train_config::TrainConfig;
-use training_loop::{LoopError, Observer, TrainingLoop, TrainingResult, evaluate_state};
+use training_loop::{Observer, TrainingLoop, TrainingResult, evaluate_state};
 
 /// A trained net, and what was written.
 #[derive(Debug)]

@@ -3,22 +3,22 @@
 //! uninterrupted one.
 
 use super::batch_targets::{BatchTargets, Mixing};
+use super::epoch_policies::finish_epoch;
+use super::loop_error::LoopError;
 use super::record::checkpoint;
 use super::record::checkpoint::{Checkpoint, CheckpointError, EpochProgress, Progress};
 use super::record::epoch_logs::EpochLogs;
-use super::record::epoch_rank::rank;
-use super::record::{Epoch, RecordError, RunRecord};
+use super::record::{Epoch, RunRecord};
+use super::scalars::{BatchScalars, Scalars};
 use super::train_config::{OutputConfig, TrainConfig};
 use crate::data::SeededRng;
-use crate::diagnostics::counted;
 use crate::kernels::parallel::thread_pool::ThreadPool;
-use crate::runtime::non_finite::Origin;
-use crate::runtime::{RunError, Session};
+use crate::runtime::Session;
 use crate::train::autodiff::training_plans::Trainable;
 use crate::train::autodiff::{AVERAGE, OPTIMIZER};
 use crate::train::batches::batch_source::{BatchSourceError, Traversal, first_non_finite};
-use crate::train::evaluation::score::{DataSplit, OutputResult, ScoreError, StateModel, score};
-use crate::train::recipe::values::keep_policy::{Criterion, KeepPolicy};
+use crate::train::evaluation::score::{DataSplit, OutputResult, StateModel, score};
+use crate::train::recipe::values::keep_policy::KeepPolicy;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
@@ -29,28 +29,6 @@ pub trait Observer {
     fn samples(&mut self, epoch: usize, done: usize, total: usize, loss: f64);
     /// An epoch has ended, and its checkpoint, if it has one, is written.
     fn epoch(&mut self, epoch: &Epoch, epochs: usize);
-}
-
-/// Why the training loop ended early.
-#[derive(Debug, thiserror::Error)]
-pub enum LoopError {
-    #[error("{0}")]
-    BatchSource(#[from] BatchSourceError),
-    #[error("{0}")]
-    Run(#[from] RunError),
-    #[error("{0}")]
-    Checkpoint(#[from] CheckpointError),
-    #[error("{0}")]
-    Record(#[from] RecordError),
-    #[error("the net's prediction for sample {sample} is not finite")]
-    NonFiniteOutput { sample: usize, origin: Option<Origin> },
-    #[error("sample {sample} has input values that are not finite")]
-    NonFiniteInput { sample: usize },
-    #[error("the loss of update {update} in epoch {epoch} is {loss}")]
-    Diverged { epoch: usize, update: u64, loss: f32 },
-    /// A checkpoint has the state after this number of the epoch's samples.
-    #[error("interrupted in epoch {epoch}")]
-    Interrupted { epoch: usize, samples: usize, total: usize },
 }
 
 /// The result of the training loop.
@@ -81,23 +59,6 @@ pub struct TrainingLoop<'a> {
     progress: Progress,
     /// The state of the best epoch, once the next epoch has changed the current state.
     best: Option<Vec<f32>>,
-}
-
-/// The offsets of the optimizer's scalars in the state, of those that the step reads.
-#[derive(Clone, Copy, Debug)]
-struct Scalars {
-    rate: Option<usize>,
-    update: Option<usize>,
-    /// The count of batches, if gradients are accumulated and random numbers are drawn.
-    batch: Option<usize>,
-    accumulation: Option<usize>,
-}
-
-impl Scalars {
-    fn of(trainable: &Trainable) -> Scalars {
-        let find = |role: &str| trainable.layout.find(&format!("{OPTIMIZER}/{role}")).map(|tensor| tensor.offset);
-        Scalars { rate: find("rate"), update: find("update"), batch: find("batch"), accumulation: find("accumulation") }
-    }
 }
 
 /// The parameters that have a moving average.
@@ -187,7 +148,10 @@ impl<'a> TrainingLoop<'a> {
                 Err(error) => return Err(error),
             };
             logs.add(&ended)?;
-            self.finish_epoch(ended.clone());
+            if finish_epoch(&mut self.progress, self.config, ended.clone()) {
+                // The state of the best epoch is the current one.
+                self.best = None;
+            }
             let last = self.progress.record.stopped.is_some() || epoch == self.config.epochs;
             // The next stage has another state, so that its checkpoints do not replace the one of this epoch.
             if last || epoch == last_epoch || epoch.is_multiple_of(self.config.checkpoint) {
@@ -360,24 +324,18 @@ impl<'a> TrainingLoop<'a> {
                 }
             }
             partial.rate = config.schedule.rate(config.learning_rate, *updates, total, *reductions);
-            let numbers = [
-                (scalars.rate, partial.rate as f32),
-                (scalars.update, f32::from_bits(*updates as u32)),
-                (scalars.batch, f32::from_bits(*batches as u32)),
-            ];
-            for (offset, number) in numbers {
-                if let Some(offset) = offset {
-                    state[offset] = number;
-                }
-            }
             let begin = partial.samples / group * group;
             let end = (begin + group).min(samples);
             let is_last = partial.samples + images == end;
-            if let Some(accumulation) = scalars.accumulation {
-                let share = images as f32 / (end - begin) as f32;
-                let flags = [partial.samples == begin, is_last].map(|flag| f32::from(u8::from(flag)));
-                state[accumulation..accumulation + 3].copy_from_slice(&[share, flags[0], flags[1]]);
-            }
+            let batch = BatchScalars {
+                rate: partial.rate,
+                updates: *updates,
+                batches: *batches,
+                share: images as f32 / (end - begin) as f32,
+                is_first: partial.samples == begin,
+                is_last,
+            };
+            scalars.set(state, batch);
             let mut step_inputs: Vec<&[f32]> = match mixed.is_empty() {
                 true => inputs.to_vec(),
                 false => mixed.iter().map(Vec::as_slice).collect(),
@@ -395,14 +353,10 @@ impl<'a> TrainingLoop<'a> {
                 step_outputs.push(&mut penalty);
             }
             step.run_with(images, &step_inputs, &mut step_outputs, state)?;
-            // The loss clips its inputs, so that only the predictions show parameters that are not finite.
-            let is_finite = predicted.iter().all(|prediction| prediction.iter().all(|value| value.is_finite()));
-            let loss = losses.iter().map(|[loss]| *loss).find(|loss| !loss.is_finite());
-            if !is_finite || loss.is_some() || !penalty[0].is_finite() {
+            if let Some(loss) = non_finite(&predicted, &losses, penalty[0]) {
                 if let Some(&sample) = first_non_finite(inputs, images).and_then(|index| chosen.get(index)) {
                     return Err(LoopError::NonFiniteInput { sample });
                 }
-                let loss = if is_finite { loss.unwrap_or(losses[0][0]) } else { f32::NAN };
                 return Err(LoopError::Diverged { epoch, update: *updates, loss });
             }
             *updates += u64::from(is_last);
@@ -420,69 +374,16 @@ impl<'a> TrainingLoop<'a> {
             Ok(())
         })
     }
-
-    /// Records an epoch, and applies the policies that depend on its loss: keep, reduce on plateau, early stopping.
-    fn finish_epoch(&mut self, ended: Epoch) {
-        let loss = ended.validation_loss.unwrap_or(ended.loss);
-        let number = ended.epoch;
-        let progress = &mut self.progress;
-        let config = self.config;
-        let name = |criterion: &Criterion| {
-            let is_meant = |output: &&OutputConfig| match (&criterion.output, criterion.metric) {
-                (Some(name), _) => output.name == *name,
-                (None, Some(metric)) => output.metrics.contains(&metric),
-                (None, None) => false,
-            };
-            let output = config.outputs.iter().find(is_meant)?;
-            match criterion.metric {
-                Some(metric) => Some(config.name_of(output, metric.name())),
-                None => (config.outputs.len() > 1).then(|| output.name.clone()),
-            }
-        };
-        let rank = rank(&config.keep, &ended, &name);
-        if rank.is_some() && (progress.rank.is_none() || rank < progress.rank) {
-            progress.rank = rank;
-            progress.record.best = Some(number);
-            // Its state is the current one.
-            self.best = None;
-        }
-        progress.record.epochs.push(ended);
-        let is_better = |least: Option<f64>, min_delta: f64| least.is_none_or(|least| loss < least - min_delta);
-        if let Some((patience, min_delta)) = self.config.schedule.plateau() {
-            if is_better(progress.least_for_plateau, min_delta) {
-                (progress.least_for_plateau, progress.since_reduction) = (Some(loss), 0);
-            } else {
-                progress.since_reduction += 1;
-                if progress.since_reduction >= patience {
-                    (progress.reductions, progress.since_reduction) = (progress.reductions + 1, 0);
-                }
-            }
-        }
-        if self.config.keep == KeepPolicy::Last {
-            progress.record.best = Some(number);
-        }
-        let Some(stop) = self.config.stop else { return };
-        if is_better(progress.least, stop.min_delta) {
-            (progress.least, progress.since_best) = (Some(loss), 0);
-            return;
-        }
-        progress.since_best += 1;
-        if progress.since_best >= stop.patience {
-            let epochs = counted(stop.patience, "epoch");
-            progress.record.stopped = Some(format!("the loss has not improved for {epochs}"));
-        }
-    }
 }
 
-impl From<ScoreError> for LoopError {
-    fn from(error: ScoreError) -> Self {
-        match error {
-            ScoreError::BatchSource(error) => error.into(),
-            ScoreError::Run(error) => error.into(),
-            ScoreError::NonFiniteInput { sample } => LoopError::NonFiniteInput { sample },
-            ScoreError::NonFiniteOutput { sample, origin } => LoopError::NonFiniteOutput { sample, origin },
-        }
+/// The loss to report of a step whose results are not all finite. The loss clips its inputs, so that only the predictions show
+/// parameters that are not finite.
+fn non_finite(predictions: &[&mut [f32]], losses: &[[f32; 1]], penalty: f32) -> Option<f32> {
+    if !predictions.iter().all(|prediction| prediction.iter().all(|value| value.is_finite())) {
+        return Some(f32::NAN);
     }
+    let loss = losses.iter().map(|[loss]| *loss).find(|loss| !loss.is_finite());
+    loss.or_else(|| (!penalty.is_finite()).then(|| losses[0][0]))
 }
 
 /// Scores the parameters of a state on a dataset; `on_batch` as in [`score`].

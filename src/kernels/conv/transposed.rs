@@ -4,6 +4,12 @@
 //! reach them: a few phases are computed so, and interleaved. Other geometries are, with many channels, matrix products, as the
 //! gradient of a convolution by its input that it is, else register tiles.
 
+mod layer;
+mod phases;
+mod tiles;
+
+pub use layer::TransposedConvolution;
+
 use crate::kernels::conv::algorithm::{ConvAlgorithm, ConvCall};
 use crate::kernels::conv::gradient::input_gradient::{input_gradient, input_gradient_scratch_len};
 use crate::kernels::conv::im2col::Im2col;
@@ -14,20 +20,10 @@ use crate::kernels::parallel::disjoint::Scratch;
 use crate::kernels::parallel::image_batches::{Images, bands, pointwise, span};
 use crate::kernels::parallel::thread_pool::ThreadPool;
 use crate::kernels::simd::multiversion::multiversion;
-use crate::kernels::tensor_view::{Convolution, View, ViewMut, Window};
+use crate::kernels::tensor_view::{Convolution, View, ViewMut};
 use crate::size::{product, sum};
-
-/// A transposed convolution: the gradient of `forward` with respect to its input. Its output has the shape of `forward`'s
-/// input (`in_h`, `in_w`, `in_c`), its input that of `forward`'s output; padding, stride and dilation are `forward`'s.
-#[derive(Clone, Copy, Debug)]
-pub struct TransposedConvolution<'a> {
-    pub forward: Convolution,
-    /// Weights packed by [`pack_deconvolution`].
-    pub packed: &'a [f32],
-    /// `(in_c)` of `forward`: one float per output channel.
-    pub bias: Option<&'a [f32]>,
-    pub activation: Activation,
-}
+use phases::{Axis, Phase, phases, transpose};
+use tiles::by_tiles;
 
 /// The most phases that are computed as convolutions of their own.
 const MAX_PHASES: usize = 16;
@@ -60,113 +56,6 @@ impl Method {
             Method::Products
         } else {
             Method::Tiles
-        }
-    }
-}
-
-/// One axis of the windows.
-#[derive(Clone, Copy)]
-struct Axis {
-    kernel: usize,
-    stride: usize,
-    dilation: usize,
-    pad: usize,
-}
-
-/// One axis of a phase.
-#[derive(Clone, Copy)]
-struct AxisPhase {
-    /// The first tap that reaches its pixels; further ones follow by the stride.
-    tap: usize,
-    taps: usize,
-    /// The padding of its convolution.
-    pad: usize,
-}
-
-impl Axis {
-    fn rows(w: &Window) -> Axis {
-        Axis { kernel: w.kernel_h, stride: w.stride_h, dilation: w.dilation_h, pad: w.pad_top }
-    }
-
-    fn columns(w: &Window) -> Axis {
-        Axis { kernel: w.kernel_w, stride: w.stride_w, dilation: w.dilation_w, pad: w.pad_left }
-    }
-
-    /// The phase whose first pixel is `first`; none if no tap reaches it, its windows begin within the input, or its taps are not
-    /// evenly spaced.
-    fn phase(&self, first: usize) -> Option<AxisPhase> {
-        if self.stride > 1 && self.dilation > 1 {
-            return None;
-        }
-        let shift = first + self.pad;
-        let tap = shift % self.stride;
-        let taps = self.kernel.checked_sub(tap)?.div_ceil(self.stride);
-        let pad = (taps.checked_sub(1)? * self.dilation).checked_sub(shift / self.stride)?;
-        Some(AxisPhase { tap, taps, pad })
-    }
-}
-
-/// A phase of the output.
-#[derive(Clone, Copy)]
-struct Phase {
-    /// Its first row and column.
-    first: (usize, usize),
-    /// The taps of the whole window that are its first ones.
-    tap: (usize, usize),
-    conv: Convolution,
-}
-
-/// The phases, by rows; of [`Method::Phases`].
-fn phases(forward: &Convolution) -> impl Iterator<Item = Phase> + Clone + use<> {
-    let forward = *forward;
-    let w = forward.window;
-    let firsts = (0..w.stride_h.min(w.in_h)).flat_map(move |y| (0..w.stride_w.min(w.in_w)).map(move |x| (y, x)));
-    firsts.filter_map(move |first| {
-        let (rows, columns) = (Axis::rows(&w).phase(first.0)?, Axis::columns(&w).phase(first.1)?);
-        let window = Window {
-            in_h: w.out_h,
-            in_w: w.out_w,
-            out_h: (w.in_h - first.0).div_ceil(w.stride_h),
-            out_w: (w.in_w - first.1).div_ceil(w.stride_w),
-            kernel_h: rows.taps,
-            kernel_w: columns.taps,
-            stride_h: 1,
-            stride_w: 1,
-            pad_top: rows.pad,
-            pad_left: columns.pad,
-            ..w
-        };
-        let conv = Convolution { window, in_c: forward.out_c, out_c: forward.in_c, groups: 1 };
-        Some(Phase { first, tap: (rows.tap, columns.tap), conv })
-    })
-}
-
-impl Phase {
-    /// The weights `(kernel_h, kernel_w, in_c, out_c)` of its convolution, whose taps are in the opposite order.
-    fn weights(&self, forward: &Convolution, weight: &[f32], out: &mut [f32]) {
-        let (w, own) = (&forward.window, &self.conv.window);
-        let (outputs, inputs) = (forward.in_c, forward.out_c);
-        for (index, to) in out.chunks_exact_mut(outputs * inputs).enumerate() {
-            let (row, column) = (index / own.kernel_w, index % own.kernel_w);
-            let tap_row = self.tap.0 + (own.kernel_h - 1 - row) * w.stride_h;
-            let tap_column = self.tap.1 + (own.kernel_w - 1 - column) * w.stride_w;
-            let from = &weight[(tap_row * w.kernel_w + tap_column) * outputs * inputs..][..outputs * inputs];
-            transpose(from, outputs, to);
-        }
-    }
-
-    /// Floats of its part of an image.
-    fn image(&self) -> usize {
-        product([self.conv.window.out_h, self.conv.window.out_w, self.conv.out_c])
-    }
-}
-
-/// Transposes `rows` rows.
-fn transpose(from: &[f32], rows: usize, to: &mut [f32]) {
-    let columns = from.len() / rows;
-    for column in 0..columns {
-        for row in 0..rows {
-            to[column * rows + row] = from[row * columns + column];
         }
     }
 }
@@ -341,21 +230,6 @@ fn interleave(from: &[f32], y: ViewMut<'_>, n: usize, forward: &Convolution, thr
     });
 }
 
-/// The same by register tiles.
-fn by_tiles(x: View<'_>, y: ViewMut<'_>, n: usize, layer: &TransposedConvolution<'_>, threads: &ThreadPool) {
-    let Window { in_h, in_w, out_h, out_w, .. } = layer.forward.window;
-    let ld = y.ld;
-    let row = span(in_w, ld, layer.forward.in_c);
-    let y = ViewMut { data: y.data, ld: in_w * ld, image: y.image };
-    let image = span(out_h * out_w, x.ld, layer.forward.out_c);
-    bands(threads, y, Images { n, pixels: in_h, channels: row }, Scratch::none(), &|band, out, _| {
-        let data = &x.data[band.image * x.image..][..image];
-        for (i, row) in out.chunks_mut(in_w * ld).enumerate() {
-            write_row(Source { data, ld: x.ld, layer }, row, ld, band.first + i);
-        }
-    });
-}
-
 /// The same by matrix products, with bias and activation in a pass after them.
 fn multiply(
     x: View<'_>,
@@ -390,133 +264,11 @@ multiversion! {
     }
 }
 
-/// The input image and the layer of an output row.
-#[derive(Clone, Copy)]
-struct Source<'a> {
-    data: &'a [f32],
-    ld: usize,
-    layer: &'a TransposedConvolution<'a>,
-}
-
-/// The input coordinate that contributes to output coordinate `out` through tap `k`, which may be outside the image; none
-/// if the stride skips it.
-#[inline(always)]
-fn input_index(out: usize, pad: usize, k: usize, dilation: usize, stride: usize) -> Option<isize> {
-    let distance = (out + pad) as isize - (k * dilation) as isize;
-    let stride = stride as isize;
-    (distance.rem_euclid(stride) == 0).then(|| distance.div_euclid(stride))
-}
-
-/// Output pixels of a register tile, which share their taps.
-const TILE_PIXELS: usize = 4;
-
-/// `acc[p][c] +=` sum over k of `x[p][k] * w[k * ld + c]`
-#[inline(always)]
-fn accumulate<const P: usize, const C: usize>(acc: &mut [[f32; C]; P], x: [&[f32]; P], w: &[f32], ld: usize) {
-    for k in 0..x[0].len() {
-        let row = &w[k * ld..][..C];
-        for p in 0..P {
-            let factor = x[p][k];
-            for c in 0..C {
-                acc[p][c] += factor * row[c];
-            }
-        }
-    }
-}
-
-multiversion! {
-    fn write_row(source: Source<'_>, row: &mut [f32], ld: usize, oy: usize) {
-        let layer = source.layer;
-        let w = &layer.forward.window;
-        // Output columns congruent modulo the stride have the same taps, at consecutive input columns.
-        for phase in 0..w.stride_w.min(w.in_w) {
-            let mut ox = phase;
-            while ox < w.in_w {
-                if ox + (TILE_PIXELS - 1) * w.stride_w < w.in_w && is_uniform(w, ox) {
-                    write_pixels::<TILE_PIXELS>(source, row, ld, oy, ox);
-                    ox += TILE_PIXELS * w.stride_w;
-                } else {
-                    write_pixels::<1>(source, row, ld, oy, ox);
-                    ox += w.stride_w;
-                }
-            }
-        }
-        for pixel in row.chunks_mut(ld) {
-            layer.activation.apply(&mut pixel[..layer.forward.in_c]);
-        }
-    }
-}
-
-/// Whether, for every tap, the input columns of a tile's pixels are all inside the image or all outside.
-#[inline(always)]
-fn is_uniform(w: &Window, ox: usize) -> bool {
-    (0..w.kernel_w).all(|kx| {
-        input_index(ox, w.pad_left, kx, w.dilation_w, w.stride_w).is_none_or(|ix| {
-            let (last, width) = (ix + TILE_PIXELS as isize - 1, w.out_w as isize);
-            (ix >= 0 && last < width) || last < 0 || ix >= width
-        })
-    })
-}
-
-#[inline(always)]
-fn write_pixels<const N: usize>(source: Source<'_>, row: &mut [f32], ld: usize, oy: usize, ox: usize) {
-    let forward = &source.layer.forward;
-    let outputs = forward.in_c / forward.groups;
-    for group in 0..forward.groups {
-        let mut c = 0;
-        while c < outputs {
-            let remaining = outputs - c;
-            if remaining >= 16 {
-                write_tile::<N, 16>(source, row, ld, (oy, ox), (group, c));
-                c += 16;
-            } else if remaining >= 4 {
-                write_tile::<N, 4>(source, row, ld, (oy, ox), (group, c));
-                c += 4;
-            } else {
-                write_tile::<N, 1>(source, row, ld, (oy, ox), (group, c));
-                c += 1;
-            }
-        }
-    }
-}
-
-#[inline(always)]
-fn write_tile<const N: usize, const C: usize>(
-    source: Source<'_>,
-    row: &mut [f32],
-    ld: usize,
-    (oy, ox): (usize, usize),
-    (group, c): (usize, usize),
-) {
-    let TransposedConvolution { forward, packed, bias, .. } = source.layer;
-    let w = &forward.window;
-    let (outputs, inputs) = (forward.in_c / forward.groups, forward.out_c / forward.groups);
-    let channel = group * outputs + c;
-    let mut acc = [[0.0; C]; N];
-    if let Some(bias) = bias {
-        acc.iter_mut().for_each(|pixel| pixel.copy_from_slice(&bias[channel..][..C]));
-    }
-    for ky in 0..w.kernel_h {
-        let iy = input_index(oy, w.pad_top, ky, w.dilation_h, w.stride_h);
-        let Some(iy) = iy.filter(|iy| (0..w.out_h as isize).contains(iy)) else { continue };
-        for kx in 0..w.kernel_w {
-            let ix = input_index(ox, w.pad_left, kx, w.dilation_w, w.stride_w);
-            let Some(ix) = ix.filter(|ix| (0..w.out_w as isize).contains(ix)) else { continue };
-            let start = (iy as usize * w.out_w + ix as usize) * source.ld + group * inputs;
-            let x = std::array::from_fn(|p| &source.data[start + p * source.ld..][..inputs]);
-            let tap = ((ky * w.kernel_w + kx) * forward.out_c + group * inputs) * outputs + c;
-            accumulate(&mut acc, x, &packed[tap..], outputs);
-        }
-    }
-    for (p, pixel) in acc.iter().enumerate() {
-        row[(ox + p * w.stride_w) * ld + channel..][..C].copy_from_slice(pixel);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::kernels::guarded::Floats;
+    use crate::kernels::tensor_view::Window;
     use crate::kernels::testing::{Random, Tensor, receptive_field, windows};
 
     fn check(random: &mut Random, forward: Convolution, n: usize, gap: usize) {

@@ -6,6 +6,9 @@ use std::path::Path;
 /// The path of a module from the crate: `graph`, `axis`.
 type Module = Vec<String>;
 
+/// The uses of a module, whether they are public, and the code without them.
+type Uses = (Vec<(bool, Vec<String>)>, String);
+
 /// The code of each module, without comments, and without the tests at its end.
 fn read(folder: &Path, path: &[String], modules: &mut BTreeMap<Module, String>) {
     for entry in std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path()) {
@@ -45,8 +48,8 @@ fn paths(declaration: &str) -> Vec<Vec<String>> {
     found
 }
 
-/// The uses of a module, whether they are public, and the code without them.
-fn uses(code: &str) -> (Vec<(bool, Vec<String>)>, String) {
+/// Separates the uses of a module from its code.
+fn uses(code: &str) -> Uses {
     let (mut found, mut rest) = (Vec::new(), String::new());
     for statement in code.split_inclusive(';') {
         let is_use = |line: &&str| line.starts_with("use ") || (line.starts_with("pub") && line.contains(" use "));
@@ -69,7 +72,8 @@ fn imports(modules: &BTreeMap<Module, String>) -> BTreeMap<&Module, BTreeSet<&Mo
     // From the crate; none for other crates.
     let absolute = |module: &Module, path: &[String]| {
         let ups = path.iter().take_while(|part| *part == "super").count();
-        let own = path.first().is_some_and(|name| modules.contains_key(&[&module[..], &[name.clone()]].concat()));
+        let own =
+            path.first().is_some_and(|name| modules.contains_key(&[&module[..], std::slice::from_ref(name)].concat()));
         match path.first()?.as_str() {
             "crate" => Some(path[1..].to_vec()),
             "super" => Some([module.get(..module.len().checked_sub(ups)?)?, &path[ups..]].concat()),
@@ -97,7 +101,7 @@ fn imports(modules: &BTreeMap<Module, String>) -> BTreeMap<&Module, BTreeSet<&Mo
         }
         None
     };
-    let imported = |(module, (uses, rest)): &(&Module, (Vec<(bool, Vec<String>)>, String))| {
+    let imported = |(module, (uses, rest)): &(&Module, Uses)| {
         let words: BTreeSet<&str> = rest.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
         let read =
             uses.iter().filter(|(public, path)| !public || path.last().is_some_and(|item| words.contains(&**item)));

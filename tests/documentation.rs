@@ -139,7 +139,7 @@ fn headings(path: &Path) -> Vec<String> {
 
 #[test]
 fn every_option_of_weights_has_a_section_of_the_language() {
-    for option in netc::request::WEIGHTS_OPTIONS {
+    for option in netc::request::WeightsOption::ALL.iter().map(|option| option.name()) {
         assert!(netc::syntax::manual::section(option).is_some(), "{option}");
     }
 }

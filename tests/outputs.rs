@@ -121,6 +121,23 @@ fn outputs_have_different_names() {
     }
 }
 
+#[test]
+fn an_input_takes_the_array_of_its_name_or_the_only_one() {
+    let folder = folder(&[]);
+    let (first, second) = (ArrayD::<f32>::zeros(ndarray::IxDyn(&[1, 4])), ArrayD::<f32>::ones(ndarray::IxDyn(&[1, 4])));
+    let write = |file: &str, names: [&str; 2]| {
+        let arrays = [(names[0], first.view()), (names[1], second.view())];
+        array_file::write(&folder.path().join(file), &arrays).expect("a file");
+    };
+    write("named.npz", ["other", "x"]);
+    write("unnamed.h5", ["a", "b"]);
+    let net = "Input(4) as x >> Tanh";
+    let values = done(&netc(folder.path(), &["predict", net, "named.npz"]));
+    assert!(values.contains("0.76"), "{values}");
+    refused(&netc(folder.path(), &["predict", net, "unnamed.h5"]), "E0703", &["no array `x`; available: `a`, `b`"]);
+    refused(&netc(folder.path(), &["predict", net, "none.npz"]), "E0703", &["none.npz"]);
+}
+
 /// A folder with a spec of a net, its weights in the spec's name, an artifact, an array and a photo.
 fn workshop() -> tempfile::TempDir {
     let spec = "net a = Input(8x8x3, image=Unit) >> Flatten >> Softmax(2)";

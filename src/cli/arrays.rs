@@ -35,7 +35,6 @@ pub fn check_shapes(path: &Path, ports: &[Port]) -> CommandResult {
     let arrays = array_file::list(path).map_err(|cause| error(Code::Array, cause.to_string()))?;
     let found: Option<Vec<&[usize]>> = match (ports, &arrays[..]) {
         ([_], [only]) => Some(vec![&only.shape]),
-        ([_], _) => None,
         (several, arrays) => {
             let of = |port: &Port| arrays.iter().find(|array| array.name == port.name);
             several.iter().map(|port| Some(&of(port)?.shape[..])).collect()
@@ -50,7 +49,7 @@ pub fn check_shapes(path: &Path, ports: &[Port]) -> CommandResult {
     }
 }
 
-/// Reads the arrays of a net's inputs from a file: one array, or several by the names of the inputs, with equal numbers of
+/// Reads the arrays of a net's inputs from a file: its only array, or those with the names of the inputs, with equal numbers of
 /// images.
 ///
 /// # Errors
@@ -60,8 +59,9 @@ pub fn read_arrays(path: &Path, ports: &[Port]) -> Result<Vec<ArrayD<f32>>, Fail
         let array = array_file::read(path, name).map_err(|cause| error(Code::Array, cause.to_string()))?;
         Ok(array.as_standard_layout().into_owned())
     };
+    let is_only = || array_file::list(path).map_or(true, |arrays| arrays.len() < 2);
     let arrays: Vec<ArrayD<f32>> = match ports {
-        [_] => vec![read(None)?],
+        [_] if is_only() => vec![read(None)?],
         several if array_file::format_of_ending(path).is_ok_and(|format| format == Format::Npy) => {
             let names: Vec<&str> = several.iter().map(|port| port.name.as_str()).collect();
             let message = format!("{} has one array, but the net has {} inputs", path.display(), names.len());

@@ -64,7 +64,7 @@ pub enum ArrayErrorKind {
     Memory { bytes: u64 },
     #[error("it has no array `{name}`; available: {}", listed(available))]
     NoSuchArray { name: String, available: Vec<String> },
-    #[error("it has several arrays; name one of {}", listed(available))]
+    #[error("it has several arrays, {}, but one is expected", listed(available))]
     SeveralArrays { available: Vec<String> },
     #[error("a .npy file contains a single array without a name")]
     OneArray,

@@ -194,7 +194,7 @@ mod tests {
                 assert_eq!(infos[0], ArrayInfo { name: "x".to_owned(), shape: shape.to_vec() });
                 assert_eq!(infos[1], ArrayInfo { name: "in/y".to_owned(), shape: vec![3, 2] });
                 let several = error_text(read(&path, None));
-                assert!(several.starts_with("it has several arrays; name one of `"), "{several}");
+                assert!(several.starts_with("it has several arrays, `"), "{several}");
                 let none = error_text(read(&path, Some("z")));
                 assert!(none.starts_with("it has no array `z`; available: `"), "{none}");
             }

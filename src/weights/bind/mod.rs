@@ -5,7 +5,7 @@ pub(crate) mod attention;
 pub mod axis_permutation;
 mod class_order;
 pub(crate) mod convert;
-mod layer_names;
+pub(crate) mod layer_names;
 mod pieces;
 mod refused_order;
 pub mod report;

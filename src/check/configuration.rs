@@ -1,7 +1,7 @@
 //! Warns of weights whose `config.json` says something else than the spec: of photos, of sizes, of classes.
 
 use super::lints::inputs_of;
-use crate::diagnostics::{Code, Diagnostic, Diagnostics, counted};
+use crate::diagnostics::{Code, Diagnostic, Diagnostics};
 use crate::elaborate::Spec;
 use crate::graph::{Graph, NodeId, ParameterKind};
 use crate::ops::input::Input;
@@ -92,15 +92,15 @@ fn class_differences(graph: &Graph, request: &WeightsRequest, config: &Pretraine
     for (layer, found) in classifiers(graph, request, config) {
         let gives = format!("`{layer}` gives {found}");
         if let Some(classes) = config.classes.filter(|classes| *classes != found) {
-            differences.push(format!("it has {}, {gives}", counted(classes, "class")));
+            differences.push(format!("its `num_classes` is {classes}, {gives}"));
         }
         if let Some(labels) = config.labels.filter(|labels| *labels != found) {
-            differences.push(format!("it names {}, {gives}", counted(labels, "class")));
+            differences.push(format!("its `label_names` are {labels}, {gives}"));
         }
     }
     let named = config.classes.zip(config.labels).filter(|(classes, labels)| classes != labels);
     if let Some((classes, labels)) = named.filter(|_| differences.is_empty()) {
-        differences.push(format!("it has {}, and names {labels}", counted(classes, "class")));
+        differences.push(format!("its `num_classes` is {classes}, its `label_names` are {labels}"));
     }
     differences
 }

@@ -35,7 +35,7 @@ use std::sync::Mutex;
 pub const SEED: u64 = 0;
 
 /// The tensors of a store that hold a parameter, each with some of its columns.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 struct Sources {
     store: usize,
     tensors: Vec<Source>,
@@ -435,6 +435,11 @@ impl Bindings {
             1 => Ok(pieces.swap_remove(0)),
             _ => Ok(beside(pieces, &parameter.shape)),
         }
+    }
+
+    /// Whether the parameters of one graph take the same values of equal files in both, in the same order.
+    pub fn reads_as(&self, other: &Bindings) -> bool {
+        self.sources == other.sources && self.initial == other.initial && self.seed == other.seed
     }
 
     /// The parameter of the bound graph with the same layer and role as this one.

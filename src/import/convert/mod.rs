@@ -20,6 +20,8 @@ use crate::onnx::constants::{Constant, Constants};
 use crate::onnx::model::{BOOL, FLOATS};
 use crate::onnx::parameters::Layer;
 use crate::onnx::{Graph, Node};
+use axes::displaced::{self, Displaced};
+use axes::strided::Strided;
 use axes::{gather, shape, slice};
 use images::{border, convolution, pool, resize};
 use sequences::{attention, recurrent, views};
@@ -213,11 +215,15 @@ pub(super) struct Context<'m> {
     scores: HashMap<String, attention::Scores>,
     masks: HashMap<String, attention::Mask>,
     /// Branches times their share of a gate, until their sum is known.
-    shares: HashMap<String, merge::Share>,
+    shares: HashMap<String, Vec<merge::Share>>,
+    /// Values whose batch is not their first axis.
+    displaced: HashMap<String, Displaced>,
+    /// Images of some rows and columns of others.
+    strided: HashMap<String, Strided>,
     /// Values that nodes or the outputs read.
     read: HashSet<String>,
-    /// Final states of several recurrent layers beside each other, by their names.
-    beside: HashMap<String, Vec<String>>,
+    /// Final states of several recurrent layers beside each other.
+    beside: HashMap<String, Vec<views::View>>,
     /// Recurrent layers of which all states are read as well as the last.
     whole: HashSet<usize>,
     /// Layers with parameters, by their nodes, and the second direction of recurrent ones.
@@ -251,6 +257,8 @@ impl<'m> Context<'m> {
             scores: HashMap::new(),
             masks: HashMap::new(),
             shares: HashMap::new(),
+            displaced: HashMap::new(),
+            strided: HashMap::new(),
             read: HashSet::new(),
             beside: HashMap::new(),
             whole: HashSet::new(),
@@ -274,10 +282,11 @@ impl<'m> Context<'m> {
             if !needed[at] || swallowed.contains(&at) {
                 continue;
             }
-            let (known, views, front) = (&self.known, &self.views, self.front);
+            let (known, views, displaced, front) = (&self.known, &self.views, &self.displaced, self.front);
             let shape_of = |value: &str| {
                 let of_layer = known.get(value).map(|known| known.shape[front..].to_vec());
-                of_layer.or_else(|| Some(views.get(value)?.shape.clone()))
+                let of_view = || views.get(value).map(|view| view.shape.clone());
+                of_layer.or_else(of_view).or_else(|| Some(displaced.get(value)?.shape()))
             };
             if self.constants.fold(node, shape_of) {
                 continue;
@@ -314,6 +323,7 @@ impl<'m> Context<'m> {
                     || self.scores.contains_key(name)
                     || self.masks.contains_key(name)
                     || self.shares.contains_key(name)
+                    || self.displaced.contains_key(name)
                     || self.beside.contains_key(name)
             };
             if !is_there(last) && !node.outputs.iter().any(|name| is_there(name)) {
@@ -335,6 +345,9 @@ impl<'m> Context<'m> {
             let named = node.outputs.iter().cloned().zip(views);
             self.views.extend(named.filter(|(name, _)| !name.is_empty()));
             return Some(true);
+        }
+        if displaced::moved(self, node) {
+            return Some(false);
         }
         match attention::step(self, node)? {
             attention::Made::Scores(scores) => {

@@ -1,6 +1,7 @@
 //! Sequences and images while their axes are split, moved and taken apart. What exporters write around an attention or a recurrent
 //! layer moves no value that a layer would have to move: it only says which axis is which.
 
+use crate::import::convert::axes::gather;
 use crate::import::convert::{Context, Known};
 use crate::import::tree::{Call, Val};
 use crate::onnx::Node;
@@ -60,6 +61,8 @@ pub(in crate::import::convert) struct View {
     pub scale: f64,
     /// Whether the layer gives features, no sequence of one step.
     pub flat: bool,
+    /// Whether the model has the last step first.
+    pub backwards: bool,
 }
 
 impl View {
@@ -76,6 +79,7 @@ impl View {
             step: None,
             scale: 1.0,
             flat: false,
+            backwards: false,
         }
     }
 
@@ -99,6 +103,13 @@ impl View {
         }
     }
 
+    /// With the last step first.
+    fn reversed(&self, axis: usize) -> Option<View> {
+        let all = Part { of: Of::Steps, size: self.steps, stride: 1 };
+        (self.step.is_none() && self.axes.get(axis) == Some(&Some(all)))
+            .then(|| View { backwards: !self.backwards, ..self.clone() })
+    }
+
     /// The axes with more than one value.
     pub fn parts(&self) -> Vec<Part> {
         self.axes.iter().copied().flatten().collect()
@@ -109,7 +120,7 @@ impl View {
         let all = Part { of: Of::Features, size: self.features, stride: 1 };
         let last = self.axes.last().copied().flatten();
         let alone = self.parts().iter().filter(|part| part.of == Of::Features).count() <= 1;
-        self.first == 0 && self.scale == 1.0 && alone && (last == Some(all) || self.features == 1)
+        self.first == 0 && self.scale == 1.0 && !self.backwards && alone && (last == Some(all) || self.features == 1)
     }
 
     /// With its axes in another order.
@@ -153,8 +164,16 @@ impl View {
         left.is_empty().then(|| View { shape, axes, ..self.clone() })
     }
 
+    /// Whether it is (time, batch, features) with the features of a layer as its steps, and the steps as its features.
+    pub fn is_crosswise(&self) -> bool {
+        let part = |of, size| Some(Part { of, size, stride: 1 });
+        let axes = [part(Of::Features, self.features), None, part(Of::Steps, self.steps)];
+        let is_whole = self.first == 0 && self.scale == 1.0 && self.step.is_none() && !self.flat && !self.backwards;
+        is_whole && self.axes == axes
+    }
+
     /// A range of an axis.
-    fn range(&self, axis: usize, from: usize, to: usize) -> Option<View> {
+    pub fn range(&self, axis: usize, from: usize, to: usize) -> Option<View> {
         let mut view = self.clone();
         let size = *self.shape.get(axis)?;
         if from >= to || to > size {
@@ -165,7 +184,12 @@ impl View {
             None => {}
             Some(_) if (from, to) == (0, size) => {}
             Some(Part { of: Of::Features, stride, .. }) => view.first += from * stride,
-            Some(Part { of: Of::Steps, stride, .. }) if to - from == 1 => view.step = Some(from * stride),
+            Some(Part { of: Of::Steps, stride, .. }) if to - from == 1 && !self.backwards => {
+                view.step = Some(from * stride);
+            }
+            Some(Part { of: Of::Steps, size, stride: 1 }) if to - from == 1 && size == self.steps => {
+                (view.step, view.backwards) = (Some(size - 1 - from), false);
+            }
             Some(_) => return None,
         }
         let part = view.axes[axis].map(|part| Part { size: to - from, ..part });
@@ -225,6 +249,13 @@ pub(in crate::import::convert) fn moved(cx: &Context, node: &Node) -> Option<Vec
             let (starts, ends) = (cx.integers(node, 1, "starts")?, cx.integers(node, 2, "ends")?);
             let axes = cx.integers(node, 3, "axes").unwrap_or_else(|| (0..starts.len() as i64).collect());
             let steps = cx.integers(node, 4, "steps").unwrap_or_default();
+            if let (&[start], &[end], &[axis], &[-1]) = (&starts[..], &ends[..], &axes[..], &steps[..]) {
+                let axis = clamped(axis, rank);
+                let size = *x.shape.get(axis)? as i64;
+                // From the last one to the first.
+                let is_all = (start == -1 || start >= size - 1) && end < -size;
+                return one(x.reversed(axis).filter(|_| is_all));
+            }
             if steps.iter().any(|&step| step != 1) || ends.len() != starts.len() || axes.len() != starts.len() {
                 return None;
             }
@@ -258,6 +289,12 @@ pub(in crate::import::convert) fn moved(cx: &Context, node: &Node) -> Option<Vec
 /// The layers that give a view, where it is a sequence or features again: none where nothing needs to be added.
 pub(in crate::import::convert) fn settled(cx: &mut Context, view: &View) -> Option<Known> {
     let Source::Layer(item) = view.source else { return None };
+    if view.backwards {
+        return forwards(cx, view);
+    }
+    if let Some(known) = channels_first(view, item) {
+        return Some(known);
+    }
     let features = *view.shape.last()?;
     let known = |item: usize, axes: Vec<usize>| Known { item, shape: view.shape.clone(), axes, images: Vec::new() };
     let whole = (view.first, features) == (0, view.features);
@@ -288,6 +325,31 @@ pub(in crate::import::convert) fn settled(cx: &mut Context, view: &View) -> Opti
         }
         _ => None,
     }
+}
+
+/// A whole sequence of the model, whose channels are before its steps.
+fn channels_first(view: &View, item: usize) -> Option<Known> {
+    let part = |of, size| Some(Part { of, size, stride: 1 });
+    let axes = [None, part(Of::Features, view.features), part(Of::Steps, view.steps)];
+    let is_whole = view.first == 0 && view.scale == 1.0 && view.step.is_none() && !view.flat && view.axes == axes;
+    (is_whole && view.steps > 1 && view.features > 1).then(|| Known {
+        item,
+        shape: view.shape.clone(),
+        axes: vec![2, 1],
+        images: Vec::new(),
+    })
+}
+
+/// A sequence that is there with its last step first: the steps are taken one by one.
+fn forwards(cx: &mut Context, view: &View) -> Option<Known> {
+    let known = settled(cx, &View { backwards: false, ..view.clone() })?;
+    if view.steps > gather::MAX_PARTS {
+        return None;
+    }
+    let all = Some(Part { of: Of::Steps, size: view.steps, stride: 1 });
+    let axis = view.axes.iter().position(|part| *part == all)?;
+    let places: Vec<usize> = (0..view.steps).rev().collect();
+    gather::taken(cx, known, axis, &places).ok()
 }
 
 /// A step of a sequence as features: the last state of a recurrent layer that it returns alone, else a range of all values.

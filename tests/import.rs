@@ -89,6 +89,21 @@ models! {
     repeated,
     twins_torchscript,
     twins_dynamo,
+    padded,
+    focus,
+    reader_torchscript,
+    reader_dynamo,
+    backwards,
+    states_torchscript,
+    states_dynamo,
+    causal_torchscript,
+    causal_dynamo,
+    causal_mask,
+    causal_sum,
+    crossed_torchscript,
+    crossed_dynamo,
+    summed,
+    gated,
 }
 
 /// A spec is formatted as `netc fmt` would, and its folded form has the model's layers.

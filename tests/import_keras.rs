@@ -90,6 +90,8 @@ models! {
     sequences: "words" "keras",
     functions: "functions" "keras",
     shapes: "shapes" "keras",
+    operations: "operations" "keras",
+    operations_in_hdf5: "operations" "h5",
 }
 
 /// Files of Keras 2.2 to 3.15 whose weights other tests bind to specs that a person wrote.

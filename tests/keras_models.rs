@@ -192,6 +192,21 @@ fn what_the_file_says_otherwise_is_an_error() {
     }
 }
 
+const SOFTMAX: &str = "Input(4x3x2) >> Conv(1x1, 2) as first >> Softmax(axis=height) >> Conv(2x2, 2) as second";
+
+/// A softmax of an image is along the axis that the file says.
+#[test]
+fn the_axis_of_a_softmax_is_compared() {
+    let files = ["softmax.h5", "softmax.keras"];
+    binds(SOFTMAX, "softmax", &files, "");
+    let changes: [(&str, &str, &[&str]); 3] = [
+        ("Softmax(axis=height)", "Softmax(axis=width)", &["softmax(axis=1)", "softmax(axis=2)"]),
+        ("Softmax(axis=height)", "Softmax", &["before it in the file: softmax(axis=1)", "before it: softmax"]),
+        (">> Softmax(axis=height) ", "", &["before it in the file: softmax(axis=1)", "before it: nothing"]),
+    ];
+    changes_are_refused(SOFTMAX, &files, &changes);
+}
+
 const MERGES: &str = "Input(6x5x3) >> (Conv(3x3, 4, padding=same) as a >> Relu | Conv(1x1, 4) as b) >> Add \
     >> (Conv(3x3, 4, padding=same) as c | MaxPool(3x3, stride=1, padding=same) >> Conv(1x1, 4) as d | Identity) >> Concatenate \
     >> (Conv(1x1, 2) as e | Conv(1x1, 2) as f) >> Subtract >> Relu";

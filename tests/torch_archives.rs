@@ -124,5 +124,9 @@ fn a_sharded_file_is_one_store() {
     assert!(refused(&text.replace("fc.bias", "fc.bios")).contains("fc.bias"));
     assert!(refused(&text.replace(second, first)).contains("which it does not"));
     assert!(refused(&text.replace(second, "missing.safetensors")).contains("missing.safetensors"));
+    // The file that is missing is the fault, not the one that still has its tensor.
+    let moved = text.replace(&format!("\"fc.bias\": \"{second}\""), "\"fc.bias\": \"other.safetensors\"");
+    let missing = refused(&moved);
+    assert!(moved != text && missing.contains("other.safetensors") && missing.contains("does not exist"), "{missing}");
     assert!(refused("{\"weights\": 1}").contains("JSON"));
 }

@@ -12,7 +12,6 @@ use crate::ops::pool::Pool;
 use crate::request::WeightsRequest;
 use crate::source::Span;
 use crate::syntax::parse;
-use crate::weights::pretrained_config::{ConfiguredInterpolation, PretrainedConfig};
 
 use std::collections::BTreeSet;
 
@@ -89,7 +88,7 @@ impl Spec {
             let Some((trained, span)) = &request.image else {
                 // Weights of `netc train` are those of the net as it is.
                 if !request.trained {
-                    self.lint_configuration(graph, request, &inputs, &mut diagnostics);
+                    self.lint_configuration(graph, request, &mut diagnostics);
                 }
                 continue;
             };
@@ -112,46 +111,7 @@ impl Spec {
         diagnostics
     }
 
-    /// Warns of a preprocessing that a file beside the weights contradicts.
-    fn lint_configuration(
-        &self,
-        graph: &Graph,
-        request: &WeightsRequest,
-        inputs: &[NodeId],
-        diagnostics: &mut Diagnostics,
-    ) {
-        let Some(config) = PretrainedConfig::beside(&request.path) else { return };
-        for &id in inputs {
-            let node = graph.node(id);
-            let input = node.operation.as_any().downcast_ref::<Input>().and_then(|input| input.image.as_ref());
-            let sides = node.output.image().and_then(|(height, width, _)| Some(height.known()?.min(width.known()?)));
-            let Some((found, side)) = input.zip(sides) else { continue };
-            if config.agrees(found, side) {
-                continue;
-            }
-            let trained = config.preprocessing(side);
-            let text = |image: &Preprocessing| image.preset_name().map_or(image.to_string(), str::to_string);
-            let name = config.file.file_name().unwrap_or_default().to_string_lossy();
-            let message = format!("`{}` has another preprocessing than the {name} beside its weights", node.name);
-            let origin = node.origin.span;
-            let mut diagnostic = Diagnostic::new(Code::ConfigurationDiffers, message)
-                .at(request.span, format!("{name} beside it says `{}`", text(&trained)));
-            if self.is_own(origin) {
-                diagnostic = diagnostic.and(origin, format!("gives `{}`", text(found)));
-            } else {
-                diagnostic = diagnostic.note(format!("the net's input gives `{}`", text(found)));
-            }
-            if let ConfiguredInterpolation::Other(way) = &config.interpolation {
-                diagnostic =
-                    diagnostic.note(format!("it resizes photos by {way} interpolation, which netc does not have"));
-            }
-            let help = format!("give `Input` the preprocessing of the weights: `image={}`", text(&trained));
-            diagnostics.push(diagnostic.help(help));
-            return;
-        }
-    }
-
-    fn is_own(&self, span: Span) -> bool {
+    pub(super) fn is_own(&self, span: Span) -> bool {
         let file = self.sources.file(span.file);
         // A shipped spec that is named by its path counts as shipped, too.
         !file.shipped && !crate::elaborate::project::shipped::SPECS.iter().any(|spec| spec.text == file.text)
@@ -234,7 +194,7 @@ impl Spec {
 }
 
 /// The inputs that lead to layers of a net.
-fn inputs_of(graph: &Graph, net: &str) -> Vec<NodeId> {
+pub(super) fn inputs_of(graph: &Graph, net: &str) -> Vec<NodeId> {
     let of_net = |id: &NodeId| graph.node(*id).origin.layers.iter().any(|(known, _)| **known == *net);
     let layers: Vec<NodeId> = graph.ids().filter(of_net).collect();
     let leads = graph.ancestors(&layers);

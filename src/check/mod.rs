@@ -1,5 +1,6 @@
 //! Checks a spec without opening weights: expands each of its nets, also unused ones, and fragments on their own.
 
+mod configuration;
 pub mod expectations;
 pub(crate) mod lints;
 pub mod stage_snapshots;

@@ -310,8 +310,8 @@ codes! {
     NoEffect = "W1014", "an activation without effect",
         "The activation leaves the output of the one before it unchanged: `Relu` after `Relu` or `Exp`, `Clip(0, 1)` after `Sigmoid`. One of the two is probably meant to be another function, or to be elsewhere.",
         "Input(20) >> Relu(8) >> Relu >> Softmax(2)";
-    ConfigurationDiffers = "W1015", "the preprocessing of the net is not that of the configuration beside its weights",
-        "A `config.json` beside the weights, as timm writes one, says how photos became their input: mean, standard deviation, and the part of a photo that is used. The net's `Input` differs, so predictions will be worse. Give it the preprocessing that the message shows, or state the right one with `image = …` in the weights block.",
+    ConfigurationDiffers = "W1015", "the configuration beside weights is not that of the net",
+        "A `config.json` beside the weights, as timm writes one, says how photos became their input (mean, standard deviation, size, interpolation, and the part of a photo that is used) and how many classes there are. The net differs, so predictions will be worse, or the file cannot be read. Give `Input` the preprocessing that the message shows, or state the right one with `image = …` in the weights block; `config = ignore` there leaves the file aside.",
         "net bird = Input(224x224x3, image=Caffe) >> GlobalPool(avg) >> Softmax(2)\n\nweights bird = \"resnet50/model.safetensors\"";
     MissingCharacters = "W1016", "a PNG lacks characters",
         "PNGs of `netc show` are drawn with fonts that ship with netc, so that they are the same on every machine; these have Latin, Greek and some signs, but no Chinese, Japanese or Korean characters, for example. A .svg or .html file is drawn with the fonts of the machine that shows it.",

@@ -6,6 +6,7 @@ use crate::diagnostics::{Code, Diagnostic, Diagnostics};
 use crate::file;
 use crate::graph::ParameterId;
 use crate::weights::bind::axis_permutation::{FileOrder, Framework};
+use crate::weights::bind::layer_names::dotted;
 use safetensors::Dtype;
 use safetensors::tensor::{TensorView, serialize_to_file};
 use std::collections::HashMap;
@@ -40,7 +41,7 @@ pub fn safetensors(build: &Build, path: &Path) -> Result<usize, Diagnostics> {
             let values = values(build, id).map_err(|error| Diagnostics::from(refuse(error)))?;
             match torch_tensors(graph, node, parameter, &arrangement, values) {
                 Ok(list) => tensors.extend(list.into_iter().map(|tensor| {
-                    let layer = node.name.replace('/', ".");
+                    let layer = dotted(&node.name);
                     let name = tensor.name.map_or(layer.clone(), |name| format!("{layer}.{name}"));
                     (name, tensor.shape, tensor.values)
                 })),
@@ -50,6 +51,12 @@ pub fn safetensors(build: &Build, path: &Path) -> Result<usize, Diagnostics> {
     }
     if !errors.is_empty() {
         return Err(errors);
+    }
+    let mut names: Vec<&str> = tensors.iter().map(|(name, ..)| name.as_str()).collect();
+    names.sort_unstable();
+    if let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]) {
+        let what = format!("two tensors would be called `{}`: PyTorch's modules are separated by dots", twice[0]);
+        return Err(Diagnostic::new(Code::Output, what).help("give one of their layers another name").into());
     }
     match write(path, &tensors) {
         Ok(()) => Ok(tensors.len()),

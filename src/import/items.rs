@@ -9,6 +9,9 @@ fn sizes(sizes: &[usize]) -> String {
     sizes.iter().map(usize::to_string).collect::<Vec<_>>().join(", ")
 }
 
+/// The option of a weights block whose net has the axes of its file.
+pub(super) const EXPLICIT: &str = " { axes = explicit }";
+
 /// How the comment of an imported spec begins.
 pub(super) const ORIGIN: &str = "Imported from";
 
@@ -19,7 +22,7 @@ pub fn is_imported(text: &str) -> bool {
 
 /// The weights of the very file, the labels that it has, and the shapes as a promise.
 pub(super) fn items(source: &Source, net: &str, model: &Path, spec: &Path) -> String {
-    let options = if source.explicit_axes { " { axes = explicit }" } else { "" };
+    let options = if source.explicit_axes { EXPLICIT } else { "" };
     let mut text = format!("weights {net} = {}{options}\n\n", quoted(&relative(model, &folder_of(spec))));
     if let Some(labels) = &source.labels {
         let labels: Vec<String> = labels.iter().map(|label| quoted(label)).collect();

@@ -25,7 +25,7 @@ mod structure;
 mod tree;
 mod unsupported;
 
-use crate::compile::{self, BuildOptions};
+use crate::compile::{self, Build, BuildOptions};
 use crate::content::Content;
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, Result, Severity, render};
 use crate::elaborate::project::shipped;
@@ -146,7 +146,8 @@ impl Write<'_> {
         // Folding must not change the net; where it would, the layers are written one by one.
         let folded = elaborated(spec, &text, name).is_ok_and(|graph| graph.to_string() == expected.to_string());
         let text = if folded { text } else { plain };
-        self.built(&text)?;
+        let build = self.built(&text)?;
+        let text = if source.explicit_axes { self.inferred(&text, &build).unwrap_or(text) } else { text };
         Ok(Imported {
             text,
             net: name.to_string(),
@@ -186,14 +187,27 @@ impl Write<'_> {
         formatted(text + "\n\n" + &items::items(source, self.name, self.model, self.spec))
     }
 
+    /// The spec without its explicit axes, where each of its parameters takes the same values in the same order without them.
+    fn inferred(&self, text: &str, explicit: &Build) -> Option<String> {
+        let line = text.find("\nweights ")?;
+        let at = line + text[line..].find(items::EXPLICIT)?;
+        let shorter = [&text[..at], &text[at + items::EXPLICIT.len()..]].concat();
+        let build = self.built(&shorter).ok()?;
+        let same = build.graph.to_string() == explicit.graph.to_string();
+        (same && build.bindings.reads_as(&explicit.bindings)).then_some(shorter)
+    }
+
     /// Builds the spec as `netc build` will.
     ///
     /// # Errors
     /// What `netc build` would say.
-    fn built(&self, text: &str) -> Result<()> {
+    fn built(&self, text: &str) -> Result<Build> {
         let spec = load_text(self.spec, text, &|_| Err(std::io::ErrorKind::NotFound.into()));
         let options = BuildOptions { net: Some(self.name.to_string()), fresh: true, ..BuildOptions::default() };
-        let Err(errors) = compile::build(&spec, &options) else { return Ok(()) };
+        let errors = match compile::build(&spec, &options) {
+            Ok((build, _)) => return Ok(build),
+            Err(errors) => errors,
+        };
         // The text is not written: its lines are shown here.
         let (file, shown) = (self.model.display(), render::text(&errors, &spec.sources, false));
         let codes: Vec<Code> =

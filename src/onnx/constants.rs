@@ -1,16 +1,16 @@
 //! Values that do not depend on a model's inputs: the tensors of its file and what its nodes make of them. Exporters write
 //! parameters, shapes and their arithmetic as nodes; here they become values again.
 
-use super::arithmetic::{self, clamped};
+use super::arithmetic::{self, MAX_SMALL, clamped};
 use super::error::OnnxError;
-use super::model::{FLOATS, Graph, Node, Tensor, Value};
+use super::model::{BOOL, Dim, FLOATS, Graph, INT64, Node, Tensor, Value, ValueInfo};
 use super::source::Source;
 use crate::size::{is_tensor, product};
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// The most values of a constant that nodes compute with.
-const MAX_SMALL: usize = 1 << 16;
+/// Operators that give what depends on a size that is not known as such.
+const WITH_OPEN_SIZES: [&str; 4] = ["Add", "Concat", "Mul", "Sub"];
 
 /// A tensor whose values are known.
 #[derive(Clone, Debug)]
@@ -71,6 +71,11 @@ impl Constant {
         self.len() == 0
     }
 
+    /// Whether it has sizes that are not known.
+    fn is_open(&self) -> bool {
+        matches!(&self.form, Form::Computed { values, whole: true } if values.iter().any(|value| value.is_nan()))
+    }
+
     /// Whether its values are floating-point numbers.
     pub fn is_float(&self) -> bool {
         match &self.form {
@@ -83,6 +88,14 @@ impl Constant {
     /// The same values in another shape.
     pub fn reshaped(&self, shape: Vec<usize>) -> Constant {
         Constant { shape, ..self.clone() }
+    }
+
+    /// Some of what stands along its first axis.
+    fn rows(&self, first: usize, count: usize) -> Constant {
+        let inner = product(self.shape[1..].iter().copied());
+        let shape = [&[count], &self.shape[1..]].concat();
+        let form = Form::Range { of: Arc::new(self.clone()), first: first * inner };
+        Constant { shape, key: self.key.clone(), form }
     }
 
     /// A matrix with its axes in the other order.
@@ -198,10 +211,58 @@ impl<'s> Constants<'s> {
         };
         let known = graph.initializers.iter().map(|tensor| (tensor.name.clone(), stored(tensor))).collect();
         let mut constants = Constants { known, source };
-        for node in &graph.nodes {
-            constants.fold(node, |_| None);
+        let mut shapes: HashMap<&str, Vec<Option<usize>>> = HashMap::new();
+        for ValueInfo { name, shape, .. } in &graph.inputs {
+            let size = |size: &Dim| match size {
+                Dim::Known(size) => usize::try_from(*size).ok(),
+                Dim::Open(_) => None,
+            };
+            if let Some(shape) = shape.as_ref().filter(|_| !constants.known.contains_key(name)) {
+                // Those before the last may be the batch, which is another one here.
+                let is_last = |axis: usize| axis > 0 && axis + 1 == shape.len();
+                let sizes = shape.iter().enumerate().map(|(axis, one)| size(one).filter(|_| is_last(axis))).collect();
+                shapes.insert(name, sizes);
+            }
         }
+        for node in &graph.nodes {
+            let of = node.input(0).and_then(|name| shapes.get(name));
+            match (node.op.as_str(), of) {
+                ("Transpose", Some(sizes)) => {
+                    let order = node.ints("perm").unwrap_or_default();
+                    let place = |&axis: &i64| sizes.get(usize::try_from(axis).ok()?).copied();
+                    if let Some(moved) = order.iter().map(place).collect::<Option<Vec<_>>>()
+                        && moved.len() == sizes.len()
+                    {
+                        shapes.insert(node.output(), moved);
+                    }
+                }
+                // Sizes that are not known are no numbers; what depends on them is left out in the end.
+                ("Shape", Some(sizes)) => {
+                    let (from, to) =
+                        (clamped(node.int("start", 0), sizes.len()), clamped(node.int("end", i64::MAX), sizes.len()));
+                    let sizes: Vec<f64> = sizes
+                        .get(from..to)
+                        .unwrap_or_default()
+                        .iter()
+                        .map(|size| size.map_or(f64::NAN, |size| size as f64))
+                        .collect();
+                    let constant = Constant {
+                        shape: vec![sizes.len()],
+                        key: node.output().to_string(),
+                        form: Form::Computed { values: sizes.into(), whole: true },
+                    };
+                    constants.known.insert(node.output().to_string(), constant);
+                }
+                _ => drop(constants.fold(node, |_| None)),
+            }
+        }
+        constants.known.retain(|_, constant| !constant.is_open());
         constants
+    }
+
+    /// Where the values of stored tensors are read.
+    pub fn source(&self) -> &'s Source {
+        self.source
     }
 
     /// A constant by its name.
@@ -216,7 +277,8 @@ impl<'s> Constants<'s> {
 
     /// The values of a small constant of integers.
     pub fn integers(&self, name: &str) -> Option<Vec<i64>> {
-        Some(self.values(name)?.into_iter().map(|value| value as i64).collect())
+        let values = self.values(name)?;
+        (!values.iter().any(|value| value.is_nan())).then(|| values.into_iter().map(|value| value as i64).collect())
     }
 
     /// The value of a constant that has one.
@@ -229,11 +291,47 @@ impl<'s> Constants<'s> {
 
     /// Computes a node whose inputs are constants, or which asks for a shape that `shape_of` knows; whether it did.
     pub fn fold(&mut self, node: &Node, shape_of: impl Fn(&str) -> Option<Vec<usize>>) -> bool {
+        if node.op == "Split" && node.domain.is_empty() {
+            return self.split(node);
+        }
         if !node.domain.is_empty() || node.outputs.len() != 1 || self.known.contains_key(node.output()) {
             return self.known.contains_key(node.output());
         }
         let Some(constant) = self.made_by(node, shape_of) else { return false };
         self.known.insert(node.output().to_string(), constant);
+        true
+    }
+
+    /// The parts of a constant along its first axis; whether it is one.
+    fn split(&mut self, node: &Node) -> bool {
+        let parts = || {
+            let from = self.get(node.input(0)?)?;
+            let &rows = from.shape.first()?;
+            let count = node.outputs.len();
+            let sizes = match node
+                .input(1)
+                .and_then(|name| self.integers(name))
+                .or_else(|| node.ints("split").map(<[i64]>::to_vec))
+            {
+                Some(list) => {
+                    list.into_iter().map(|size| usize::try_from(size).ok()).collect::<Option<Vec<usize>>>()?
+                }
+                None if node.input(1).is_none() && rows % count.max(1) == 0 => vec![rows / count.max(1); count],
+                None => return None,
+            };
+            let along_first = clamped(node.int("axis", 0), from.shape.len()) == 0;
+            let fits = along_first
+                && sizes.len() == count
+                && sizes.iter().try_fold(0, |sum: usize, &size| sum.checked_add(size)) == Some(rows);
+            let mut first = 0;
+            let mut next = |size: usize| {
+                first += size;
+                from.rows(first - size, size)
+            };
+            fits.then(|| sizes.into_iter().map(&mut next).collect())
+        };
+        let Some(parts): Option<Vec<Constant>> = parts() else { return false };
+        self.known.extend(node.outputs.iter().cloned().zip(parts));
         true
     }
 
@@ -300,6 +398,14 @@ impl<'s> Constants<'s> {
             "Identity" => input(0).cloned(),
             "Cast" => {
                 let (from, to) = (input(0)?, node.int("to", 1));
+                if from.is_open() {
+                    return (to == INT64).then(|| from.clone());
+                }
+                if to == BOOL {
+                    let (values, _) = from.small(self.source)?;
+                    let values = values.into_iter().map(|value| f64::from(u8::from(value != 0.0))).collect();
+                    return Some(computed(values, from.shape.clone(), true));
+                }
                 let float = FLOATS.contains(&to);
                 match from.small(self.source) {
                     Some((values, whole)) if whole == float => {
@@ -350,8 +456,8 @@ impl<'s> Constants<'s> {
                 if stays {
                     return Some(from.reshaped(shape));
                 }
-                // One value everywhere.
-                let value = self.uniform(from)?;
+                // One value everywhere, or few.
+                let Some(value) = self.uniform(from) else { return self.computed(node) };
                 let pairs =
                     target.iter().zip(&shape[offset..]).map(|(&size, &own)| match (usize::try_from(size), own) {
                         (Ok(size), 1) => Some(size),
@@ -366,35 +472,73 @@ impl<'s> Constants<'s> {
                 match (from.shape.len(), node.ints("perm")) {
                     (2, None | Some([1, 0])) => Some(from.transposed()),
                     (0 | 1, _) | (2, Some([0, 1])) => Some(from.clone()),
-                    _ => None,
+                    _ => self.computed(node),
                 }
             }
-            // A part of the same value everywhere.
-            "Slice" if input(0)?.shape.len() > 1 => {
-                let from = input(0)?;
-                let value = self.uniform(from)?;
-                let (starts, ends) = (integers(1)?, integers(2)?);
-                let axes = integers(3).unwrap_or_else(|| (0..starts.len() as i64).collect());
-                let whole_steps = integers(4).is_none_or(|steps| steps.iter().all(|&step| step == 1));
-                let mut shape = from.shape.clone();
-                for (at, &axis) in axes.iter().enumerate() {
-                    let axis = clamped(axis, shape.len());
-                    let size = *shape.get(axis)?;
-                    shape[axis] = clamped(*ends.get(at)?, size).checked_sub(clamped(*starts.get(at)?, size))?;
-                }
-                whole_steps.then(|| Constant { shape, key: key(), form: Form::Filled(value) })
-            }
-            op => {
-                let inputs: Vec<(Vec<usize>, Vec<f64>, bool)> = (0..node.inputs.len())
-                    .map(|index| {
-                        let known = input(index)?;
-                        let (values, whole) = known.small(self.source)?;
-                        Some((known.shape.clone(), values, whole))
-                    })
-                    .collect::<Option<_>>()?;
-                let (shape, values, whole) = arithmetic::computed(op, node, &inputs)?;
-                (values.len() <= MAX_SMALL).then(|| computed(values, shape, whole))
-            }
+            "Slice" if input(0)?.shape.len() > 1 || input(0)?.is_float() => self.slice(node),
+            _ => self.computed(node),
+        }
+    }
+
+    /// What a node makes of small constants.
+    fn computed(&self, node: &Node) -> Option<Constant> {
+        let sizes = node.inputs.iter().map(|name| self.get(name).map_or(0, Constant::len));
+        if sizes.fold(0, usize::saturating_add) > 4 * MAX_SMALL {
+            return None;
+        }
+        let inputs: Vec<(Vec<usize>, Vec<f64>, bool)> = (0..node.inputs.len())
+            .map(|index| {
+                let known = self.get(node.input(index)?)?;
+                let (values, whole) = known.small(self.source)?;
+                Some((known.shape.clone(), values, whole))
+            })
+            .collect::<Option<_>>()?;
+        let is_open =
+            |(_, values, whole): &(Vec<usize>, Vec<f64>, bool)| *whole && values.iter().any(|value| value.is_nan());
+        let takes = match node.op.as_str() {
+            // Of which sizes, it must be known.
+            "Gather" | "Slice" => !inputs.iter().skip(1).any(is_open),
+            op => WITH_OPEN_SIZES.contains(&op) || !inputs.iter().any(is_open),
+        };
+        if !takes {
+            return None;
+        }
+        let (shape, values, whole) = arithmetic::computed(&node.op, node, &inputs)?;
+        let form = Form::Computed { values: values.into(), whole };
+        let constant = Constant { shape, key: node.output().to_string(), form };
+        (constant.len() <= MAX_SMALL).then_some(constant)
+    }
+
+    /// A part of a tensor: of one value everywhere, of rows that follow each other, or of few values.
+    fn slice(&self, node: &Node) -> Option<Constant> {
+        // In older models, its bounds are attributes.
+        if node.inputs.len() < 3 {
+            return self.computed(node);
+        }
+        let from = self.get(node.input(0)?)?;
+        let integers = |index: usize| self.integers(node.input(index)?);
+        let (starts, ends) = (integers(1)?, integers(2)?);
+        let axes = integers(3).unwrap_or_else(|| (0..starts.len() as i64).collect());
+        let steps = integers(4).unwrap_or_else(|| vec![1; starts.len()]);
+        if steps.iter().any(|&step| step != 1) {
+            return self.computed(node);
+        }
+        let mut shape = from.shape.clone();
+        let mut first = 0;
+        for (at, &axis) in axes.iter().enumerate() {
+            let axis = clamped(axis, shape.len());
+            let size = *shape.get(axis)?;
+            let start = clamped(*starts.get(at)?, size);
+            shape[axis] = clamped(*ends.get(at)?, size).checked_sub(start)?;
+            first = if axis == 0 { start } else { first };
+        }
+        let is_stored = matches!(from.form, Form::Stored(_)) && from.is_float();
+        if is_stored && axes.len() == 1 && shape.get(1..)? == from.shape.get(1..)? {
+            return Some(from.rows(first, shape[0]));
+        }
+        match self.uniform(from) {
+            Some(value) => Some(Constant { shape, key: node.output().to_string(), form: Form::Filled(value) }),
+            None => self.computed(node),
         }
     }
 }

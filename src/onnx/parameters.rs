@@ -5,7 +5,7 @@ use super::casts;
 use super::constants::{Constant, Constants, Form};
 use super::error::OnnxError;
 use super::layer_names::LayerNames;
-use super::model::{Graph, Model, Node};
+use super::model::{Dim, Graph, Model, Node};
 use super::patterns;
 use super::source::Source;
 use crate::size::product;
@@ -65,6 +65,34 @@ pub fn read(path: &Path) -> Result<(Read, Source), OnnxError> {
 /// The epsilon of a batch normalisation that stands for a sum with constants.
 pub const SHIFT_EPSILON: f64 = 1e-5;
 
+/// What is added to a score is below, where a mask hides it.
+pub const HIDDEN: f64 = -1e4;
+/// The most layers that are gone back for the number of channels.
+const MAX_BEFORE: usize = 16;
+/// Operators whose output has the channels of their first input that is no constant; what they merge has as many.
+const KEEP_CHANNELS: [&str; 20] = [
+    "AveragePool",
+    "BatchNormalization",
+    "Clip",
+    "Dropout",
+    "Elu",
+    "Gelu",
+    "GroupNormalization",
+    "HardSigmoid",
+    "HardSwish",
+    "InstanceNormalization",
+    "LeakyRelu",
+    "MaxPool",
+    "Mish",
+    "PRelu",
+    "Relu",
+    "Selu",
+    "Sigmoid",
+    "Softplus",
+    "Swish",
+    "Tanh",
+];
+
 struct Finder<'g> {
     graph: &'g Graph,
     constants: &'g Constants<'g>,
@@ -107,6 +135,7 @@ impl<'g> Finder<'g> {
             layers.extend(backwards);
         }
         name_attentions(&mut layers, self.graph);
+        name_parts(&mut layers);
         layers
     }
 
@@ -197,8 +226,13 @@ impl<'g> Finder<'g> {
                 layer.parameters = roles.into_iter().zip([mean, variance, gamma, beta]).collect();
             }
             "InstanceNormalization" | "GroupNormalization" | "LayerNormalization" => {
-                let flat = |constant: &Constant| match node.op.as_str() {
-                    "InstanceNormalization" => constant.clone(),
+                let flat = |constant: &Constant| match (node.op.as_str(), self.constants.scalar(&constant.key)) {
+                    ("InstanceNormalization", _) => constant.clone(),
+                    // A number, where the model has no parameters: each channel has it.
+                    ("GroupNormalization", Some(value)) => {
+                        let shape = vec![self.channels(node.input(0).unwrap_or_default()).unwrap_or(1)];
+                        Constant { shape, key: constant.key.clone(), form: Form::Filled(value) }
+                    }
                     _ => constant.reshaped(vec![constant.len()]),
                 };
                 layer.parameters.push(("gamma", flat(self.constant(node, 1)?)));
@@ -235,6 +269,13 @@ impl<'g> Finder<'g> {
                 layer.parameters.push(("weight", token.clone()));
             }
             // Values for each step of a sequence.
+            "Add"
+                if (0..2).any(|at| {
+                    self.constant(node, at).is_some_and(|constant| is_mask(constant, self.constants.source()))
+                }) =>
+            {
+                return None;
+            }
             "Add" => match (0..2).find(|&at| self.constant(node, at).is_some_and(is_for_steps)) {
                 Some(place) => {
                     let other = node.input(1 - place).filter(|name| self.constants.get(name).is_none());
@@ -253,6 +294,32 @@ impl<'g> Finder<'g> {
             _ => return None,
         }
         Some(layer)
+    }
+
+    /// The channels of an image or a sequence, as far as the layers before it tell them.
+    fn channels(&self, value: &str) -> Option<usize> {
+        let mut value = value.to_string();
+        for _ in 0..MAX_BEFORE {
+            if let Some(input) = self.graph.inputs.iter().find(|input| input.name == value) {
+                return match input.shape.as_deref()?.get(1)? {
+                    Dim::Known(size) => usize::try_from(*size).ok(),
+                    Dim::Open(_) => None,
+                };
+            }
+            let node = self.graph.nodes.iter().find(|node| node.outputs.contains(&value))?;
+            let weight = self.constant(node, 1);
+            match (node.op.as_str(), weight) {
+                ("Conv", Some(weight)) => return weight.shape.first().copied(),
+                ("ConvTranspose", Some(weight)) => {
+                    return weight.shape.get(1)?.checked_mul(usize::try_from(node.int("group", 1)).ok()?);
+                }
+                (op, _) if KEEP_CHANNELS.contains(&op) => {
+                    value = node.inputs.iter().find(|input| self.constants.get(input).is_none())?.clone();
+                }
+                _ => return None,
+            }
+        }
+        None
     }
 
     /// The one operand of a node that is a constant with several values, and its place.
@@ -415,6 +482,15 @@ fn is_for_steps(constant: &Constant) -> bool {
     is_float && matches!(constant.shape[..], [1, steps, features] if steps > 1 && features > 1)
 }
 
+/// Whether a constant hides values to which it is added: it is 0 or very negative everywhere.
+pub fn is_mask(constant: &Constant, source: &Source) -> bool {
+    let hides = |values: Vec<f64>| {
+        let hidden = |value: &f64| *value < HIDDEN;
+        values.iter().all(|value| *value == 0.0 || hidden(value)) && values.iter().any(hidden)
+    };
+    constant.shape.len() > 1 && constant.small(source).is_some_and(|(values, _)| hides(values))
+}
+
 /// Whether a constant has several values, which are no integers.
 fn is_operand(constant: &Constant) -> bool {
     constant.is_float() && constant.len() > 1
@@ -492,4 +568,54 @@ fn attention(layer: &Layer) -> Option<String> {
         }
     };
     tensors.into_iter().find_map(of_tensor)
+}
+
+/// Names the projections whose weights are rows of the one tensor of PyTorch's `MultiheadAttention` as what they project: queries,
+/// keys or values, or keys and values together. The last projection is named after its tensor.
+fn name_parts(layers: &mut [Layer]) {
+    let rows = |layer: &Layer| {
+        let weight = layer.parameter("weight")?;
+        let (of, first) = match &weight.form {
+            Form::Range { of, first } => (of, *first),
+            Form::Transposed(inner) => match &inner.form {
+                Form::Transposed(inner) => match &inner.form {
+                    Form::Range { of, first } => (of, *first),
+                    _ => return None,
+                },
+                _ => return None,
+            },
+            _ => return None,
+        };
+        let parent = of.key.strip_suffix("in_proj_weight")?.strip_suffix('.')?;
+        let (&[units, inputs], &[all, _]) = (&weight.shape[..], &of.shape[..]) else { return None };
+        let part = match (first, units) {
+            (0, units) if units == inputs => "q_proj",
+            (first, units) if (first, units) == (inputs * inputs, 2 * inputs) => "kv_proj",
+            (first, units) if (first, units) == (inputs * inputs, inputs) => "k_proj",
+            (first, units) if (first, units) == (2 * inputs * inputs, inputs) => "v_proj",
+            _ => return None,
+        };
+        (all == 3 * inputs).then(|| (parent.to_string(), format!("{parent}.{part}")))
+    };
+    let found: Vec<_> = layers.iter().map(rows).collect();
+    let parents: Vec<String> = found.iter().flatten().map(|(parent, _)| parent.clone()).collect();
+    let names: Vec<Option<String>> = layers
+        .iter()
+        .zip(found)
+        .map(|(layer, part)| match part {
+            Some((_, name)) => Some(name),
+            None => {
+                attention(layer).filter(|parent| parents.contains(parent)).map(|parent| format!("{parent}.{OUTPUT}"))
+            }
+        })
+        .collect();
+    let mut wanted: Vec<&String> = names.iter().flatten().collect();
+    wanted.sort_unstable();
+    let is_taken = |name: &String| layers.iter().zip(&names).any(|(layer, own)| own.is_none() && layer.name == *name);
+    if wanted.windows(2).any(|pair| pair[0] == pair[1]) || wanted.iter().any(|name| is_taken(name)) {
+        return;
+    }
+    for (layer, name) in layers.iter_mut().zip(names) {
+        layer.name = name.unwrap_or(std::mem::take(&mut layer.name));
+    }
 }

@@ -1,6 +1,6 @@
 //! A model while it is converted, and what is known of its values.
 
-use super::known::Known;
+use super::known::{Displaced, Known, Strided};
 use super::sequences::view::{Mask, Scores, Source, View};
 use crate::import::axes::Axes;
 use crate::import::layers::Layers;
@@ -39,11 +39,15 @@ pub(in crate::import) struct Context<'m> {
     pub(super) scores: HashMap<String, Scores>,
     pub(super) masks: HashMap<String, Mask>,
     /// Branches times their share of a gate, until their sum is known.
-    pub(super) shares: HashMap<String, Share>,
+    pub(super) shares: HashMap<String, Vec<Share>>,
+    /// Values whose batch is not their first axis.
+    pub(super) displaced: HashMap<String, Displaced>,
+    /// Images of some rows and columns of others.
+    pub(super) strided: HashMap<String, Strided>,
     /// Values that nodes or the outputs read.
     pub(super) read: HashSet<String>,
-    /// Final states of several recurrent layers beside each other, by their names.
-    pub(super) beside: HashMap<String, Vec<String>>,
+    /// Final states of several recurrent layers beside each other.
+    pub(super) beside: HashMap<String, Vec<View>>,
     /// Recurrent layers of which all states are read as well as the last.
     pub(super) whole: HashSet<usize>,
     /// Layers with parameters, by their nodes, and the second direction of recurrent ones.
@@ -77,6 +81,8 @@ impl<'m> Context<'m> {
             scores: HashMap::new(),
             masks: HashMap::new(),
             shares: HashMap::new(),
+            displaced: HashMap::new(),
+            strided: HashMap::new(),
             read: HashSet::new(),
             beside: HashMap::new(),
             whole: HashSet::new(),

@@ -1,5 +1,6 @@
 //! Layers that join values.
 
+use super::axes::strided;
 use super::context::{Context, Converted, Share, needs, number};
 use super::known::Known;
 use crate::import::tree::{Call, Val};
@@ -12,14 +13,22 @@ pub(super) fn elementwise(cx: &mut Context, node: &Node, layer: &str) -> Convert
     if layer == "Multiply"
         && let Some(share) = share(cx, node)
     {
-        cx.shares.insert(node.output().to_string(), share);
-        return Ok(());
+        cx.shares.insert(node.output().to_string(), vec![share]);
     }
     if layer == "Add"
-        && let Some(known) = gated_average(cx, node)
+        && let Some(shares) = shares(cx, node)
     {
-        return cx.give(node, known);
+        if let Some(known) = gated_average(cx, &shares) {
+            return cx.give(node, known);
+        }
+        cx.shares.insert(node.output().to_string(), shares);
     }
+    let known = of_values(cx, node, layer);
+    // Branches times their shares are known as such until their sum is known, too.
+    if cx.shares.contains_key(node.output()) { Ok(()) } else { known }
+}
+
+fn of_values(cx: &mut Context, node: &Node, layer: &str) -> Converted {
     let mut inputs = Vec::new();
     let mut constant = None;
     for (index, name) in node.inputs.iter().enumerate() {
@@ -127,6 +136,9 @@ fn broadcast(cx: &mut Context, layer: &str, a: Known, b: Known) -> Result<Known,
     Ok(Known { item, ..whole })
 }
 
+/// The most branches of a gate.
+const MAX_SHARES: usize = 1000;
+
 /// A product with a single feature of another value.
 fn share(cx: &Context, node: &Node) -> Option<Share> {
     let [a, b] = &node.inputs[..] else { return None };
@@ -144,9 +156,24 @@ fn share(cx: &Context, node: &Node) -> Option<Share> {
     })
 }
 
+/// The branches and shares of a sum; a zero may be added to them.
+fn shares(cx: &Context, node: &Node) -> Option<Vec<Share>> {
+    let mut all = Vec::new();
+    for name in &node.inputs {
+        match cx.shares.get(name) {
+            Some(shares) => all.extend(shares.iter().cloned()),
+            None if cx.constants.scalar(name) == Some(0.0) => {}
+            None => return None,
+        }
+    }
+    // A value may be added to itself again and again.
+    (1..=MAX_SHARES).contains(&all.len()).then_some(all)
+}
+
 /// The sum of branches, each times its share of one gate.
-fn gated_average(cx: &mut Context, node: &Node) -> Option<Known> {
-    let shares = node.inputs.iter().map(|name| cx.shares.get(name).cloned()).collect::<Option<Vec<Share>>>()?;
+fn gated_average(cx: &mut Context, shares: &[Share]) -> Option<Known> {
+    let mut shares = shares.to_vec();
+    shares.sort_by_key(|share| share.index);
     let first = shares.first()?.clone();
     let gates = cx.known.values().find(|known| known.item == first.gate && known.axes.len() == 1)?.sizes();
     let alike = |(at, share): (usize, &Share)| {
@@ -245,6 +272,8 @@ fn positions(cx: &mut Context, node: &Node, x: Known, index: usize) -> Converted
     let layer = cx.parameters()?;
     cx.has_batch()?;
     let shape = cx.constant(node, index).map(|constant| constant.shape.clone()).unwrap_or_default();
+    // In the order of the file, where that of the weights is not inferred.
+    let x = if x.shape == shape && x.axes == [2, 1] && cx.explicit { cx.ordered(x, &[1, 2]) } else { x };
     if shape != x.shape || x.axes != [1, 2] {
         return Err(format!("with a constant of the shape {shape:?}"));
     }
@@ -307,6 +336,9 @@ pub(super) fn along(cx: &mut Context, x: Known, shape: &[usize], call: Call) -> 
 pub(super) fn concatenate(cx: &mut Context, node: &Node) -> Converted {
     if cx.layer().is_some() {
         return class_token(cx, node);
+    }
+    if let Some(known) = strided::beside(cx, node) {
+        return cx.give(node, known);
     }
     let mut inputs = Vec::new();
     for index in 0..node.inputs.len() {

@@ -21,7 +21,7 @@ use super::tree::Call;
 use super::unsupported::Unsupported;
 use crate::onnx::model::{BOOL, FLOATS};
 use crate::onnx::{Graph, Node};
-use axes::{gather, shape, slice};
+use axes::{displaced, gather, shape, slice};
 use context::Converted;
 use images::{border, convolution, pool, resize};
 use sequences::{attention, recurrent, view, views};
@@ -165,10 +165,11 @@ impl Context<'_> {
             if !needed[at] || swallowed.contains(&at) {
                 continue;
             }
-            let (known, views, front) = (&self.known, &self.views, self.front);
+            let (known, views, displaced, front) = (&self.known, &self.views, &self.displaced, self.front);
             let shape_of = |value: &str| {
                 let of_layer = known.get(value).map(|known| known.shape[front..].to_vec());
-                of_layer.or_else(|| Some(views.get(value)?.shape.clone()))
+                let of_view = || views.get(value).map(|view| view.shape.clone());
+                of_layer.or_else(of_view).or_else(|| Some(displaced.get(value)?.shape()))
             };
             if self.constants.fold(node, shape_of) {
                 continue;
@@ -205,6 +206,7 @@ impl Context<'_> {
                     || self.scores.contains_key(name)
                     || self.masks.contains_key(name)
                     || self.shares.contains_key(name)
+                    || self.displaced.contains_key(name)
                     || self.beside.contains_key(name)
             };
             if !is_there(last) && !node.outputs.iter().any(|name| is_there(name)) {
@@ -226,6 +228,9 @@ impl Context<'_> {
             let named = node.outputs.iter().cloned().zip(views);
             self.views.extend(named.filter(|(name, _)| !name.is_empty()));
             return Some(true);
+        }
+        if displaced::moved(self, node) {
+            return Some(false);
         }
         match attention::step(self, node)? {
             attention::Made::Scores(scores) => {

@@ -108,7 +108,15 @@ fn layer(value: &Value, depth: usize) -> Result<Layer<'_>, String> {
     let model = if is_model { Some(Box::new(model(value, depth + 1)?)) } else { None };
     let registered = value["registered_name"].as_str().or(Some(class)).filter(|name| name.contains('>'));
     let class = class.rsplit('>').next().unwrap_or(class);
-    Ok(Layer { name, class, module: value["module"].as_str().unwrap_or(""), registered, config, calls, model })
+    let module = value["module"].as_str().unwrap_or(if is_bare_operation(value) { "keras.ops" } else { "" });
+    Ok(Layer { name, class, module, registered, config, calls, model })
+}
+
+/// Whether Keras 3 wrote an operation of `keras.ops` into HDF5, where no class has a module: all layers say whether they are trainable.
+fn is_bare_operation(value: &Value) -> bool {
+    let config = &value["config"];
+    let is_layer = ["trainable", "dtype", "batch_shape"].iter().any(|key| config.get(*key).is_some());
+    config.is_object() && !is_layer && value["inbound_nodes"][0]["args"].is_array()
 }
 
 /// Calls the layers of a `Sequential` one after another; its input may only be said by the first of them.

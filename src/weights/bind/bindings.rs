@@ -14,7 +14,7 @@ use std::sync::Mutex;
 pub const SEED: u64 = 0;
 
 /// The tensors of a store that hold a parameter, each with some of its columns.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Sources {
     pub(super) store: usize,
     pub(super) tensors: Vec<Source>,
@@ -42,6 +42,11 @@ impl Bindings {
     /// Whether the values of a parameter are from a file.
     pub fn is_bound(&self, id: ParameterId) -> bool {
         matches!(self.sources.get(id.0), Some(Some(_)))
+    }
+
+    /// Whether the parameters of one graph take the same values of equal files in both, in the same order.
+    pub fn reads_as(&self, other: &Bindings) -> bool {
+        self.sources == other.sources && self.initial == other.initial && self.seed == other.seed
     }
 
     /// The values of a parameter that is not computed from others, row-major.

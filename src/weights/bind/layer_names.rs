@@ -14,7 +14,8 @@ pub(crate) struct Target<'g> {
     pub layer: &'g str,
 }
 
-/// The name in the file of each layer: from the spec's table, else its own name, else from the table that ships with the net.
+/// The name in the file of each layer: from the spec's table, else its own name, else from the table that ships with the net, else
+/// its own with dots, as PyTorch separates modules.
 pub(crate) fn names_in_file<'g>(
     entries: &[Entry],
     targets: &[Target<'g>],
@@ -37,12 +38,22 @@ pub(crate) fn names_in_file<'g>(
                 .map(|(from, _)| from.clone())
         };
         let own = || known.contains(layer).then(|| layer.to_string());
-        if let Some(name) = table(&request.rename).or_else(own).or_else(|| table(&request.shipped_rename)) {
+        let dotted = || {
+            let name = dotted(layer);
+            (known.contains(name.as_str()) && !layers.contains(name.as_str())).then_some(name)
+        };
+        let found = table(&request.rename).or_else(own).or_else(|| table(&request.shipped_rename)).or_else(dotted);
+        if let Some(name) = found {
             names.insert(layer, name);
         }
     }
     renamed_from_nothing(request, &known, &layers, &names, errors);
     names
+}
+
+/// What a layer is called in files of PyTorch, whose modules are separated by dots.
+pub(crate) fn dotted(layer: &str) -> String {
+    layer.replace('/', ".")
 }
 
 /// The separable convolution whose first part a layer of a file is.

@@ -7,7 +7,7 @@ mod bindings;
 mod class_order;
 pub(crate) mod convert;
 mod file;
-mod layer_names;
+pub(crate) mod layer_names;
 mod mismatch;
 mod pieces;
 mod refused_order;

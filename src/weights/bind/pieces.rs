@@ -49,7 +49,7 @@ impl Piece {
 }
 
 /// A tensor that a parameter's values are read from.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Source {
     pub entry: usize,
     /// The shape of the tensor in the parameter's axis order.

@@ -46,6 +46,10 @@ pub(crate) fn open(path: &Path) -> Result<Box<dyn Store>, StoreError> {
         let (layer, role, name) = (layer.to_string(), Role::from_neupy(parameter), tensor.name.clone());
         let constant =
             Constant { shape: tensor.shape.clone(), key: name.clone(), form: Form::Stored(Arc::new(tensor)) };
+        // Of an attention.
+        if parameters::is_mask(&constant, &source) {
+            continue;
+        }
         add(&layer, role, &name, constant);
     }
     Ok(Box::new(OnnxStore { source, entries, values }))

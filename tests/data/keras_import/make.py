@@ -210,3 +210,10 @@ packed("odd.keras")
 # Layers that are called in a circle of references, and a model that was never built.
 keras.Sequential([L.Dense(3, name="first")], name="unbuilt").save("unbuilt.keras")
 packed("unbuilt.keras")
+
+# Operations of `keras.ops`, which have no module in HDF5; the values are those of the model before it was saved.
+features = L.Input((5,))
+hidden = L.Dense(4, name="hidden")(features)
+squares = ops.relu(hidden) - ops.square(hidden)
+scaled = ops.clip(ops.absolute(squares), 0.0, 2.0) * 2.0 + ops.sigmoid(hidden)
+write("operations", keras.Model(features, L.Dense(2, name="out")(scaled), name="operations"), normal(3, 5), ".h5", ".keras")

@@ -11,7 +11,7 @@ use crate::onnx::Node;
 use crate::size::product;
 
 /// The most parts that values are taken in.
-const MAX_PARTS: usize = 64;
+pub(in crate::import::convert) const MAX_PARTS: usize = 64;
 
 /// `Gather` of the rows of a table, or of values at places that are known.
 pub(in crate::import::convert) fn gather(cx: &mut Context, node: &Node) -> Converted {

@@ -2,9 +2,11 @@
 
 use crate::import::convert::axes::gather;
 use crate::import::convert::axes::shape::part;
+use crate::import::convert::axes::strided;
 use crate::import::convert::context::{Context, Converted};
+use crate::import::convert::known::Strided;
 use crate::onnx::Node;
-use crate::onnx::arithmetic::clamped;
+use crate::onnx::arithmetic::{clamped, range};
 
 /// `Slice`: a range of channels; a border of an image is cut off by `Crop`.
 pub(in crate::import::convert) fn slice(cx: &mut Context, node: &Node) -> Converted {
@@ -21,39 +23,42 @@ pub(in crate::import::convert) fn slice(cx: &mut Context, node: &Node) -> Conver
     if ends.len() != starts.len() || axes.len() != starts.len() || (0..axes.len()).any(|at| step(at) == 0) {
         return Err(format!("from {starts:?} to {ends:?} with the steps {steps:?}"));
     }
+    let mut strided = match node.input(0).and_then(|name| cx.strided.get(name)) {
+        Some(strided) => Some(strided.clone()),
+        None if x.axes.len() == 3 && cx.front == 0 => Some(Strided::all(x.clone())),
+        None => None,
+    };
     for (at, &axis) in axes.iter().enumerate() {
         let rank = (x.shape.len() - cx.front) as i64;
         let number = if axis < 0 { axis + rank } else { axis };
         let number = usize::try_from(number).ok().filter(|_| number < rank).ok_or("along a missing axis")? + cx.front;
         let size = x.size(number);
         if step(at) != 1 {
-            let indices = with_steps(starts[at], ends[at], step(at), size);
-            x = gather::taken(cx, x, number, &indices)?;
+            let places = range(starts[at], ends[at], step(at), size);
+            let by = usize::try_from(step(at)).ok();
+            let first = by.zip(places.first().copied()).filter(|_| cx.front == 0);
+            let pooled = match first {
+                Some((by, first)) => strided::taken(cx, &x, number, first, by, places.len())?,
+                None => None,
+            };
+            let all = |(by, _): &(usize, usize)| places.len() * by == size;
+            strided = strided.zip(first.filter(all)).and_then(|(one, (by, first))| one.along(number, first, by));
+            x = match pooled {
+                Some(pooled) => pooled,
+                None => gather::taken(cx, x, number, &places)?,
+            };
             continue;
         }
         let (from, to) = (clamped(starts[at], size), clamped(ends[at], size));
         if (from, to) != (0, size) {
             x = part(cx, x, number, from, to)?;
+            strided = None;
         }
     }
-    cx.give(node, x)
-}
-
-/// The indices of a range with steps, as ONNX counts them: from the end where negative, and no further than the values go.
-fn with_steps(start: i64, end: i64, step: i64, size: usize) -> Vec<usize> {
-    let size = size as i64;
-    let place = |at: i64| if at < 0 { at.saturating_add(size) } else { at };
-    let (least, most) = if step > 0 { (0, size) } else { (-1, size - 1) };
-    // Below the first value, where steps go backwards.
-    let end = if step < 0 && end < -size { -1 } else { place(end).clamp(least, most) };
-    let start = place(start).clamp(0, if step > 0 { size } else { size - 1 });
-    let mut indices = Vec::new();
-    let mut at = start;
-    while (step > 0 && at < end) || (step < 0 && at > end) {
-        indices.push(at as usize);
-        at = at.saturating_add(step);
+    if let Some(strided) = strided {
+        cx.strided.insert(node.output().to_string(), strided);
     }
-    indices
+    cx.give(node, x)
 }
 
 /// `Split`: a slice for each part.
@@ -78,18 +83,4 @@ pub(in crate::import::convert) fn split(cx: &mut Context, node: &Node) -> Conver
         from += size;
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn steps_count_from_the_end_and_stop_at_the_last_value() {
-        assert_eq!(with_steps(0, 5, 2, 5), [0, 2, 4]);
-        assert_eq!(with_steps(-1, i64::MIN, -2, 5), [4, 2, 0]);
-        assert_eq!(with_steps(20, 0, -3, 10), [9, 6, 3]);
-        assert_eq!(with_steps(1, i64::MAX, 3, 6), [1, 4]);
-        assert!(with_steps(3, 3, 1, 5).is_empty());
-    }
 }

@@ -7,8 +7,13 @@ use crate::import::tree::{Call, Val};
 use crate::onnx::Node;
 use crate::onnx::constants::{reshaped, unsqueezed};
 use crate::onnx::model::BOOL;
-use crate::onnx::parameters::Layer;
+use crate::onnx::parameters::{HIDDEN, Layer};
 use crate::weights::bind::attention::parents;
+
+/// Scores that are such themselves.
+fn defined(scores: Scores) -> Option<Scores> {
+    Some(scores).filter(|scores| scores.undefined_of.is_none())
+}
 
 /// What a node makes of the parts of an attention, for its output.
 pub(in crate::import::convert) enum Made {
@@ -39,8 +44,35 @@ fn masked(cx: &Context, node: &Node) -> Option<Made> {
             let shape = unsqueezed(&mask.shape, &cx.integers(node, 1, "axes")?)?;
             Some(Made::Mask(Mask { shape, ..mask }))
         }
+        // Rows in which nothing is seen are not numbers, and nothing here too.
+        "Where" if scores(0).is_some_and(|scores| scores.undefined_of.is_some()) => {
+            let (undefined, weights) = (scores(0)?, scores(2)?);
+            let is_nothing = cx.constants.values(node.input(1)?)?.iter().all(|&value| value == 0.0);
+            (is_nothing && undefined.undefined_of.as_deref() == node.input(2)).then_some(Made::Scores(weights))
+        }
+        "IsNaN" => {
+            let weights = defined(scores(0)?).filter(|scores| scores.normalised)?;
+            Some(Made::Scores(Scores { undefined_of: node.input(0).map(str::to_string), ..weights }))
+        }
+        // Where a constant hides what comes later.
+        "Where" if cx.constant(node, 0).is_some() => {
+            let place = (1..3).find(|&at| scores(at).is_some())?;
+            let scores = defined(scores(place)?).filter(|scores| !scores.normalised)?;
+            let hidden = cx.constants.values(node.input(3 - place)?)?;
+            let (rows, columns) = (scores.queries.steps, scores.keys.steps);
+            let condition = cx.constant(node, 0)?;
+            let is_square = condition.shape.ends_with(&[rows, columns]) && condition.len() == rows * columns;
+            let values = cx.constants.values(node.input(0)?)?;
+            let hides = |at: usize, value: f64| {
+                let is_hidden = (value != 0.0) == (place == 2);
+                is_hidden == (at % columns > at / columns)
+            };
+            let causal = values.iter().enumerate().all(|(at, &value)| hides(at, value));
+            let fits = is_square && rows == columns && causal && hidden.iter().all(|&value| value < HIDDEN);
+            fits.then_some(Made::Scores(Scores { causal: true, ..scores }))
+        }
         "Where" => {
-            let (mask, scores) = (mask(0)?, scores(1)?);
+            let (mask, scores) = (mask(0)?, defined(scores(1)?)?);
             let hidden = cx.constants.scalar(node.input(2)?)?;
             let keys = (scores.queries.steps, scores.keys.steps);
             let fits = match mask.shape[..] {
@@ -48,13 +80,13 @@ fn masked(cx: &Context, node: &Node) -> Option<Made> {
                 [1, 1, rows, steps] => (rows, steps) == keys,
                 _ => false,
             };
-            let first = scores.mask.is_none() && !scores.normalised && hidden < -1e4 && fits;
+            let first = scores.mask.is_none() && !scores.normalised && hidden < HIDDEN && fits;
             first.then_some(Made::Scores(Scores { mask: Some(mask.item), ..scores }))
         }
         "Mul" => {
             let place = (0..2).find(|&at| mask(at).is_some())?;
             let mask = mask(place)?;
-            if let Some(scores) = scores(1 - place) {
+            if let Some(scores) = scores(1 - place).and_then(defined) {
                 // Where nothing is seen, nothing is added.
                 let same = scores.normalised && scores.mask == Some(mask.item);
                 return same.then_some(Made::Scores(scores));
@@ -76,7 +108,7 @@ pub(in crate::import::convert) fn step(cx: &Context, node: &Node) -> Option<Made
     if let Some(made) = masked(cx, node) {
         return Some(made);
     }
-    let scores = |index: usize| cx.scores.get(node.input(index)?).cloned();
+    let scores = |index: usize| cx.scores.get(node.input(index)?).cloned().and_then(defined);
     match node.op.as_str() {
         "MatMul" => match scores(0) {
             Some(weights) => mixed(&weights, &views::of(cx, node.input(1)?)?).map(Made::View),
@@ -99,7 +131,7 @@ pub(in crate::import::convert) fn step(cx: &Context, node: &Node) -> Option<Made
         }
         "Add" => {
             let place = (0..2).find(|&at| scores(at).is_some())?;
-            let scores = scores(place)?;
+            let scores = scores(place).filter(|scores| !scores.normalised)?;
             is_causal(cx, node, 1 - place, &scores).then_some(Made::Scores(Scores { causal: true, ..scores }))
         }
         "Softmax" => {
@@ -128,7 +160,8 @@ fn projected(view: &View, exchanged: bool) -> Option<(usize, usize)> {
         _ => return None,
     };
     let along = Part { of: Of::Features, size: depth, stride: 1 };
-    (steps == view.steps && view.step.is_none() && (axis == Some(along) || depth == 1)).then_some((count, depth))
+    (steps == view.steps && view.step.is_none() && !view.backwards && (axis == Some(along) || depth == 1))
+        .then_some((count, depth))
 }
 
 /// Queries times keys.
@@ -139,7 +172,7 @@ fn products(queries: &View, keys: &View) -> Option<Scores> {
     }
     let scale = queries.scale * keys.scale;
     let (queries, keys) = (queries.clone(), keys.clone());
-    Some(Scores { queries, keys, heads, scale, causal: false, mask: None, normalised: false })
+    Some(Scores { queries, keys, heads, scale, causal: false, mask: None, normalised: false, undefined_of: None })
 }
 
 /// Weights times values.
@@ -172,8 +205,12 @@ fn mixed(weights: &Scores, values: &View) -> Option<View> {
 fn is_causal(cx: &Context, node: &Node, index: usize, scores: &Scores) -> bool {
     let Some(name) = node.input(index) else { return false };
     let (rows, columns) = (scores.queries.steps, scores.keys.steps);
-    let Some(values) = cx.constants.values(name).filter(|values| values.len() == rows * columns) else { return false };
-    values.iter().enumerate().all(|(at, &value)| if at % columns > at / columns { value < -1e4 } else { value == 0.0 })
+    let values = cx.constants.values(name).filter(|values| values.len() == rows * columns && rows == columns);
+    let Some(values) = values else { return false };
+    values
+        .iter()
+        .enumerate()
+        .all(|(at, &value)| if at % columns > at / columns { value < HIDDEN } else { value == 0.0 })
 }
 
 /// The attention of heads that are projected, as a layer.

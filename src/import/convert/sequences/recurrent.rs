@@ -11,13 +11,28 @@ use crate::onnx::Node;
 /// `LSTM` and `GRU` that begin with zeros; both directions are two layers beside each other.
 pub(in crate::import::convert) fn layer(cx: &mut Context, node: &Node, name: &str) -> Converted {
     let layer = cx.parameters()?;
-    let mut sequence = node.input(0).and_then(|name| views::of(cx, name)).ok_or("its input is not a sequence")?;
+    let mut sequence = match node.input(0) {
+        Some(name) if cx.displaced.contains_key(name) => time_first(cx, name)?,
+        Some(name) => views::of(cx, name).ok_or("its input is not a sequence")?,
+        None => return Err("its input is not a sequence".into()),
+    };
+    // A layer that goes backwards sees the steps of the model forwards.
+    let flipped = std::mem::replace(&mut sequence.backwards, false);
     // Some of the features are a layer's.
     if !sequence.ends_with_features()
         && let Some(known) = sequence.transposed(&[1, 0, 2]).and_then(|view| views::resolved(cx, &view))
-        && let &[_, steps, features] = &known.shape[..]
+        && let (&[_, steps, features], [1, 2]) = (&known.shape[..], &known.axes[..])
     {
         let of_layer = View::sequence(Source::Layer(known.item), steps, features);
+        sequence = of_layer.transposed(&[1, 0, 2]).unwrap_or(sequence);
+    }
+    if let (true, Source::Layer(item)) = (sequence.is_crosswise(), &sequence.source) {
+        if !cx.explicit {
+            return Err("its steps are not those of a sequence of PyTorch".into());
+        }
+        let crosswise = Call::layer("Transpose").with("perm", Val::List(vec![0, 2, 1]));
+        let item = cx.layers.add(crosswise, &[*item]);
+        let of_layer = View::sequence(Source::Layer(item), sequence.features, sequence.steps);
         sequence = of_layer.transposed(&[1, 0, 2]).unwrap_or(sequence);
     }
     let Source::Layer(input) = sequence.source else { return Err("its input is not a sequence".into()) };
@@ -47,7 +62,7 @@ pub(in crate::import::convert) fn layer(cx: &mut Context, node: &Node, name: &st
     let mut call = Call::layer(name)
         .with("n_units", Val::Int(units as i64))
         .with("only_return_final", Val::Bool(false))
-        .with("backwards", Val::Bool(direction == "reverse"))
+        .with("backwards", Val::Bool((direction == "reverse") != flipped))
         .named(Some(&layer.name));
     if name == "GRU" {
         if node.int("linear_before_reset", 0) == 0 {
@@ -77,19 +92,20 @@ pub(in crate::import::convert) fn layer(cx: &mut Context, node: &Node, name: &st
             let view = View {
                 shape: vec![time, 1, 1, units],
                 axes: vec![all.axes[1], None, None, of_features],
+                backwards: flipped,
                 ..all.clone()
             };
             give(cx, &name, node, view);
         }
         if let Some(name) = output(1) {
-            let step = Some(if direction == "reverse" { 0 } else { time - 1 });
+            let step = Some(if (direction == "reverse") != flipped { 0 } else { time - 1 });
             let view = View { shape: vec![1, 1, units], axes: vec![None, None, of_features], step, ..all };
             give(cx, &name, node, view);
         }
         return Ok(());
     }
     let second = cx.backwards.get(&cx.node).copied().ok_or("its parameters are not constants")?;
-    let call = call.with("backwards", Val::Bool(true)).named(Some(&second.name));
+    let call = call.with("backwards", Val::Bool(!flipped)).named(Some(&second.name));
     let back = cx.layers.add(call, &[input]);
     cx.whole.extend([item, back].into_iter().filter(|_| both));
     if let Some(name) = output(0).filter(|_| is_read(cx, 0)) {
@@ -97,34 +113,51 @@ pub(in crate::import::convert) fn layer(cx: &mut Context, node: &Node, name: &st
         let all = View::sequence(Source::Layer(joined), time, 2 * units);
         let of_direction = Some(Part { of: Of::Features, size: 2, stride: units });
         let axes = vec![all.axes[1], of_direction, None, of_features];
-        give(cx, &name, node, View { shape: vec![time, 2, 1, units], axes, ..all });
+        give(cx, &name, node, View { shape: vec![time, 2, 1, units], axes, backwards: flipped, ..all });
     }
     if let Some(name) = output(1).filter(|_| is_read(cx, 1)) {
-        let states = [(item, time - 1), (back, 0)].map(|(item, step)| views::one_step(cx, item, step, time, units));
+        let (first, last) = if flipped { (time - 1, 0) } else { (0, time - 1) };
+        let states = [(item, last), (back, first)].map(|(item, step)| views::one_step(cx, item, step, time, units));
         let joined = cx.layers.add(Call::layer("Concatenate"), &states);
         give(cx, &name, node, View::of_directions(joined, units));
     }
     Ok(())
 }
 
-/// Final states of several layers as rows of one value, of which rows are taken again: whether the node does one of these.
+/// A value whose batch is its second axis, as a sequence.
+fn time_first(cx: &mut Context, name: &str) -> Result<View, String> {
+    let displaced = cx.displaced.get(name).cloned().ok_or("its input is not a sequence")?;
+    let &[_, steps, features] = &displaced.known.shape[..] else { return Err("its input is not a sequence".into()) };
+    if displaced.place != 1 || !cx.explicit {
+        return Err("its input has its axes in another order".into());
+    }
+    let known = cx.ordered(displaced.known, &[1, 2]);
+    let of_layer = View::sequence(Source::Layer(known.item), steps, features);
+    of_layer.transposed(&[1, 0, 2]).ok_or_else(|| "its input is not a sequence".into())
+}
+
+/// Final states of several layers, each of one direction or two, as rows of one value, of which rows are taken again: whether the
+/// node does one of these.
 pub(in crate::import::convert) fn beside(cx: &mut Context, node: &Node) -> bool {
-    let is_state =
-        |name: &String| matches!(cx.views.get(name), Some(View { shape, .. }) if shape.len() == 3 && shape[0] == 1);
+    // (directions, batch, units)
+    let rows = |name: &String| -> Option<Vec<View>> {
+        let states = cx.views.get(name).filter(|view| matches!(view.shape[..], [1 | 2, 1, _]))?;
+        let is_state = states.step.is_some() || states.flat;
+        (0..states.shape[0]).map(|at| states.range(0, at, at + 1)).collect::<Option<Vec<_>>>().filter(|_| is_state)
+    };
     match node.op.as_str() {
-        "Concat" if node.int("axis", 0) == 0 && node.inputs.len() > 1 && node.inputs.iter().all(is_state) => {
-            cx.beside.insert(node.output().to_string(), node.inputs.clone());
+        "Concat" if node.int("axis", 0) == 0 && node.inputs.len() > 1 => {
+            let Some(all) = node.inputs.iter().map(rows).collect::<Option<Vec<_>>>() else { return false };
+            cx.beside.insert(node.output().to_string(), all.concat());
             true
         }
         "Gather" if node.int("axis", 0) == 0 => {
             let Some(rows) = node.input(0).and_then(|name| cx.beside.get(name)) else { return false };
             let index = node.input(1).and_then(|name| cx.constants.get(name).zip(cx.constants.scalar(name)));
-            let Some((constant, index)) = index.filter(|(constant, _)| constant.shape.is_empty()) else { return false };
-            let _ = constant;
+            let Some((_, index)) = index.filter(|(constant, _)| constant.shape.is_empty()) else { return false };
             let at = if index < 0.0 { index + rows.len() as f64 } else { index };
-            let Some(view) = rows.get(at as usize).and_then(|name| cx.views.get(name)) else { return false };
-            let view = view.clone().without(0);
-            give(cx, node.output(), node, view);
+            let Some(view) = rows.get(at as usize).filter(|_| at >= 0.0).cloned() else { return false };
+            give(cx, node.output(), node, view.without(0));
             true
         }
         _ => false,

@@ -56,6 +56,8 @@ pub(in crate::import::convert) struct View {
     pub scale: f64,
     /// Whether the layer gives features, no sequence of one step.
     pub flat: bool,
+    /// Whether the model has the last step first.
+    pub backwards: bool,
 }
 
 impl View {
@@ -72,6 +74,7 @@ impl View {
             step: None,
             scale: 1.0,
             flat: false,
+            backwards: false,
         }
     }
 
@@ -95,6 +98,13 @@ impl View {
         }
     }
 
+    /// With the last step first.
+    pub fn reversed(&self, axis: usize) -> Option<View> {
+        let all = Part { of: Of::Steps, size: self.steps, stride: 1 };
+        (self.step.is_none() && self.axes.get(axis) == Some(&Some(all)))
+            .then(|| View { backwards: !self.backwards, ..self.clone() })
+    }
+
     /// The axes with more than one value.
     pub fn parts(&self) -> Vec<Part> {
         self.axes.iter().copied().flatten().collect()
@@ -105,7 +115,7 @@ impl View {
         let all = Part { of: Of::Features, size: self.features, stride: 1 };
         let last = self.axes.last().copied().flatten();
         let alone = self.parts().iter().filter(|part| part.of == Of::Features).count() <= 1;
-        self.first == 0 && self.scale == 1.0 && alone && (last == Some(all) || self.features == 1)
+        self.first == 0 && self.scale == 1.0 && !self.backwards && alone && (last == Some(all) || self.features == 1)
     }
 
     /// With its axes in another order.
@@ -149,6 +159,14 @@ impl View {
         left.is_empty().then(|| View { shape, axes, ..self.clone() })
     }
 
+    /// Whether it is (time, batch, features) with the features of a layer as its steps, and the steps as its features.
+    pub fn is_crosswise(&self) -> bool {
+        let part = |of, size| Some(Part { of, size, stride: 1 });
+        let axes = [part(Of::Features, self.features), None, part(Of::Steps, self.steps)];
+        let is_whole = self.first == 0 && self.scale == 1.0 && self.step.is_none() && !self.flat && !self.backwards;
+        is_whole && self.axes == axes
+    }
+
     /// A range of an axis.
     pub fn range(&self, axis: usize, from: usize, to: usize) -> Option<View> {
         let mut view = self.clone();
@@ -161,7 +179,12 @@ impl View {
             None => {}
             Some(_) if (from, to) == (0, size) => {}
             Some(Part { of: Of::Features, stride, .. }) => view.first += from * stride,
-            Some(Part { of: Of::Steps, stride, .. }) if to - from == 1 => view.step = Some(from * stride),
+            Some(Part { of: Of::Steps, stride, .. }) if to - from == 1 && !self.backwards => {
+                view.step = Some(from * stride);
+            }
+            Some(Part { of: Of::Steps, size, stride: 1 }) if to - from == 1 && size == self.steps => {
+                (view.step, view.backwards) = (Some(size - 1 - from), false);
+            }
             Some(_) => return None,
         }
         let part = view.axes[axis].map(|part| Part { size: to - from, ..part });
@@ -188,6 +211,8 @@ pub(in crate::import::convert) struct Scores {
     /// The layer whose values are not 0 where keys are seen.
     pub mask: Option<usize>,
     pub normalised: bool,
+    /// The value of which these say whether they are no numbers.
+    pub undefined_of: Option<String>,
 }
 
 /// What is not 0 where keys are seen, while its axes are moved.

@@ -2,6 +2,7 @@
 //! layer would have to move: it only says which axis is which.
 
 use super::view::{Of, Part, Source, View};
+use crate::import::convert::axes::gather;
 use crate::import::convert::context::Context;
 use crate::import::convert::known::Known;
 use crate::import::tree::{Call, Val};
@@ -54,6 +55,13 @@ pub(in crate::import::convert) fn moved(cx: &Context, node: &Node) -> Option<Vec
             let (starts, ends) = (cx.integers(node, 1, "starts")?, cx.integers(node, 2, "ends")?);
             let axes = cx.integers(node, 3, "axes").unwrap_or_else(|| (0..starts.len() as i64).collect());
             let steps = cx.integers(node, 4, "steps").unwrap_or_default();
+            if let (&[start], &[end], &[axis], &[-1]) = (&starts[..], &ends[..], &axes[..], &steps[..]) {
+                let axis = clamped(axis, rank);
+                let size = *x.shape.get(axis)? as i64;
+                // From the last one to the first.
+                let is_all = (start == -1 || start >= size - 1) && end < -size;
+                return one(x.reversed(axis).filter(|_| is_all));
+            }
             if steps.iter().any(|&step| step != 1) || ends.len() != starts.len() || axes.len() != starts.len() {
                 return None;
             }
@@ -87,6 +95,12 @@ pub(in crate::import::convert) fn moved(cx: &Context, node: &Node) -> Option<Vec
 /// The layers that give a view, where it is a sequence or features again: none where nothing needs to be added.
 pub(in crate::import::convert) fn resolved(cx: &mut Context, view: &View) -> Option<Known> {
     let Source::Layer(item) = view.source else { return None };
+    if view.backwards {
+        return forwards(cx, view);
+    }
+    if let Some(known) = channels_first(view, item) {
+        return Some(known);
+    }
     let features = *view.shape.last()?;
     let known = |item: usize, axes: Vec<usize>| Known { item, shape: view.shape.clone(), axes, images: Vec::new() };
     let whole = (view.first, features) == (0, view.features);
@@ -117,6 +131,31 @@ pub(in crate::import::convert) fn resolved(cx: &mut Context, view: &View) -> Opt
         }
         _ => None,
     }
+}
+
+/// A whole sequence of the model, whose channels are before its steps.
+fn channels_first(view: &View, item: usize) -> Option<Known> {
+    let part = |of, size| Some(Part { of, size, stride: 1 });
+    let axes = [None, part(Of::Features, view.features), part(Of::Steps, view.steps)];
+    let is_whole = view.first == 0 && view.scale == 1.0 && view.step.is_none() && !view.flat && view.axes == axes;
+    (is_whole && view.steps > 1 && view.features > 1).then(|| Known {
+        item,
+        shape: view.shape.clone(),
+        axes: vec![2, 1],
+        images: Vec::new(),
+    })
+}
+
+/// A sequence that is there with its last step first: the steps are taken one by one.
+fn forwards(cx: &mut Context, view: &View) -> Option<Known> {
+    let known = resolved(cx, &View { backwards: false, ..view.clone() })?;
+    if view.steps > gather::MAX_PARTS {
+        return None;
+    }
+    let all = Some(Part { of: Of::Steps, size: view.steps, stride: 1 });
+    let axis = view.axes.iter().position(|part| *part == all)?;
+    let places: Vec<usize> = (0..view.steps).rev().collect();
+    gather::taken(cx, known, axis, &places).ok()
 }
 
 /// A step of a sequence as features: the last state of a recurrent layer that it returns alone, else a range of all values.

@@ -13,21 +13,33 @@ const POINTS: [f64; 17] =
 #[derive(Clone, Debug)]
 pub(super) struct Function {
     name: String,
-    /// Its values at [`POINTS`]; `None` for a softmax, which is not elementwise.
-    values: Option<[f64; POINTS.len()]>,
+    values: Values,
+}
+
+#[derive(Clone, Debug)]
+enum Values {
+    /// At [`POINTS`].
+    Elementwise([f64; POINTS.len()]),
+    /// Of a softmax of a layer of Keras: the axis, which may count from the end.
+    Along(i64),
+    /// Of a softmax of a net: the axis, and the number of all with the batch.
+    AlongOf { axis: i64, rank: i64 },
 }
 
 impl PartialEq for Function {
     fn eq(&self, other: &Self) -> bool {
         match (&self.values, &other.values) {
             // A logarithm is not a number below zero.
-            (Some(a), Some(b)) => {
+            (Values::Elementwise(a), Values::Elementwise(b)) => {
                 let same =
                     |a: f64, b: f64| a == b || a.is_nan() && b.is_nan() || (a - b).abs() <= 2e-5 * (1.0 + a.abs());
                 a.iter().zip(b).all(|(&a, &b)| same(a, b))
             }
-            (None, None) => true,
-            _ => false,
+            (Values::Along(a), Values::Along(b)) => a == b,
+            (Values::AlongOf { axis: a, rank }, Values::AlongOf { axis: b, rank: other }) => a - rank == b - other,
+            (Values::Along(of_file), Values::AlongOf { axis, rank })
+            | (Values::AlongOf { axis, rank }, Values::Along(of_file)) => of_file == axis || *of_file == axis - rank,
+            (Values::Elementwise(_), _) | (_, Values::Elementwise(_)) => false,
         }
     }
 }
@@ -39,12 +51,28 @@ impl fmt::Display for Function {
 }
 
 impl Function {
-    pub fn softmax() -> Function {
-        Function { name: "softmax".into(), values: None }
+    /// A softmax of a layer of Keras, whose axis may count from the end.
+    fn softmax(axis: i64) -> Function {
+        let name = if axis == -1 { "softmax".into() } else { format!("softmax(axis={axis})") };
+        Function { name, values: Values::Along(axis) }
+    }
+
+    /// The softmax of a net along the axis at a place among so many sizes without the batch.
+    pub fn softmax_along(place: usize, sizes: usize) -> Function {
+        let (axis, rank) = (place as i64 + 1, sizes as i64 + 1);
+        let name = if axis + 1 == rank { "softmax".into() } else { format!("softmax(axis={axis})") };
+        Function { name, values: Values::AlongOf { axis, rank } }
     }
 
     fn of(name: impl Into<String>, function: impl Fn(f64) -> f64) -> Function {
-        Function { name: name.into(), values: Some(POINTS.map(function)) }
+        Function { name: name.into(), values: Values::Elementwise(POINTS.map(function)) }
+    }
+
+    fn elementwise(&self) -> Option<[f64; POINTS.len()]> {
+        match self.values {
+            Values::Elementwise(values) => Some(values),
+            Values::Along(_) | Values::AlongOf { .. } => None,
+        }
     }
 
     pub fn of_net(activation: Activation) -> Function {
@@ -57,7 +85,7 @@ impl Function {
 
     /// Whether the function is a factor and a shift.
     pub fn is_affine(&self) -> bool {
-        let Some(values) = self.values else { return false };
+        let Some(values) = self.elementwise() else { return false };
         let scale = (values[values.len() - 1] - values[0]) / (POINTS[POINTS.len() - 1] - POINTS[0]);
         let shift = values[0] - scale * POINTS[0];
         *self == Function::of("", |x| scale * x + shift)
@@ -65,15 +93,15 @@ impl Function {
 
     /// Whether the function is monotone, so that it commutes with a maximum.
     pub fn is_monotone(&self) -> bool {
-        self.values.is_some_and(|values| values.is_sorted_by(|a, b| *a <= *b + 1e-6))
+        self.elementwise().is_some_and(|values| values.is_sorted_by(|a, b| *a <= *b + 1e-6))
     }
 
     pub fn keeps_zero(&self) -> bool {
-        self.values.is_some_and(|values| values[8].abs() < 1e-6)
+        self.elementwise().is_some_and(|values| values[8].abs() < 1e-6)
     }
 
     pub fn is_nowhere_negative(&self) -> bool {
-        self.values.is_none_or(|values| values.iter().all(|value| *value >= 0.0))
+        self.elementwise().is_none_or(|values| values.iter().all(|value| *value >= 0.0))
     }
 
     /// The function in a configuration; `None` if it is unknown.
@@ -132,9 +160,8 @@ impl Function {
             }
             // Along the last axis, unless it says otherwise.
             "Softmax" => match layer.get(&["axis"]) {
-                None => Function::softmax(),
-                Some(axis) if axis.as_i64() == Some(-1) => Function::softmax(),
-                Some(_) => return None,
+                None => Function::softmax(-1),
+                Some(axis) => Function::softmax(axis.as_i64()?),
             },
             "Rescaling" => {
                 let (scale, offset) = (number(&["scale"], 1.0)?, number(&["offset"], 0.0)?);
@@ -173,7 +200,7 @@ impl Function {
                 Function::of("hard_sigmoid of Keras 3: relu6(x + 3) / 6", |x| relu6(x + 3.0) / 6.0)
             }
             "hard_sigmoid" => Function::of(name, |x| (0.2 * x + 0.5).clamp(0.0, 1.0)),
-            "softmax" => Function::softmax(),
+            "softmax" => Function::softmax(-1),
             _ => return None,
         })
     }

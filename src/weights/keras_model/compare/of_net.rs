@@ -59,6 +59,17 @@ pub(super) fn after_node(graph: &Graph, consumers: &[Vec<NodeId>], id: NodeId) -
     after(id, |at| link_of_node(graph, at), output)
 }
 
+/// The softmax that a node computes, along the last axis where it does not say another.
+fn softmax(graph: &Graph, id: NodeId) -> Option<Function> {
+    let node = graph.node(id);
+    let sizes = node.output.sizes.len();
+    let named = match node.operation.as_any().downcast_ref() {
+        Some(Dense { function: Behind::SoftmaxAlong(axis), .. }) => axis.place(sizes)?,
+        _ => sizes.checked_sub(1)?,
+    };
+    Some(Function::softmax_along(named, sizes))
+}
+
 fn link_of_node(graph: &Graph, id: NodeId) -> Link {
     let node = graph.node(id);
     let operation = node.operation.as_any();
@@ -69,13 +80,18 @@ fn link_of_node(graph: &Graph, id: NodeId) -> Link {
         let function = operation.downcast_ref::<Dense>().and_then(|dense| match dense.function {
             Behind::Elementwise(Activation::Linear) => None,
             Behind::Elementwise(activation) => Some(Function::of_net(activation)),
-            Behind::Softmax | Behind::SoftmaxAlong(_) => Some(Function::softmax()),
+            Behind::Softmax | Behind::SoftmaxAlong(_) => softmax(graph, id),
         });
         return Link::Layer(function);
     }
+    if let Some(Dense { function: Behind::SoftmaxAlong(_), .. }) = operation.downcast_ref() {
+        return softmax(graph, id).map_or(Link::Unknown, |function| Link::Plain(Written::Function(function)));
+    }
     match node.operation.fusion_role() {
         FusionRole::Activation(activation) => return Link::Plain(Written::Function(Function::of_net(activation))),
-        FusionRole::Softmax => return Link::Plain(Written::Function(Function::softmax())),
+        FusionRole::Softmax => {
+            return softmax(graph, id).map_or(Link::Unknown, |function| Link::Plain(Written::Function(function)));
+        }
         _ => {}
     }
     if node.operation.keeps_values() || node.operation.is_stochastic() {

@@ -47,13 +47,25 @@ pub(crate) fn open_folder(folder: &Path) -> Result<Box<dyn Store>, StoreError> {
 
 /// Whether an archive has weights of Keras.
 pub(crate) fn matches<R: Read + Seek>(archive: &ZipArchive<R>) -> bool {
-    archive.index_for_name(WEIGHTS).is_some()
+    archive.index_for_name(WEIGHTS).is_some() || !top_folder(archive).is_empty()
+}
+
+/// What stands before the names of all members, where an unpacked archive was packed again with its folder: `bird/`; nothing where
+/// Keras wrote it.
+fn top_folder<R: Read + Seek>(archive: &ZipArchive<R>) -> String {
+    let folders = || archive.file_names().filter_map(|name| name.strip_suffix(WEIGHTS));
+    let is_one = |folder: &str| folder.strip_suffix('/').is_some_and(|name| !name.is_empty() && !name.contains('/'));
+    match folders().next() {
+        Some(folder) if is_one(folder) && archive.file_names().all(|name| name.starts_with(folder)) => folder.into(),
+        _ => String::new(),
+    }
 }
 
 /// Opens an archive. The weights are unpacked to a temporary file, which is deleted when the store is dropped.
 pub(crate) fn open(path: &Path, mut archive: ZipArchive<File>) -> Result<Box<dyn Store>, StoreError> {
     let configuration = configuration(path, &mut archive)?;
-    let mut member = archive.by_name(WEIGHTS).map_err(|error| zip_file::error(path, error))?;
+    let name = format!("{}{WEIGHTS}", top_folder(&archive));
+    let mut member = archive.by_name(&name).map_err(|error| zip_file::error(path, error))?;
     let location = format!("{WEIGHTS} in {}", path.display());
     let (declared, stored) = (member.size(), member.compressed_size());
     if declared > MAX_WEIGHTS || declared > stored.saturating_mul(MAX_EXPANSION) {
@@ -75,8 +87,9 @@ pub(crate) fn open(path: &Path, mut archive: ZipArchive<File>) -> Result<Box<dyn
 
 /// The configuration in an archive.
 pub(crate) fn configuration(path: &Path, archive: &mut ZipArchive<File>) -> Result<Option<Configuration>, StoreError> {
+    let folder = top_folder(archive);
     let text = |name: &str| -> Result<Option<String>, StoreError> {
-        let bytes = zip_file::member(archive, path, name, MAX_TEXT_BYTES)?;
+        let bytes = zip_file::member(archive, path, &format!("{folder}{name}"), MAX_TEXT_BYTES)?;
         bytes.map(|bytes| text_of(bytes, &format!("{name} in {}", path.display()))).transpose()
     };
     configured(text, path)
@@ -114,6 +127,7 @@ fn text_of(bytes: Vec<u8>, location: &str) -> Result<String, StoreError> {
 #[cfg(test)]
 mod tests {
     use crate::request::Layout;
+    use crate::weights::layouts::zip_file;
     use crate::weights::open;
     use crate::weights::store::StoreError;
     use crate::weights::store_tests::{NEUPY, error, fixture, folder, read_all, written};
@@ -143,6 +157,19 @@ mod tests {
             assert_eq!(open(&path, None).unwrap().layout(), Layout::Keras3);
             assert_eq!(read_all(&path).unwrap(), right, "{method}");
         }
+        // Packed again with its folder.
+        let inside = members.map(|(name, data)| (format!("bird/{name}"), data));
+        let inside = [("bird/", &b""[..])].into_iter().chain(inside.iter().map(|(name, data)| (name.as_str(), *data)));
+        let inside: Vec<(&str, &[u8])> = inside.collect();
+        let path = written(&folder, &archive(&inside, CompressionMethod::Stored));
+        assert_eq!(read_all(&path).unwrap(), right);
+        assert!(
+            super::configuration(&path, &mut zip_file::open(&path, fs::File::open(&path).unwrap()).unwrap())
+                .unwrap()
+                .is_some()
+        );
+        let two = [inside, vec![("other/readme.txt", &b"text"[..])]].concat();
+        assert!(open(&written(&folder, &archive(&two, CompressionMethod::Stored)), None).is_err());
         let unpacked = folder.path().join("unpacked.keras");
         fs::create_dir(&unpacked).unwrap();
         for (name, data) in members {

@@ -37,15 +37,19 @@ pub(crate) fn open(path: &Path, file: File) -> Result<Option<Box<dyn Store>>, St
     if names.len() > MAX_SHARDS {
         return Err(StoreError::TooLarge { location, what: format!("{} files", names.len()) });
     }
-    let (mut files, mut tensors, mut convention) = (Vec::new(), Vec::new(), None);
-    for (index, name) in names.into_iter().enumerate() {
+    // A file that is missing is told before what the others lack or have too much.
+    let mut shards = Vec::new();
+    for name in names {
         if !matches!(Path::new(&name).components().collect::<Vec<_>>()[..], [Component::Normal(_)]) {
             let what = format!("`{name}` is not the name of a file beside it");
             return Err(StoreError::Refused { location, what });
         }
         let shard = path.with_file_name(&name);
         let opened = crate::file::open_regular(&shard).map_err(|source| unreadable(&shard, source))?;
-        let mut opened = opened;
+        shards.push((name, shard, opened));
+    }
+    let (mut files, mut tensors, mut convention) = (Vec::new(), Vec::new(), None);
+    for (index, (name, shard, mut opened)) in shards.into_iter().enumerate() {
         let (declared, found) = safetensors::read_header(&shard, &mut opened.0, opened.1)?;
         for mut tensor in declared {
             if weight_map.remove(&tensor.name).is_none_or(|file| file != name) {

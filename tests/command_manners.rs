@@ -290,6 +290,14 @@ fn a_page_has_the_distributions_of_the_weights_that_are_there() {
     let bound = page(&format!("{}/specs/squeezenet1_1.net", env!("CARGO_MANIFEST_DIR")));
     assert_eq!(bound.matches("\"histogram\":").count(), 52, "a weight and a bias of each of 26 convolutions");
     assert!(!bound.contains("Without histograms"));
+    let text = bound.split("id=\"net\">").nth(1).and_then(|rest| rest.split("</script>").next()).expect("data");
+    let data: serde_json::Value = serde_json::from_str(&text.replace("<\\/", "</")).expect("JSON");
+    let bins = data["layers"][1]["weights"][0]["histogram"]["bins"].as_array().expect("bins").iter();
+    assert_eq!(
+        bins.filter_map(serde_json::Value::as_u64).sum::<u64>(),
+        3 * 3 * 3 * 64,
+        "the values of the first weight"
+    );
     let unbound = page("squeezenet1_1");
     assert!(!unbound.contains("\"histogram\":") && unbound.contains("Without histograms of the weights: samples/"));
     let initial = page("Input(4) >> Softmax(2)");
@@ -308,7 +316,37 @@ fn options_that_do_not_apply_to_the_net_are_refused() {
     refuse(&[&export[..], &["--preprocess"]].concat(), "E0909", "no input of the net says `image=…`");
     refuse(&["build", "tiny.net", "--emit", "plan", "--fresh"], "E0909", "`--fresh` has no effect");
     refuse(&["build", "tiny.net", "--emit", "fused", "--calibrate", "."], "E0708", "is not calibrated");
-    done(&netc(folder.path(), &[&export[..], &[]].concat()));
+    refuse(&["build", "tiny.net", "--emit", "weights", "--exact"], "E0909", "`--exact` has no effect");
+    refuse(&["show", "tiny.net", "--svg", "-o", "x.html"], "E0909", "`--svg` has no effect");
+    refuse(&["serve", "--edit", "tiny.net", "--max-batch", "4"], "E0909", "`--max-batch` has no effect");
+    done(&netc(folder.path(), &export));
+}
+
+#[test]
+fn a_model_of_keras_is_imported_up_to_a_layer() {
+    let folder = folder(&[]);
+    let net = "Input(8x8x3) >> Conv(3x3, 4) as one >> Relu >> GlobalPool(avg) >> Softmax(2) as kind";
+    done(&netc(folder.path(), &["export", net, "--allow-untrained", "-o", "m.keras"]));
+    done(&netc(folder.path(), &["import", "m.keras", "--until", "one", "-o", "until.net"]));
+    let spec = fs::read_to_string(folder.path().join("until.net")).expect("a spec");
+    assert!(spec.contains("config = ignore") && !spec.contains("Softmax"), "{spec}");
+    done(&netc(folder.path(), &["import", "m.keras", "-o", "all.net"]));
+    let spec = fs::read_to_string(folder.path().join("all.net")).expect("a spec");
+    assert!(!spec.contains("config"), "{spec}");
+}
+
+#[test]
+fn help_answers_terms_and_arguments() {
+    let folder = folder(&[]);
+    for (word, answer) in [
+        ("fragment", "A term of netc: a net without `Input`"),
+        ("artifact", "A term of netc: the compiled net"),
+        ("padding", "An argument of layers:"),
+        ("axis", "Softmax: "),
+    ] {
+        let text = done(&netc(folder.path(), &["help", word]));
+        assert!(text.contains(answer), "{text}");
+    }
 }
 
 #[cfg(feature = "png")]

@@ -101,9 +101,9 @@ fn a_table_tells_inputs_and_what_is_frozen() {
 fn a_terminal_wraps_inputs_and_cuts_no_name() {
     let (graph, _) =
         load("Input(8) >> (Relu(4) as a_long_name_of_one | Tanh(4) as a_long_name_of_two | Elu(4) as three) >> Add");
-    insta::assert_snapshot!(view::table(&graph, &[], view::TableOptions { width: Some(100), depth: None }));
+    insta::assert_snapshot!(view::table(&graph, &[], view::TableOptions { width: Some(100), ..Default::default() }));
     for width in [1, 40, 80, 300] {
-        let table = view::table(&graph, &[], view::TableOptions { width: Some(width), depth: None });
+        let table = view::table(&graph, &[], view::TableOptions { width: Some(width), ..Default::default() });
         assert!(graph.nodes.iter().all(|node| table.contains(&node.name)));
     }
 }
@@ -112,7 +112,7 @@ fn a_terminal_wraps_inputs_and_cuts_no_name() {
 fn a_narrow_terminal_has_narrow_rows() {
     let (graph, _) = load("squeezenet1_1");
     for width in [70, 80, 100] {
-        let table = view::table(&graph, &[], view::TableOptions { width: Some(width), depth: None });
+        let table = view::table(&graph, &[], view::TableOptions { width: Some(width), ..Default::default() });
         let rows: Vec<&str> = table.lines().skip(2).take_while(|line| !line.is_empty()).collect();
         assert!(rows.len() > 60 && rows.iter().all(|row| row.chars().count() <= width), "{table}");
         assert!(graph.layers().all(|id| table.contains(&graph.node(id).name)), "{table}");
@@ -372,7 +372,7 @@ fn a_scope_is_a_frame_around_all_of_its_layers() {
 fn a_layer_without_a_name_is_in_the_scope_that_it_came_from() {
     // Also in a part that is cut out of a net.
     for name in ["mobilenet_v3_large", "deeplab_v3"] {
-        let table = view::table(&load(name).0, &[], view::TableOptions { width: None, depth: Some(2) });
+        let table = view::table(&load(name).0, &[], view::TableOptions { depth: Some(2), ..Default::default() });
         assert!(!table.contains("elementwise"), "{table}");
     }
 }

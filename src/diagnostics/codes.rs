@@ -266,7 +266,7 @@ codes! {
         "An artifact contains weights that are fused and packed for the kernels, not the parameters of its layers: `netc export` builds it again, from the spec in it and the files that it was built from. Their digests must be those in the artifact, so that the export is the same net. Their paths start at the folder of the artifact.",
         "$ netc export bird.netb -o bird.onnx   # vgg16.h5 is elsewhere, or has changed";
     Option = "E0909", "an option does not apply",
-        "An artifact is compiled: `netc build` has chosen its weights, its number format and its algorithms, so that options such as `--precision` and `--weights` apply where a spec is compiled. `netc export` writes the parameters of a net, in f32, before anything is compiled; `--nhwc` and `--preprocess` apply to ONNX models only.",
+        "An artifact is compiled: `netc build` has chosen its weights, its number format and its algorithms, so that options such as `--precision` and `--weights` apply where a spec is compiled. `netc export` writes the parameters of a net, in f32, before anything is compiled; `--nhwc` and `--preprocess` apply to ONNX models only. Options of drawings say nothing about a table, those of weights nothing about a stage that needs none, and those of batches nothing about a spec that is edited.",
         "$ netc predict bird.netb photo.jpg --precision bf16";
     SoftmaxTwice = "W1001", "softmax after softmax",
         "A second softmax flattens the probabilities of the first. One of the two is probably a mistake.",

@@ -22,7 +22,11 @@ pub fn is_imported(text: &str) -> bool {
 
 /// The weights of the very file, the labels that it has, and the shapes as a promise.
 pub(super) fn items(source: &Source, net: &str, model: &Path, spec: &Path) -> String {
-    let options = if source.explicit_axes { EXPLICIT } else { "" };
+    let options = match (source.explicit_axes, source.ends_early) {
+        (true, _) => EXPLICIT,
+        (false, true) => " { config = ignore }",
+        (false, false) => "",
+    };
     let mut text = format!("weights {net} = {}{options}\n\n", quoted(&relative(model, &folder_of(spec))));
     if let Some(labels) = &source.labels {
         let labels: Vec<String> = labels.iter().map(|label| quoted(label)).collect();

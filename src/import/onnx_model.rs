@@ -109,6 +109,8 @@ fn of_inputs(
         outputs: ends.iter().map(Known::sizes).collect(),
         head: remarks.head(model),
         explicit_axes: axes.explicit && has_parameters,
+        // What an ONNX model has behind is not compared.
+        ends_early: false,
         twins: HashMap::new(),
         labels: remarks.labels(),
         nodes: needed.iter().filter(|needed| **needed).count(),

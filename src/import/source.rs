@@ -25,6 +25,8 @@ pub(super) struct Source {
     pub head: Vec<String>,
     /// Whether its axes are in the order of the model wherever that matters to weights.
     pub explicit_axes: bool,
+    /// Whether it ends before the model does, which is no contradiction to the model.
+    pub ends_early: bool,
     /// Layers that have the parameters of others.
     pub twins: HashMap<String, Twin>,
     pub labels: Option<Vec<String>>,

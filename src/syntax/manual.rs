@@ -43,9 +43,21 @@ fn sections() -> impl Iterator<Item = (&'static str, &'static str)> {
     })
 }
 
+/// The terms that are netc's own: the rows of `| term | meaning |`.
+const GLOSSARY: &str = include_str!("../../docs/glossary.md");
+
+/// The meaning of a term of the glossary; a row may have several, and say of what.
+pub fn term(word: &str) -> Option<&'static str> {
+    GLOSSARY.lines().find_map(|line| {
+        let (terms, meaning) = line.strip_prefix("| ")?.strip_suffix(" |")?.split_once(" | ")?;
+        let mut terms = terms.split(", ").map(|term| term.split(" (").next().unwrap_or(term));
+        (meaning != "meaning" && terms.any(|term| term == word)).then_some(meaning)
+    })
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{markdown, section, words};
+    use super::{markdown, section, term, words};
     use crate::syntax::KEYWORDS;
 
     #[test]
@@ -53,6 +65,14 @@ mod tests {
         for word in KEYWORDS {
             assert!(markdown(word).is_some_and(|text| !text.is_empty()), "{word}");
         }
+    }
+
+    #[test]
+    fn terms_of_a_row_have_its_meaning() {
+        assert_eq!(term("fragment"), Some("a net without `Input`: it takes any input that fits"));
+        assert!(term("contract").is_some() && term("contract") == term("signature"));
+        assert!(term("layout").is_some_and(|meaning| meaning.starts_with("how a file")));
+        assert_eq!((term("term"), term("net without")), (None, None));
     }
 
     #[test]

@@ -19,14 +19,18 @@ pub struct Histogram {
 }
 
 impl Histogram {
-    /// The distribution of values; `None` if none of them is finite. Equal values are in one bin.
-    pub fn of(values: &[f32]) -> Option<Histogram> {
+    /// The distribution of values. Equal values are in one bin; if none of them is finite, there are no bins.
+    pub fn of(values: &[f32]) -> Histogram {
         let finite = || values.iter().copied().filter(|value| value.is_finite());
         let count = finite().count() as u64;
-        let (minimum, maximum) = finite().fold(None, |range: Option<(f32, f32)>, value| {
+        let not_finite = values.len() as u64 - count;
+        let range = finite().fold(None, |range: Option<(f32, f32)>, value| {
             let (low, high) = range.unwrap_or((value, value));
             Some((low.min(value), high.max(value)))
-        })?;
+        });
+        let Some((minimum, maximum)) = range else {
+            return Histogram { minimum: 0.0, maximum: 0.0, mean: 0.0, deviation: 0.0, bins: Vec::new(), not_finite };
+        };
         let mean = finite().map(f64::from).sum::<f64>() / count as f64;
         let variance = finite().map(|value| (f64::from(value) - mean).powi(2)).sum::<f64>() / count as f64;
         let mut bins = vec![0; if minimum == maximum { 1 } else { BINS }];
@@ -38,14 +42,7 @@ impl Histogram {
             let bin = (bin as usize).min(bins.len() - 1);
             bins[bin] += 1;
         }
-        Some(Histogram {
-            minimum,
-            maximum,
-            mean,
-            deviation: variance.sqrt(),
-            bins,
-            not_finite: values.len() as u64 - count,
-        })
+        Histogram { minimum, maximum, mean, deviation: variance.sqrt(), bins, not_finite }
     }
 }
 
@@ -57,7 +54,7 @@ mod tests {
     fn every_finite_value_is_in_one_bin() {
         // By numpy: np.histogram(values, bins=40), np.mean, np.std.
         let values: Vec<f32> = (0..1000).map(|n| (n * n % 997) as f32 / 100.0 - 3.0).collect();
-        let histogram = Histogram::of(&values).expect("finite values");
+        let histogram = Histogram::of(&values);
         assert_eq!(histogram.bins.len(), BINS);
         assert_eq!(histogram.bins.iter().sum::<u64>(), 1000);
         assert_eq!((histogram.minimum, histogram.maximum), (-3.0, 6.96));
@@ -67,13 +64,13 @@ mod tests {
 
     #[test]
     fn equal_extreme_and_missing_values_are_counted() {
-        let equal = Histogram::of(&[2.5; 7]).expect("finite values");
+        let equal = Histogram::of(&[2.5; 7]);
         assert_eq!((equal.bins, equal.deviation, equal.not_finite), (vec![7], 0.0, 0));
-        let extreme = Histogram::of(&[f32::MIN, f32::NAN, 0.0, f32::MAX, f32::INFINITY]).expect("finite values");
+        let extreme = Histogram::of(&[f32::MIN, f32::NAN, 0.0, f32::MAX, f32::INFINITY]);
         assert_eq!((extreme.bins.iter().sum::<u64>(), extreme.not_finite), (3, 2));
         assert_eq!((extreme.bins[0], extreme.bins[BINS / 2], extreme.bins[BINS - 1]), (1, 1, 1));
         assert!(extreme.deviation.is_finite());
-        assert_eq!(Histogram::of(&[f32::NAN]), None);
-        assert_eq!(Histogram::of(&[]), None);
+        let none = Histogram::of(&[f32::NAN, f32::INFINITY]);
+        assert_eq!((none.bins.len(), none.not_finite), (0, 2));
     }
 }

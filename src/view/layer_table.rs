@@ -7,7 +7,7 @@ use crate::diagnostics::numbers::{bytes, thousands};
 use crate::graph::{Graph, NodeId};
 use crate::plan::Plan;
 use serde_json::{Value, json as object};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::ops::Range;
 use unicode_width::UnicodeWidthStr;
@@ -30,16 +30,18 @@ const NARROWEST_LAYER: usize = 12;
 
 /// The form of a table.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct TableOptions {
+pub struct TableOptions<'a> {
     /// The width of the terminal: inputs are wrapped, columns left out and settings cut short to fit it; names never are.
     pub width: Option<usize>,
     /// The depth of scopes to which layers are listed; deeper ones are one row for each scope.
     pub depth: Option<usize>,
+    /// The plan of a graph after the passes: rows have the number of the step that computes them in place of that of the layer.
+    pub plan: Option<&'a Plan>,
 }
 
 /// The summary line, the documentation, one row per layer or folded scope, and the totals.
-pub fn table(graph: &Graph, docs: &[String], options: TableOptions) -> String {
-    let TableOptions { width, depth } = options;
+pub fn table(graph: &Graph, docs: &[String], options: TableOptions<'_>) -> String {
+    let TableOptions { width, depth, plan } = options;
     let costs: Vec<_> = costs(graph).split_off(graph.open_inputs);
     let layers: Vec<NodeId> = graph.layers().collect();
     let groups = groups(graph, &layers, depth);
@@ -50,6 +52,11 @@ pub fn table(graph: &Graph, docs: &[String], options: TableOptions) -> String {
             None => cells(graph, layers[range.start], &costs[range.start]),
         })
         .collect();
+    if let Some(plan) = plan {
+        for (row, (_, range)) in rows.iter_mut().zip(&groups) {
+            row[0] = steps_of(graph, plan, &layers[range.clone()]);
+        }
+    }
     let is_frozen = |range: &Range<usize>| layers[range.clone()].iter().all(|&id| graph.node(id).frozen);
     let marks: Vec<&str> = groups.iter().map(|(_, range)| if is_frozen(range) { "frozen" } else { "" }).collect();
     let inputs: Vec<Vec<&str>> = groups.iter().map(|(_, range)| inputs_text(graph, layers[range.start])).collect();
@@ -58,6 +65,8 @@ pub fn table(graph: &Graph, docs: &[String], options: TableOptions) -> String {
 
     let mut widths: Vec<usize> = (0..COLUMNS.len())
         .map(|column| rows.iter().map(|row| row[column].width()).max().unwrap_or(0).max(COLUMNS[column].0.width()))
+        .enumerate()
+        .map(|(column, width)| if column == 0 && plan.is_some() { width.max("step".len()) } else { width })
         .collect();
     let mark_width = if frozen { "frozen".len() + 2 } else { 0 };
     let mut shown: Vec<usize> = (0..COLUMNS.len()).collect();
@@ -79,7 +88,11 @@ pub fn table(graph: &Graph, docs: &[String], options: TableOptions) -> String {
     let left = taken(&shown, &widths);
     let inputs_width = width.map(|width| width.saturating_sub(left).max(NARROWEST_INPUTS));
 
-    let mut out = graph.summary();
+    let sentence = |text: &str| match width {
+        Some(width) => textwrap::fill(text, width.max(NARROWEST_INPUTS)),
+        None => text.to_string(),
+    };
+    let mut out = sentence(&graph.summary());
     out.push('\n');
     for line in docs {
         out.push_str(line.trim());
@@ -103,7 +116,10 @@ pub fn table(graph: &Graph, docs: &[String], options: TableOptions) -> String {
             let _ = writeln!(out, "{}{more}", " ".repeat(left));
         }
     };
-    let titles: Vec<&str> = COLUMNS.iter().map(|(title, _)| *title).collect();
+    let mut titles: Vec<&str> = COLUMNS.iter().map(|(title, _)| *title).collect();
+    if plan.is_some() {
+        titles[0] = "step";
+    }
     let inputs_title = if has_inputs_column { vec!["inputs".to_string()] } else { Vec::new() };
     line(&titles, "", &inputs_title);
     for ((row, mark), inputs) in rows.iter().zip(marks).zip(&inputs) {
@@ -111,21 +127,37 @@ pub fn table(graph: &Graph, docs: &[String], options: TableOptions) -> String {
         line(&cells, mark, &wrap(inputs, inputs_width));
     }
     out.push('\n');
-    out.push_str(&totals(&costs));
-    out.push('\n');
-    if let Some(outputs) = outputs(graph) {
-        out.push_str(&outputs);
-        out.push('\n');
-    }
-    if let Some(memory) = memory(graph, &layers) {
-        out.push_str(&memory);
+    let steps = plan.map(|plan| format!("{}: `netc build --emit plan` prints them", counted(plan.steps.len(), "step")));
+    for line in [Some(totals(&costs)), outputs(graph), memory(graph, &layers), steps].into_iter().flatten() {
+        out.push_str(&sentence(&line));
         out.push('\n');
     }
     out
 }
 
-/// Cuts a text to a width, with an ellipsis.
+/// The steps that compute layers: `4`, `4..7`, or `-` where a view of others is enough.
+fn steps_of(graph: &Graph, plan: &Plan, layers: &[NodeId]) -> String {
+    let steps: BTreeSet<usize> = layers.iter().filter_map(|&id| plan.step_of(&graph.node(id).name)).collect();
+    match (steps.first(), steps.last()) {
+        (Some(first), Some(last)) if first < last => format!("{first}..{last}"),
+        (Some(only), _) => only.to_string(),
+        _ => "-".into(),
+    }
+}
+
+/// Cuts a text to a width, with an ellipsis; what is fused into a layer is kept if there is room for it.
 fn shorten(text: &mut String, width: usize) {
+    let fused = [", added", ", then "].iter().filter_map(|word| text.find(word)).min().unwrap_or(text.len());
+    let tail = text.split_off(fused);
+    if tail.is_empty() || text.width() + tail.width() <= width || tail.width() + NARROWEST_LAYER > width {
+        text.push_str(&tail);
+        return cut(text, width);
+    }
+    cut(text, width - tail.width());
+    text.push_str(&tail);
+}
+
+fn cut(text: &mut String, width: usize) {
     if text.width() > width {
         let end = text.char_indices().map(|(at, _)| at).take_while(|&at| text[..at].width() < width).last();
         text.truncate(end.unwrap_or(0));
@@ -184,7 +216,7 @@ fn memory(graph: &Graph, layers: &[NodeId]) -> Option<String> {
         ids.iter().try_fold(0u64, |sum, &id| Some(sum.saturating_add(graph.node(id).output.len()? as u64)))
     };
     let is_input = |id: &NodeId| graph.node(*id).inputs.is_empty();
-    let inputs: Vec<NodeId> = layers.iter().copied().filter(is_input).collect();
+    let inputs: Vec<NodeId> = graph.ids().filter(is_input).collect();
     let [inputs, outputs, all] = [values(&inputs)?, values(&graph.outputs)?, values(layers)?].map(weight_size);
     Some(format!("per image: {inputs} in, {outputs} out, {all} in the outputs of all layers"))
 }
@@ -263,8 +295,8 @@ pub fn terminal_width() -> Option<usize> {
 /// `{"net", "summary", "outputs": [names], "layers": [{"index", "name", "kind", "settings", "output", "parameters", "macs", "inputs", "frozen"}]}`.
 /// Multiply-adds that depend on an unknown size are null.
 ///
-/// With the plan of a graph after the passes each layer also has `"fused"`, the names of the layers fused into it, and `"step"`, the
-/// description of the step that computes it; null if it needs none.
+/// With the plan of a graph after the passes each layer also has `"fused"`, the names of the layers fused into it, and `"step"` and
+/// `"step_index"`, the description and the number of the step that computes it; null if it needs none.
 pub fn json(graph: &Graph, plan: Option<&Plan>) -> Value {
     let layers: Vec<Value> = graph
         .layers()
@@ -286,7 +318,9 @@ pub fn json(graph: &Graph, plan: Option<&Plan>) -> Value {
             });
             if let Some(plan) = plan {
                 layer["fused"] = node.fused_layers.clone().into();
-                layer["step"] = plan.step_of(&node.name).map(|step| plan.steps[step].kernel.describe()).into();
+                let step = plan.step_of(&node.name);
+                layer["step"] = step.map(|step| plan.steps[step].kernel.describe()).into();
+                layer["step_index"] = step.into();
             }
             layer
         })

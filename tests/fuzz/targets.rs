@@ -115,7 +115,7 @@ fn look_at(text: &str) {
 
 fn view(graph: &Graph) {
     let _ = (
-        view::table(graph, &[], view::TableOptions { width: Some(80), depth: Some(1) }),
+        view::table(graph, &[], view::TableOptions { width: Some(80), depth: Some(1), plan: None }),
         view::json(graph, None),
         view::svg(graph),
         view::network(graph, view::DrawingOptions::default(), &view::LayerDetails::default()),

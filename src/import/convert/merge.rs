@@ -1,6 +1,5 @@
 //! Layers that join values.
 
-use super::axes::strided;
 use super::context::{Context, Converted, Share, needs, number};
 use super::known::Known;
 use crate::import::tree::{Call, Val};
@@ -336,9 +335,6 @@ pub(super) fn along(cx: &mut Context, x: Known, shape: &[usize], call: Call) -> 
 pub(super) fn concatenate(cx: &mut Context, node: &Node) -> Converted {
     if cx.layer().is_some() {
         return class_token(cx, node);
-    }
-    if let Some(known) = strided::beside(cx, node) {
-        return cx.give(node, known);
     }
     let mut inputs = Vec::new();
     for index in 0..node.inputs.len() {

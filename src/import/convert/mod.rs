@@ -21,7 +21,7 @@ use super::tree::Call;
 use super::unsupported::Unsupported;
 use crate::onnx::model::{BOOL, FLOATS};
 use crate::onnx::{Graph, Node};
-use axes::{displaced, gather, shape, slice};
+use axes::{displaced, gather, shape, slice, strided};
 use context::Converted;
 use images::{border, convolution, pool, resize};
 use sequences::{attention, recurrent, view, views};
@@ -105,7 +105,7 @@ static OPERATORS: &[Operator] = operators! {
     "Max" => |cx, node| merge::elementwise(cx, node, "Maximum"),
     "Min" => |cx, node| merge::elementwise(cx, node, "Minimum"),
     "Mean" => |cx, node| merge::elementwise(cx, node, "Average"),
-    "Concat" => merge::concatenate,
+    "Concat" => strided::concatenate,
     "Flatten" => shape::flatten,
     "Reshape" => shape::reshape,
     "Squeeze" => shape::squeeze,

@@ -64,6 +64,7 @@ pub(super) fn source(path: &Path, options: &Options, net: &str) -> Result<Source
         inputs: shapes,
         outputs: known.into_iter().map(|known| known.sizes).collect(),
         explicit_axes: false,
+        ends_early: options.until.is_some(),
         twins: HashMap::new(),
         labels: None,
         nodes: model.count(),

@@ -69,7 +69,7 @@ pub static BATCH_NORM: Definition = Definition {
         },
     ],
     details: "gamma * (x - running_mean) * running_inv_std + beta, per channel: over the batch and all pixels of an image or steps of a sequence. As in NeuPy the stored statistic is the inverse standard deviation, \
-        1 / sqrt(variance + epsilon), of variances averaged over batches; Keras' variances are converted when they are bound. Parameters running_mean, running_inv_std, gamma, beta of shape (1, …, 1, c).",
+        1 / sqrt(variance + epsilon), of variances averaged over batches (divided by the number of values, as Keras does; PyTorch divides by one less); Keras' variances are converted when they are bound. Parameters running_mean, running_inv_std, gamma, beta of shape (1, …, 1, c).",
     example: "Input(32x32x3) >> Conv(3x3, 16, bias=false) >> BatchNorm >> Relu",
     build: |arguments| {
         Ok(Arc::new(BatchNorm {

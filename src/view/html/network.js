@@ -34,11 +34,11 @@ function fit() {
   place();
 }
 
-// A drawing opens with its whole width if its text can be read then, else with the middle of its top.
+// A drawing opens with its whole width if its text can be read then, else with its upper left corner, where the title is.
 function start() {
   const { width, height } = svg.viewBox.baseVal;
   scale = Math.max(READABLE, Math.min(1, view.clientWidth / width));
-  [x, y] = [(view.clientWidth - width * scale) / 2, Math.max(0, (view.clientHeight - height * scale) / 2)];
+  [x, y] = [[view.clientWidth, width], [view.clientHeight, height]].map(([all, own]) => Math.max(0, (all - own * scale) / 2));
   place();
 }
 
@@ -130,6 +130,14 @@ const short = (value) => Number(value.toPrecision(3)).toString();
 // The distribution of a parameter's values: bars, and zero as a line.
 function histogram({ role, shape, histogram: { minimum, maximum, mean, deviation, bins, not_finite } }) {
   const figure = document.createElement("figure");
+  const heading = document.createElement("h3");
+  heading.textContent = `${role} ${shape.join(" × ")}`;
+  const caption = document.createElement("figcaption");
+  if (bins.length === 0) {
+    caption.textContent = `all ${not_finite.toLocaleString("en")} infinite or NaN`;
+    figure.append(heading, caption);
+    return figure;
+  }
   const [width, height] = [280, 64];
   const picture = drawn("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `Histogram of ${role}` });
   const most = Math.max(...bins);
@@ -149,9 +157,6 @@ function histogram({ role, shape, histogram: { minimum, maximum, mean, deviation
   }
   const ends = Object.assign(document.createElement("div"), { className: "ends" });
   ends.append(...[minimum, maximum].map((end) => Object.assign(document.createElement("span"), { textContent: short(end) })));
-  const heading = document.createElement("h3");
-  heading.textContent = `${role} ${shape.join(" × ")}`;
-  const caption = document.createElement("figcaption");
   caption.textContent = `mean ${short(mean)}, deviation ${short(deviation)}`
     + (not_finite > 0 ? `, ${not_finite.toLocaleString("en")} infinite or NaN` : "");
   figure.append(heading, picture, ends, caption);
@@ -175,7 +180,7 @@ function choose(element) {
   row(table, "multiply-adds", layer.macs === null ? "unknown" : layer.macs.toLocaleString("en"));
   row(table, "frozen", layer.frozen ? "yes" : "");
   row(table, "fused", (layer.fused || []).join(", "));
-  row(table, "step", layer.step);
+  row(table, "step", layer.step && `${layer.step_index}: ${layer.step}`);
   panel.replaceChildren(heading, table, ...(layer.weights || []).map(histogram));
   const fold = folded ? foldOf(index) : -1;
   if (fold < 0) return;
@@ -186,6 +191,12 @@ function choose(element) {
 }
 
 const number = (element) => Number(element.id.split("-").pop());
+// The end of a drag is no click.
+let pressed = [0, 0];
+view.addEventListener("pointerdown", (event) => { pressed = [event.clientX, event.clientY]; });
+view.addEventListener("click", (event) => {
+  if (Math.hypot(event.clientX - pressed[0], event.clientY - pressed[1]) > 4) event.stopPropagation();
+}, true);
 view.querySelectorAll(".layer").forEach((element) => element.addEventListener("click", () => choose(element)));
 view.querySelectorAll(".fold").forEach((element) => element.addEventListener("click", () => openFold(number(element))));
 view.querySelectorAll(".group").forEach((element) => element.addEventListener("click", () => {
@@ -211,7 +222,7 @@ let current = -1;
 search.addEventListener("input", () => {
   const wanted = search.value.trim().toLowerCase();
   found = layers.filter((element) => {
-    const matches = wanted !== "" && element.querySelector("title").textContent.toLowerCase().includes(wanted);
+    const matches = wanted !== "" && element.querySelector("title").textContent.split("\n")[0].toLowerCase().includes(wanted);
     element.classList.toggle("found", matches);
     const drawn = find(folded, element.id);
     if (drawn) drawn.classList.toggle("found", matches);

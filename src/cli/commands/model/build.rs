@@ -71,6 +71,10 @@ fn emit(spec: &Spec, stage: Stage, args: &BuildArgs) -> CommandResult {
         let why = "the net is compiled without its weights";
         check_effect(&args.of_weights(), why).map_err(messages::fail_with)?;
     }
+    if stage == Stage::Weights {
+        let why = "the sources of the parameters do not depend on how the net is compiled";
+        check_effect(&args.of_compilation(), why).map_err(messages::fail_with)?;
+    }
     let options = args.options();
     compile::check_calibration(&options).map_err(messages::fail_with)?;
     let graph = || messages::unwrap_or_report(compile::graph(spec, options.net.as_deref()), &spec.sources);

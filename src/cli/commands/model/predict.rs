@@ -43,7 +43,7 @@ pub struct Args {
     output: Option<PathBuf>,
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
-    #[arg(long, value_name = "COUNT")]
+    #[arg(long, value_name = "COUNT", value_parser = number::batch_size)]
     #[arg(help = format!("Number of classes (or values) to show for each photo [default: {DEFAULT_TOP}]"))]
     top: Option<usize>,
     /// Images in a batch

@@ -68,14 +68,25 @@ pub struct Args {
 pub fn run(args: &Args) -> CommandResult {
     bound_heaps();
     let names = names(&args.models)?;
-    let listener = bind(&args.host, args.port)?;
-    let address = listener.local_addr().map_err(|error| cannot(error.to_string()))?;
     if args.models.is_empty() {
-        let options = [("--net", args.build.net.is_some()), ("--threads", args.threads.is_given())];
+        let options = [
+            ("--net", args.build.net.is_some()),
+            ("--threads", args.threads.is_given()),
+            ("--max-batch", args.max_batch != DEFAULT_BATCH),
+            ("--max-delay", args.max_delay.0 != DEFAULT_DELAY),
+            ("--max-images", args.max_images != LIMITS.images),
+            ("--queue", args.queue != LIMITS.queue),
+        ];
         let all = [given(options), args.build.given()].concat();
         check_effect(&all, "a spec that is edited is not compiled").map_err(messages::fail_with)?;
     }
-    let edited = args.edit.clone().map(|path| edited(path, &address)).transpose()?;
+    // A file that cannot be edited is told before an address that is taken.
+    let edited = args.edit.clone().map(EditedSpec::open).transpose().map_err(cannot)?;
+    let listener = bind(&args.host, args.port)?;
+    let address = listener.local_addr().map_err(|error| cannot(error.to_string()))?;
+    if edited.is_some() {
+        check_private(&address)?;
+    }
     let mut models = Vec::new();
     for (argument, name) in args.models.iter().zip(names) {
         let artifact = model::open(argument, &args.build)?;
@@ -113,13 +124,13 @@ pub fn run(args: &Args) -> CommandResult {
     }
 }
 
-/// The spec to edit. It is written by whoever reaches the server, so that must be this machine's users alone.
-fn edited(path: PathBuf, address: &SocketAddr) -> Result<EditedSpec, Failed> {
+/// Checks that only this machine's users reach the server: whoever does can write the spec.
+fn check_private(address: &SocketAddr) -> CommandResult {
     if !address.ip().is_loopback() {
         let diagnostic = Diagnostic::new(Code::Serve, format!("a spec is not edited at a public address: {address}"));
         return Err(messages::fail_with(diagnostic.help("leave `--host` out: the editor writes the spec's file")));
     }
-    EditedSpec::open(path).map_err(cannot)
+    Ok(())
 }
 
 /// The names of the models: unique, and fit for a path.

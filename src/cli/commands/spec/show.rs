@@ -88,7 +88,7 @@ pub fn run(args: &Args) -> CommandResult {
         Format::Text => {
             let docs =
                 spec.project.nets.iter().find(|net| net.item.name.text == graph.name).map(|net| net.docs.clone());
-            let options = TableOptions { width: layer_table::terminal_width(), depth };
+            let options = TableOptions { width: layer_table::terminal_width(), depth, plan: plan.as_ref() };
             messages::print(layer_table::table(&graph, &docs.unwrap_or_default(), options));
         }
     }
@@ -100,6 +100,11 @@ pub fn run(args: &Args) -> CommandResult {
 /// # Errors
 /// Options of drawings for a table, or of what is folded where nothing is.
 fn check_options(args: &Args) -> Result<(), Diagnostic> {
+    if let (Some(path), true) = (&args.output, args.svg)
+        && path.extension().is_some_and(|end| ["html", "htm", "png", "dot", "gv"].iter().any(|other| end == *other))
+    {
+        check_effect(&given([("--svg", true)]), "the extension of the file selects another format")?;
+    }
     let (depth, expand) = (("--depth", args.depth.is_some()), ("--expand", args.expand));
     let is_dot = args.output.as_ref().and_then(|path| path.extension()).is_some_and(|end| end == "dot" || end == "gv");
     match (is_dot, args.output.is_some() || args.svg, args.format) {
@@ -151,8 +156,11 @@ fn painter(path: &Path, svg: bool) -> Option<Painter> {
 
 fn page(shown: Shown<'_>, options: DrawingOptions) -> Result<Painted, Diagnostic> {
     let Shown { spec, graph, plan } = shown;
-    // After the passes the parameters are others than those in files.
-    let weights = if plan.is_none() { histograms(spec, &graph) } else { Ok(BTreeMap::new()) };
+    let weights = match plan {
+        None => histograms(spec, &graph),
+        // The passes compute others from those in files.
+        Some(_) => Err("the page of the net as it is written has them".to_string()),
+    };
     let details = match weights {
         Ok(weights) => LayerDetails { plan, weights, unread: None },
         Err(why) => LayerDetails { plan, unread: Some(why), ..LayerDetails::default() },
@@ -172,7 +180,7 @@ fn histograms(spec: &Spec, graph: &Graph) -> Result<BTreeMap<ParameterId, Histog
     let mut histograms = BTreeMap::new();
     for id in (0..graph.parameters.len()).map(ParameterId).filter(|&id| bindings.is_bound(id)) {
         let values = bindings.read(graph, id).map_err(|error| error.to_string())?;
-        histograms.extend(Histogram::of(&values).map(|histogram| (id, histogram)));
+        histograms.insert(id, Histogram::of(&values));
     }
     Ok(histograms)
 }

@@ -5,7 +5,6 @@ use crate::import::convert::context::{Context, Converted};
 use crate::import::convert::known::Known;
 use crate::import::convert::merge;
 use crate::import::convert::reduce;
-use crate::import::convert::sequences::recurrent;
 use crate::import::tree::{Call, Val, pair};
 use crate::onnx::Node;
 use crate::size::product;
@@ -16,7 +15,7 @@ pub(in crate::import::convert) const MAX_PARTS: usize = 64;
 /// `Gather` of the rows of a table, or of values at places that are known.
 pub(in crate::import::convert) fn gather(cx: &mut Context, node: &Node) -> Converted {
     if cx.layer().is_some() {
-        return recurrent::embedding(cx, node);
+        return embedding(cx, node);
     }
     let x = cx.input(node, 0)?;
     let axis = cx.axis(&x, node.int("axis", 0))?;
@@ -142,4 +141,21 @@ pub(in crate::import::convert) fn tile(cx: &mut Context, node: &Node) -> Convert
         x = repeated(cx, x, at + cx.front, times)?;
     }
     cx.give(node, x)
+}
+
+/// `Gather` of the rows of a table.
+fn embedding(cx: &mut Context, node: &Node) -> Converted {
+    let layer = cx.parameters()?;
+    let indices = cx.input(node, 1)?;
+    let table = layer.parameter("weight").ok_or("it has no table")?;
+    let &[rows, features] = &table.shape[..] else { return Err("its table is not a matrix".into()) };
+    let call = Call::layer("Embedding")
+        .with("input_size", Val::Int(rows as i64))
+        .with("output_size", Val::Int(features as i64))
+        .named(Some(&layer.name));
+    let item = cx.layers.add(call, &[indices.item]);
+    let rank = indices.shape.len();
+    let shape = [&indices.shape[..], &[features]].concat();
+    let axes = [&indices.axes[..], &[rank]].concat();
+    cx.give(node, Known { item, shape, axes, images: Vec::new() })
 }

@@ -3,8 +3,9 @@
 
 use crate::import::convert::axes::gather;
 use crate::import::convert::axes::shape::part;
-use crate::import::convert::context::{Context, needs};
+use crate::import::convert::context::{Context, Converted, needs};
 use crate::import::convert::known::{Known, Strided};
+use crate::import::convert::merge;
 use crate::import::tree::{Call, Val, pair};
 use crate::onnx::Node;
 
@@ -42,8 +43,16 @@ pub(in crate::import::convert) fn taken(
     Ok(Some(Known { item, shape, ..x }))
 }
 
+/// Values beside each other.
+pub(in crate::import::convert) fn concatenate(cx: &mut Context, node: &Node) -> Converted {
+    match beside(cx, node) {
+        Some(known) => cx.give(node, known),
+        None => merge::concatenate(cx, node),
+    }
+}
+
 /// Images of every n-th row and column of one image beside each other, as the channels of blocks of its pixels.
-pub(in crate::import::convert) fn beside(cx: &mut Context, node: &Node) -> Option<Known> {
+fn beside(cx: &mut Context, node: &Node) -> Option<Known> {
     let parts = node.inputs.iter().map(|name| cx.strided.get(name).cloned()).collect::<Option<Vec<Strided>>>()?;
     let first = parts.first()?.clone();
     let [block, _] = first.step;

@@ -1,7 +1,6 @@
-//! Recurrent layers and embeddings. ONNX has the time before the batch.
+//! Recurrent layers. ONNX has the time before the batch.
 
 use crate::import::convert::context::{Context, Converted};
-use crate::import::convert::known::Known;
 use crate::import::convert::sequences::attention::give;
 use crate::import::convert::sequences::view::{Of, Part, Source, View};
 use crate::import::convert::sequences::views;
@@ -162,21 +161,4 @@ pub(in crate::import::convert) fn beside(cx: &mut Context, node: &Node) -> bool 
         }
         _ => false,
     }
-}
-
-/// `Gather` of the rows of a table.
-pub(in crate::import::convert) fn embedding(cx: &mut Context, node: &Node) -> Converted {
-    let layer = cx.parameters()?;
-    let indices = cx.input(node, 1)?;
-    let table = layer.parameter("weight").ok_or("it has no table")?;
-    let &[rows, features] = &table.shape[..] else { return Err("its table is not a matrix".into()) };
-    let call = Call::layer("Embedding")
-        .with("input_size", Val::Int(rows as i64))
-        .with("output_size", Val::Int(features as i64))
-        .named(Some(&layer.name));
-    let item = cx.layers.add(call, &[indices.item]);
-    let rank = indices.shape.len();
-    let shape = [&indices.shape[..], &[features]].concat();
-    let axes = [&indices.axes[..], &[rank]].concat();
-    cx.give(node, Known { item, shape, axes, images: Vec::new() })
 }

@@ -124,7 +124,7 @@ pub static OPTIMIZERS: &[Choice<Optimizer>] = &[
     },
     Choice {
         name: "AdamW",
-        summary: "Adam with decoupled weight decay (Loshchilov and Hutter, 2019)",
+        summary: "Adam with decoupled weight decay (Loshchilov and Hutter, 2019); epsilon is added to the corrected root, as in PyTorch",
         arguments: &[
             step(0.001),
             BETA1,

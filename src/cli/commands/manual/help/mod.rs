@@ -76,6 +76,8 @@ fn answers(name: &str, program: &mut clap::Command) -> Vec<String> {
             .or_else(|| values::find_kind(name))
             .map(|text| wrapped(&text)),
         manual::section(name).map(|text| wrapped(&text)),
+        manual::term(name).map(|meaning| wrapped(&format!("{name}\n\nA term of netc: {meaning}.\n"))),
+        argument(name).map(|text| wrapped(&text)),
         program.find_subcommand_mut(name).map(|command| command.render_long_help().to_string()),
     ]
     .into_iter()
@@ -93,6 +95,18 @@ fn answers(name: &str, program: &mut clap::Command) -> Vec<String> {
         answers.push(format!("{name}\n\nA command of other tools: write `netc {ours}`.\n"));
     }
     answers
+}
+
+/// The layers that take an argument, and what it means in each.
+fn argument(name: &str) -> Option<String> {
+    let mut text = format!("{name}\n\nAn argument of layers:\n\n");
+    let before = text.len();
+    for layer in ops::LAYERS {
+        for argument in layer.arguments.iter().filter(|argument| argument.name == name) {
+            let _ = writeln!(text, "    {}: {}", layer.name, argument.doc);
+        }
+    }
+    (text.len() > before).then_some(text)
 }
 
 /// What to write in place of a name of another library: a layer's, an entry's of a recipe, a value's or an initialiser's.

@@ -66,7 +66,11 @@ pub fn show<'py>(
             compile::graph_or_fragment(&spec, net).map_err(|errors| Located::new(errors, &spec.sources))?;
         let named = spec.project.nets.iter().find(|net| net.item.name.text == graph.name);
         let docs = named.map(|net| net.docs.clone()).unwrap_or_default();
-        Ok((view::table(&graph, &docs, TableOptions { width, depth: None, plan: None }), view::svg(&graph), view::json(&graph, None)))
+        Ok((
+            view::table(&graph, &docs, TableOptions { width, depth: None, plan: None }),
+            view::svg(&graph),
+            view::json(&graph, None),
+        ))
     };
     let (text, svg, layers) = py.detach(draw).map_err(|errors: Located| errors.into_error(py))?;
     value(py, "Drawing", (text, svg, pythonize::pythonize(py, &layers)?))

@@ -320,7 +320,7 @@ mod tests {
         assert!(computed("Add", &node(&[]), &[small(&[2]), small(&[3])]).is_none());
         let lower = node(&[("upper", Value::Int(0))]);
         let ones = (vec![2, 3], vec![1.; 6], true);
-        let (_, values, _) = computed("Trilu", &lower, &[ones.clone()]).expect("a triangle");
+        let (_, values, _) = computed("Trilu", &lower, std::slice::from_ref(&ones)).expect("a triangle");
         assert_eq!(values, [1., 0., 0., 1., 1., 0.]);
         let (_, values, _) = computed("Trilu", &node(&[]), &[ones, list(&[1.])]).expect("a triangle");
         assert_eq!(values, [0., 1., 1., 0., 0., 1.]);

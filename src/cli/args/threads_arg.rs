@@ -37,6 +37,7 @@ enum Pin {
 
 impl Threads {
     /// Whether it was given.
+    #[cfg(feature = "serve")]
     pub fn is_given(&self) -> bool {
         self.threads.is_some()
     }

@@ -91,7 +91,8 @@ impl Strided {
     /// Every `step`-th row or column from `start` on; none if an image has not as many of each kind, or some were taken before.
     pub fn along(mut self, axis: usize, start: usize, step: usize) -> Option<Strided> {
         let place = self.of.axes.get(..2)?.iter().position(|&known| known == axis)?;
-        let fits = self.of.axes.len() == 3 && self.step[place] == 1 && start < step && self.of.size(axis) % step == 0;
+        let fits =
+            self.of.axes.len() == 3 && self.step[place] == 1 && start < step && self.of.size(axis).is_multiple_of(step);
         (self.start[place], self.step[place]) = (start, step);
         fits.then_some(self)
     }

@@ -291,7 +291,7 @@ mod tests {
             (String::from("{\"mean\": [0.5"), "line 1"),
             (String::from("[1]"), "cannot be read"),
             (format!("{{{usual}, \"mean\": [0, 0, 0]}}"), "duplicate field `mean`"),
-            (format!("{{{usual}, \"a\": {}1", "[".repeat(100_000)), "recursion limit"),
+            (format!("{{{usual}, \"a\": {}1", "[".repeat(100_000)), "cannot be read"),
             (String::from("{\"mean\": [0.5, 0.5, 0.5], \"std\": [0, 1, 1]}"), "deviation is 0"),
             (String::from("{\"mean\": 0.5, \"std\": [1, 1, 1]}"), "`mean` is 0.5"),
             (String::from("{\"mean\": [0.5], \"std\": [1, 1, 1]}"), "`mean` is [0.5]"),
